@@ -1,0 +1,57 @@
+import type { Details } from "../errors.ts";
+import type { TokenId } from "../ids.ts";
+
+/**
+ * What a caller may do. `deposit`: send bundles. `read`: see one's own jobs, transactions and files. `operate`: see and
+ * steer everybody's. `admin`: tokens and settings; includes all others.
+ */
+export const SCOPES = ["deposit", "read", "operate", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export interface Token {
+  readonly id: TokenId;
+  /** The principal the token speaks for; owner of what it makes. */
+  readonly owner: string;
+  readonly scopes: readonly Scope[];
+  /** SHA-256 of the secret, hex: the secret has 256 random bits, so no slow hash is needed. */
+  readonly secretHash: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  readonly lastUsedAt: number | null;
+}
+
+/** Contract: `test/conformance/access-stores.ts`. */
+export interface TokenStore {
+  insert(token: Token): Promise<void>;
+  get(id: TokenId): Promise<Token | undefined>;
+  list(): Promise<readonly Token[]>;
+  /** @returns false when there is no such token. Revoking twice keeps the first time. */
+  revoke(id: TokenId, now: number): Promise<boolean>;
+  touch(id: TokenId, now: number): Promise<void>;
+  /** Whether any token exists that is neither revoked nor expired. */
+  anyActive(now: number): Promise<boolean>;
+}
+
+export interface AuditEntry {
+  readonly seq: number;
+  readonly at: number;
+  readonly actor: string;
+  /** What was done, dotted: `job.cancel`, `bundle.deposit`, `token.create`, … */
+  readonly action: string;
+  /** What it was done to, such as `job/12`. */
+  readonly target: string;
+  readonly details: Details;
+  /** Hash of the entry before; 64 zeros for the first. */
+  readonly previousHash: string;
+  /** SHA-256 over this entry and `previousHash`: see `audit.ts`. */
+  readonly hash: string;
+}
+
+/** Append-only. Contract: `test/conformance/access-stores.ts`. */
+export interface AuditStore {
+  /** Appends what `make` returns for the last entry so far (`undefined` for the first); appends never interleave. */
+  append(make: (last: AuditEntry | undefined) => AuditEntry): Promise<AuditEntry>;
+  /** In order of `seq`. */
+  list(afterSeq: number, limit: number): Promise<readonly AuditEntry[]>;
+}

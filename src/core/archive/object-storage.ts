@@ -1,0 +1,114 @@
+import type { Readable } from "node:stream";
+import type { Digests, DigestName } from "../digest.ts";
+
+/** What is known of a file once its bytes have been written through a {@link TreeWriter}. */
+export interface WrittenFile {
+  /** Path inside the tree, as given to `begin`. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly digests: Digests;
+  /** CRC-32 (ISO 3309), unsigned. */
+  readonly crc32: number;
+}
+
+export interface ByteRange {
+  /** First byte wanted, 0-based. */
+  readonly start: number;
+  /** Last byte wanted, inclusive; to the end when left out. */
+  readonly end?: number;
+}
+
+export interface StoredFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * Where archived bytes live. Paths are relative, `/`-separated and plainly safe: the caller (`ocfl.ts`) computes every
+ * one. What has been published is never overwritten.
+ *
+ * Adapters: `adapters/storage/{fs,memory}.ts`. Contract: `test/conformance/object-storage.ts`.
+ * Nothing here assumes a rename: an adapter without one writes to the final place at once and holds back the files named
+ * in `publish`.
+ */
+export interface ObjectStorage {
+  /**
+   * Begins the tree that will be visible under `prefix`. Written is not visible: until `publish` neither `open`, `stat`
+   * nor `list` finds anything of it. A tree left behind by a dead process is found again by {@link reopen}.
+   * @throws AppError object_exists when `prefix` is already visible or already staged.
+   */
+  stage(prefix: string): Promise<StagedTree>;
+  /** The tree staged for `prefix`, if there is one: by this process or an earlier one. */
+  reopen(prefix: string): Promise<StagedTree | undefined>;
+  /** Every prefix that has been staged and neither published nor discarded. */
+  staged(): AsyncIterable<string>;
+  /** Writes one small file durably under its final name. @throws AppError object_exists. */
+  put(path: string, bytes: Uint8Array): Promise<void>;
+  /** The stream breaks with an error when the file turns out shorter than its size. @throws AppError object_missing. */
+  open(path: string, range?: ByteRange): Promise<Readable>;
+  /** `undefined` when absent: absence is an answer here, not an error. */
+  stat(path: string): Promise<StoredFile | undefined>;
+  /** All visible files below `prefix` (a folder; `""` for everything), depth first, names in code-unit order. */
+  list(prefix: string): AsyncIterable<StoredFile>;
+  /** Removes everything visible below `prefix`; nothing there is no error. Used by tests and repair, never by ingest. */
+  remove(prefix: string): Promise<void>;
+  /** Bytes that can still be written, when the storage can tell. */
+  freeBytes(): Promise<number | undefined>;
+  close(): Promise<void>;
+}
+
+/**
+ * A tree of files on its way into the archive. One process at a time works on it: the lease of the ingest job says
+ * which. Every path is relative to the tree.
+ */
+export interface StagedTree {
+  readonly prefix: string;
+  /** Writes files one after the other, hashing each with all `algorithms` and CRC-32 as the bytes pass. */
+  writer(algorithms: readonly DigestName[]): TreeWriter;
+  /** Writes (or replaces) one small file of the tree. */
+  put(path: string, bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<void>;
+  /**
+   * Takes in a file that already lies on this machine, without copying where the storage can (a hard link); the source
+   * stays. Absent from storage that is not on this machine.
+   * @returns false when it cannot be linked (another file system): the caller copies instead.
+   */
+  link?(path: string, localPath: string): Promise<boolean>;
+  /** @throws AppError object_missing. */
+  open(path: string): Promise<Readable>;
+  remove(path: string): Promise<void>;
+  /** All files written so far, in no particular order; notes are not among them. */
+  list(): AsyncIterable<StoredFile>;
+  /**
+   * Notes stay beside the tree until it is published or discarded, and are never part of it: what a later process needs
+   * to continue. Replaced as a whole and durable on return.
+   */
+  putNote(name: string, bytes: AsyncIterable<Uint8Array>): Promise<void>;
+  /** `undefined` when there is no such note. */
+  openNote(name: string): Promise<Readable | undefined>;
+  /** On return, everything written so far survives a power cut. */
+  sync(): Promise<void>;
+  /**
+   * Makes the tree visible, all of it or nothing, and durable on return. `last` names the files without which a
+   * reader does not take the tree for complete (OCFL: the root inventory); storage without rename writes them last.
+   * @throws AppError object_exists.
+   */
+  publish(last: readonly string[]): Promise<void>;
+  /** Removes the tree and its notes. Idempotent. */
+  discard(): Promise<void>;
+}
+
+/**
+ * A sequential sink for many files. Calls are cheap and do not wait for the disk: bytes are copied out of `chunk` before
+ * `write` returns, and the caller only waits when the sink is behind. Memory is bounded by the adapter, not by file sizes.
+ */
+export interface TreeWriter {
+  /** Starts the next file; folders appear as needed. `path` must be new to the tree. */
+  begin(path: string): void;
+  /** A promise only when the sink is behind: await it before the next call. Rejects with what a previous write met. */
+  write(chunk: Uint8Array): Promise<void> | undefined;
+  end(): void;
+  /** Waits for all files begun; their facts in order. The writer is closed afterwards. */
+  finish(): Promise<readonly WrittenFile[]>;
+  /** Stops and releases what the writer holds; safe after a failure and after `finish`. */
+  abort(): Promise<void>;
+}

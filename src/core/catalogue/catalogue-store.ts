@@ -1,0 +1,117 @@
+import type { DigestName, Digests } from "../digest.ts";
+import type { DetailValue } from "../errors.ts";
+import type { FileId, TransactionId } from "../ids.ts";
+
+/** One accepted bundle; its bytes are one OCFL object. */
+export interface Transaction {
+  readonly id: TransactionId;
+  /** As the metadata said: text, since Pacifica sends numbers for some and text for others. */
+  readonly submitter: string | null;
+  readonly project: string | null;
+  readonly instrument: string | null;
+  /** Principal that deposited it: who may see it beside operators. */
+  readonly owner: string;
+  readonly fileCount: number;
+  readonly sizeBytes: number;
+  /** Folder of the OCFL object, relative to the archive's root. */
+  readonly objectPath: string;
+  /** Digest of the root inventory: names the whole content. */
+  readonly inventoryDigest: string;
+  readonly createdAt: number;
+}
+
+/** One archived file. */
+export interface ArchivedFile {
+  readonly id: FileId;
+  readonly transactionId: TransactionId;
+  /** Logical path inside the transaction, beginning with `data/`. */
+  readonly path: string;
+  /** Path inside the OCFL object, beginning with `v1/content/`. */
+  readonly contentPath: string;
+  readonly sizeBytes: number;
+  /** As declared, in ISO 8601 UTC where it could be read as a time; else as it was sent. */
+  readonly modifiedAt: string | null;
+  readonly changedAt: string | null;
+  readonly mediaType: string;
+  readonly digests: Digests;
+  readonly crc32: number;
+  /** The algorithm and value the depositor declared. */
+  readonly declared: { readonly algorithm: DigestName; readonly value: string };
+}
+
+export interface KeyValue {
+  /** `null`: about the transaction. */
+  readonly fileId: FileId | null;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Something to tell others, kept until they have taken it. */
+export interface OutboxMessage {
+  /** Unique: adding it again does nothing. */
+  readonly key: string;
+  /** Which deliverer takes it: `metadata` (Pacifica metadata service) or `cloudevent`. */
+  readonly channel: string;
+  readonly target: string;
+  readonly payload: { readonly [key: string]: DetailValue };
+}
+
+export interface FilePage {
+  readonly afterId?: FileId;
+  readonly limit: number;
+}
+
+export interface TransactionFilter {
+  readonly owner?: string;
+  readonly beforeId?: TransactionId;
+  readonly limit: number;
+}
+
+/**
+ * What is known of the archive's content. Everything here can be rebuilt from the archive.
+ *
+ * Adapters: `adapters/db/catalogue-store.ts` over SQLite and PostgreSQL. Contract: `test/conformance/catalogue-store.ts`.
+ */
+export interface CatalogueStore {
+  /**
+   * Registers a transaction with all its files and key-values and puts `messages` into the outbox, all or nothing.
+   * Idempotent: a transaction that is known already is left as it is (`false`). Files are written in batches; memory is
+   * one batch.
+   */
+  add(
+    transaction: Transaction,
+    files: AsyncIterable<ArchivedFile>,
+    keyValues: readonly KeyValue[],
+    messages: readonly OutboxMessage[],
+    now: number,
+  ): Promise<boolean>;
+  transaction(id: TransactionId): Promise<Transaction | undefined>;
+  /** Newest first. */
+  listTransactions(filter: TransactionFilter): Promise<readonly Transaction[]>;
+  /** In id order. */
+  listFiles(transaction: TransactionId, page: FilePage): Promise<readonly ArchivedFile[]>;
+  file(id: FileId): Promise<ArchivedFile | undefined>;
+  keyValues(transaction: TransactionId): Promise<readonly KeyValue[]>;
+  totals(): Promise<{ readonly transactions: number; readonly files: number; readonly bytes: number }>;
+  /** Forgets one transaction, so that a rebuild can register it anew. */
+  forget(id: TransactionId): Promise<void>;
+}
+
+/** Messages on their way out; at least once each. */
+export interface Outbox {
+  /** Due messages, oldest first, each held for `leaseMs` by the caller. */
+  claim(now: number, leaseMs: number, limit: number): Promise<readonly (OutboxMessage & { readonly attempts: number })[]>;
+  delivered(key: string): Promise<void>;
+  /** To be tried again at `dueAt`. `reason` is kept for the operator. */
+  failed(key: string, dueAt: number, reason: string): Promise<void>;
+  depth(): Promise<number>;
+}
+
+/** Durable integer sequences, never handing out a number twice. */
+export interface SequenceStore {
+  /** Reserves `count` consecutive numbers. @returns the first; the first ever is 1. */
+  reserve(sequence: string, count: number): Promise<number>;
+  /** Makes sure that the next number is larger than `used`. */
+  raise(sequence: string, used: number): Promise<void>;
+}
+

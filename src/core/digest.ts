@@ -1,0 +1,83 @@
+import { createHash, type Hash, hash } from "node:crypto";
+import { AppError } from "./errors.ts";
+
+/**
+ * Digest names as they are written in OCFL inventories (OCFL 1.1 §2.4 "Digests") and, for those OCFL does not
+ * name, as Python's hashlib spells them, since that is what Pacifica metadata carries. Value: the name OpenSSL uses.
+ */
+const OPENSSL = {
+  md5: "md5",
+  sha1: "sha1",
+  sha224: "sha224",
+  sha256: "sha256",
+  sha384: "sha384",
+  sha512: "sha512",
+  sha3_224: "sha3-224",
+  sha3_256: "sha3-256",
+  sha3_384: "sha3-384",
+  sha3_512: "sha3-512",
+  "blake2b-512": "blake2b512",
+  blake2s: "blake2s256",
+} as const;
+
+export type DigestName = keyof typeof OPENSSL;
+/** Lower-case hex by algorithm. */
+export type Digests = Readonly<Partial<Record<DigestName, string>>>;
+/** What the archive may address its content by (OCFL 1.1 §3.5.1: sha512 or sha256). */
+export type ArchiveDigestName = "sha512" | "sha256";
+
+export const DIGEST_NAMES = Object.keys(OPENSSL) as readonly DigestName[];
+
+const ALIASES: Readonly<Record<string, DigestName>> = { blake2b: "blake2b-512", blake2b512: "blake2b-512" };
+
+/** The canonical name of an algorithm however it is spelled (`SHA-256`, `sha3-256`, `blake2b`), or `undefined`. */
+export function digestName(spelling: string): DigestName | undefined {
+  const lower = spelling.toLowerCase();
+  const candidates = [lower, lower.replace(/^sha-/, "sha"), lower.replace(/^sha3-/, "sha3_")];
+  for (const name of candidates) {
+    if (name in OPENSSL) return name as DigestName;
+    const alias = ALIASES[name];
+    if (alias) return alias;
+  }
+  return undefined;
+}
+
+/** @throws AppError digest_unknown. */
+export function requireDigestName(spelling: string): DigestName {
+  const name = digestName(spelling);
+  if (!name) throw new AppError("digest_unknown", { found: spelling, expected: DIGEST_NAMES.join(", ") });
+  return name;
+}
+
+/** How many hex digits a digest of this algorithm has. */
+export function digestLength(name: DigestName): number {
+  return hash(OPENSSL[name], "").length;
+}
+
+/** Several digests over the same bytes. Not reusable after `digests()`. */
+export interface MultiHash {
+  update(bytes: Uint8Array): void;
+  digests(): Digests;
+}
+
+export function multiHash(names: readonly DigestName[]): MultiHash {
+  const hashes = names.map((name): [DigestName, Hash] => [name, createHash(OPENSSL[name])]);
+  return {
+    update(bytes) {
+      for (const [, h] of hashes) h.update(bytes);
+    },
+    digests: () => Object.fromEntries(hashes.map(([name, h]) => [name, h.digest("hex")])),
+  };
+}
+
+/** Digests of bytes already in memory: one call per algorithm, faster than `createHash` for small inputs. */
+export function digestsOf(bytes: Uint8Array, names: readonly DigestName[]): Digests {
+  return Object.fromEntries(names.map((name) => [name, hash(OPENSSL[name], bytes, "hex")]));
+}
+
+/** Digests of everything a stream yields; consumes it. Memory: one chunk. */
+export async function digestsOfStream(bytes: AsyncIterable<Uint8Array>, names: readonly DigestName[]): Promise<Digests> {
+  const hashing = multiHash(names);
+  for await (const chunk of bytes) hashing.update(chunk);
+  return hashing.digests();
+}

@@ -1,0 +1,150 @@
+/** What went wrong, in the caller's terms. One row per kind: HTTP status, CLI exit code, worth retrying? */
+export const KINDS = {
+  invalid: { status: 400, exit: 2, retry: false },
+  unauthorized: { status: 401, exit: 6, retry: false },
+  forbidden: { status: 403, exit: 6, retry: false },
+  not_found: { status: 404, exit: 3, retry: false },
+  conflict: { status: 409, exit: 4, retry: false },
+  too_large: { status: 413, exit: 2, retry: false },
+  unsupported: { status: 415, exit: 2, retry: false },
+  corrupt: { status: 422, exit: 5, retry: false },
+  cancelled: { status: 409, exit: 8, retry: false },
+  unavailable: { status: 503, exit: 75, retry: true },
+  internal: { status: 500, exit: 70, retry: false },
+} as const;
+export type Kind = keyof typeof KINDS;
+
+/** Every code the product can answer with. `docs/errors.md` is generated from this table. */
+export const CODES = {
+  // The bundle as it arrives
+  bundle_not_tar: ["corrupt", "The body is not an uncompressed tar archive."],
+  bundle_compressed: ["corrupt", "The body is compressed; a bundle is an uncompressed tar archive."],
+  bundle_truncated: ["corrupt", "The tar archive ends before its end-of-archive blocks."],
+  bundle_header_corrupt: ["corrupt", "A tar header does not match its own checksum or holds an impossible value."],
+  bundle_header_too_large: ["too_large", "A tar extended header is larger than Longshore reads."],
+  bundle_name_unsafe: ["invalid", "A tar member's name is absolute, climbs out of the bundle or is not usable."],
+  bundle_name_encoding: ["invalid", "A tar member's name is not valid UTF-8."],
+  bundle_member_type: ["invalid", "A tar member is not a regular file or a directory."],
+  bundle_member_duplicate: ["invalid", "Two tar members have the same name."],
+  bundle_empty: ["invalid", "The bundle lists no files."],
+  bundle_refused: ["corrupt", "The bundle does not hold what its metadata declares."],
+  upload_interrupted: ["invalid", "The upload ended before its last byte arrived."],
+  upload_unknown: ["not_found", "No upload with this id is known."],
+  digest_mismatch: ["corrupt", "The bytes do not hash to the digest that was promised."],
+  digest_unknown: ["invalid", "A digest algorithm is not known to Longshore."],
+  // metadata.txt and what it declares
+  metadata_missing: ["invalid", "The bundle has no metadata.txt at its top level."],
+  metadata_duplicate: ["invalid", "The bundle has more than one metadata.txt."],
+  metadata_not_json: ["invalid", "metadata.txt is not valid JSON."],
+  metadata_invalid: ["invalid", "metadata.txt does not have the form Longshore reads."],
+  file_duplicate: ["invalid", "metadata.txt lists the same file twice."],
+  file_missing: ["corrupt", "A file that metadata.txt lists is not in the bundle."],
+  file_size_mismatch: ["corrupt", "A file's size differs from the size its metadata declares."],
+  file_digest_mismatch: ["corrupt", "A file's digest differs from the digest its metadata declares."],
+  member_unlisted: ["invalid", "A member under data/ is not listed in metadata.txt."],
+  policy_refused: ["forbidden", "The policy refuses this bundle."],
+  policy_invalid: ["invalid", "The policy file is not valid."],
+  source_outside_roots: ["forbidden", "The path is not under a folder that may be moved from."],
+  source_missing: ["not_found", "The source file does not exist on the server."],
+  // Archive
+  object_missing: ["not_found", "The archive has no such object or file."],
+  object_exists: ["conflict", "The archive already has this object."],
+  object_corrupt: ["corrupt", "What the archive holds does not match its inventory."],
+  stage_missing: ["not_found", "There is no staged tree with this name."],
+  storage_full: ["unavailable", "The storage has no space left."],
+  storage_unavailable: ["unavailable", "The storage does not answer or refuses to write."],
+  verify_failed: ["corrupt", "The archive has discrepancies."],
+  // Jobs, transactions, files
+  job_unknown: ["not_found", "No job with this id is known."],
+  job_state_conflict: ["conflict", "The job's state does not allow this change."],
+  job_cancelled: ["cancelled", "The job was cancelled."],
+  job_attempts_exhausted: ["internal", "The job was taken over too often without finishing."],
+  job_kind_unknown: ["internal", "No handler is registered for this kind of job."],
+  transaction_unknown: ["not_found", "No transaction with this id is known."],
+  file_unknown: ["not_found", "No file with this id is known."],
+  idempotency_conflict: ["conflict", "A request with this Idempotency-Key is still being received."],
+  // Requests
+  request_invalid: ["invalid", "The request does not have the expected form."],
+  route_unknown: ["not_found", "There is nothing at this address."],
+  method_not_allowed: ["invalid", "This address does not answer to this method."],
+  media_type_unsupported: ["unsupported", "The body's media type is not one this address reads."],
+  body_too_large: ["too_large", "The body is larger than this address accepts."],
+  range_not_satisfiable: ["invalid", "The range asked for is outside the file."],
+  token_missing: ["unauthorized", "A bearer token is required."],
+  token_invalid: ["unauthorized", "The bearer token is unknown, expired or revoked."],
+  token_unknown: ["not_found", "No token with this id is known."],
+  scope_missing: ["forbidden", "The token does not carry the scope this needs."],
+  origin_refused: ["forbidden", "A web page of another site may not use a server that is open without tokens."],
+  // Operation
+  config_invalid: ["invalid", "The configuration is not valid."],
+  driver_missing: ["invalid", "A driver that this setting needs is not installed."],
+  credentials_required: ["invalid", "A server that is reachable from other machines needs credentials."],
+  database_unavailable: ["unavailable", "The database does not answer."],
+  remote_unavailable: ["unavailable", "A remote service does not answer."],
+  remote_refused: ["corrupt", "A remote service refused or answered in an unexpected form."],
+  server_unavailable: ["unavailable", "The Longshore server does not answer."],
+  usage: ["invalid", "The command line is not one Longshore understands."],
+  doctor_failed: ["invalid", "At least one check failed."],
+  internal: ["internal", "Something failed inside Longshore; the log has the cause under this request id."],
+} as const satisfies Record<string, readonly [Kind, string]>;
+export type Code = keyof typeof CODES;
+
+export type DetailValue = string | number | boolean | null | readonly DetailValue[] | { readonly [key: string]: DetailValue };
+export type Details = Readonly<Record<string, DetailValue>>;
+
+/** One thing wrong with a file inside a bundle, crawl or verification: a record, not an exception. */
+export interface Problem {
+  readonly code: Code;
+  /** The member, file or archive path it is about. */
+  readonly path?: string;
+  readonly expected?: string | number;
+  readonly found?: string | number;
+  readonly message: string;
+}
+
+/** The sentence of a problem: the code's own, then what it is about. */
+export function problem(code: Code, about: Omit<Problem, "code" | "message"> & { readonly hint?: string } = {}): Problem {
+  const { hint, ...facts } = about;
+  return { code, ...facts, message: sentence(code, { ...facts, ...(hint === undefined ? {} : { hint }) }) };
+}
+
+/** The only error class that crosses a port. Anything else that is thrown is a defect and becomes `internal`. */
+export class AppError extends Error {
+  override readonly name = "AppError";
+  readonly code: Code;
+  /** JSON-safe; never holds secrets or paths outside the data folder. */
+  readonly details: Details;
+
+  constructor(code: Code, details: Details = {}, options?: ErrorOptions) {
+    super(sentence(code, details), options);
+    this.code = code;
+    this.details = details;
+  }
+  get kind(): Kind {
+    return CODES[this.code][0];
+  }
+  get retryable(): boolean {
+    return KINDS[this.kind].retry;
+  }
+}
+
+/** An error as it is kept on a job and sent over the wire. */
+export interface ErrorRecord {
+  readonly code: Code;
+  readonly message: string;
+  readonly details: Details;
+}
+
+/** The record of any thrown value: an `AppError` as it is, everything else as `internal` without its text. */
+export function errorRecord(error: unknown): ErrorRecord {
+  const known = error instanceof AppError ? error : new AppError("internal", {}, { cause: error });
+  return { code: known.code, message: known.message, details: known.details };
+}
+
+/** "Sentence. expected: a; found: b; path: c." Lists are left to the details: a sentence stays readable. */
+function sentence(code: Code, details: Details): string {
+  const facts = Object.entries(details)
+    .filter(([, value]) => value !== undefined && value !== null && typeof value !== "object")
+    .map(([key, value]) => `${key}: ${String(value)}`);
+  return facts.length === 0 ? CODES[code][1] : `${CODES[code][1]} (${facts.join("; ")})`;
+}

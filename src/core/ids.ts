@@ -1,0 +1,22 @@
+declare const brand: unique symbol;
+type Branded<T, B extends string> = T & { readonly [brand]: B };
+
+/** Positive integers; a transaction's id equals the id of the job that ingested it. */
+export type JobId = Branded<number, "JobId">;
+export type TransactionId = Branded<number, "TransactionId">;
+export type FileId = Branded<number, "FileId">;
+/** Short lower-case text; public half of a token. */
+export type TokenId = Branded<string, "TokenId">;
+
+export const jobId = (n: number): JobId => positive(n) as JobId;
+export const transactionId = (n: number): TransactionId => positive(n) as TransactionId;
+export const fileId = (n: number): FileId => positive(n) as FileId;
+export const tokenId = (s: string): TokenId => s as TokenId;
+
+/** The transaction an ingest job makes. */
+export const transactionOf = (job: JobId): TransactionId => transactionId(job);
+
+function positive(n: number): number {
+  if (!Number.isSafeInteger(n) || n < 1) throw new RangeError(`An id is a positive integer, found ${n}.`);
+  return n;
+}

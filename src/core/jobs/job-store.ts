@@ -1,0 +1,77 @@
+import type { Details } from "../errors.ts";
+import type { JobId } from "../ids.ts";
+import type { Job, JobEvent, JobState, Lane } from "./job.ts";
+
+export interface NewJob {
+  readonly id: JobId;
+  readonly kind: string;
+  readonly lane: Lane;
+  readonly owner: string;
+  readonly input: Details;
+  readonly idempotencyKey: string | null;
+  /** `null`: queued at once. A time: running, fed by a request until then. */
+  readonly fedUntil: number | null;
+  readonly now: number;
+}
+
+/** Every field that changes after creation. What is left out stays. */
+export type JobChange = Partial<
+  Pick<
+    Job,
+    | "state"
+    | "tasks"
+    | "attempts"
+    | "error"
+    | "warnings"
+    | "checkpoint"
+    | "result"
+    | "cancelRequested"
+    | "idempotencyKey"
+    | "fedUntil"
+    | "startedAt"
+    | "finishedAt"
+  >
+>;
+
+export interface JobFilter {
+  readonly states?: readonly JobState[];
+  readonly kind?: string;
+  readonly owner?: string;
+  /** Newest first: only jobs with a smaller id than this. */
+  readonly beforeId?: JobId;
+  readonly limit: number;
+}
+
+/**
+ * Jobs as rows. Whatever puts a job into the state `queued` also puts it into the queue, in the same transaction: the
+ * adapter is made with the queue of its database. So a job is never queued twice nor forgotten, wherever a process dies.
+ *
+ * Adapters: `adapters/db/job-store.ts` over SQLite and PostgreSQL. Contract: `test/conformance/job-store.ts`.
+ */
+export interface JobStore {
+  /**
+   * Saves a new job and its first event.
+   * @returns the job, or the earlier job of this owner with the same idempotency key, with `created: false`.
+   */
+  create(job: NewJob): Promise<{ readonly job: Job; readonly created: boolean }>;
+  get(id: JobId): Promise<Job | undefined>;
+  /** Newest first by id. Cost does not grow with the number of finished jobs. */
+  list(filter: JobFilter): Promise<readonly Job[]>;
+  /** How many jobs are in each state that is not finished. */
+  countOpen(): Promise<Readonly<Record<"queued" | "running", number>>>;
+  /**
+   * Compare-and-set: applies `change` when the job is in one of the states `from`, and appends `events`.
+   * @returns the changed job, or `undefined` when it was in another state (or is unknown).
+   */
+  update(
+    id: JobId,
+    from: readonly JobState[],
+    change: JobChange,
+    now: number,
+    events?: readonly Pick<JobEvent, "type" | "data">[],
+  ): Promise<Job | undefined>;
+  /** Running jobs whose feeding request went silent. */
+  listStarved(now: number, limit: number): Promise<readonly Job[]>;
+  /** A job's events with a larger `seq`, oldest first. */
+  events(id: JobId, afterSeq: number, limit: number): Promise<readonly JobEvent[]>;
+}
