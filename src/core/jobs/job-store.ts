@@ -31,7 +31,10 @@ export type JobChange = Partial<
     | "startedAt"
     | "finishedAt"
   >
->;
+> & {
+  /** Only with `state: "queued"`: the queue delivers it no sooner than this. */
+  readonly dueAt?: number;
+};
 
 export interface JobFilter {
   readonly states?: readonly JobState[];
