@@ -76,7 +76,10 @@ export function digestsOf(bytes: Uint8Array, names: readonly DigestName[]): Dige
 }
 
 /** Digests of everything a stream yields; consumes it. Memory: one chunk. */
-export async function digestsOfStream(bytes: AsyncIterable<Uint8Array>, names: readonly DigestName[]): Promise<Digests> {
+export async function digestsOfStream(
+  bytes: AsyncIterable<Uint8Array>,
+  names: readonly DigestName[],
+): Promise<Digests> {
   const hashing = multiHash(names);
   for await (const chunk of bytes) hashing.update(chunk);
   return hashing.digests();

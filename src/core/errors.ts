@@ -89,7 +89,13 @@ export const CODES = {
 } as const satisfies Record<string, readonly [Kind, string]>;
 export type Code = keyof typeof CODES;
 
-export type DetailValue = string | number | boolean | null | readonly DetailValue[] | { readonly [key: string]: DetailValue };
+export type DetailValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly DetailValue[]
+  | { readonly [key: string]: DetailValue };
 export type Details = Readonly<Record<string, DetailValue>>;
 
 /** One thing wrong with a file inside a bundle, crawl or verification: a record, not an exception. */
@@ -103,7 +109,10 @@ export interface Problem {
 }
 
 /** The sentence of a problem: the code's own, then what it is about. */
-export function problem(code: Code, about: Omit<Problem, "code" | "message"> & { readonly hint?: string } = {}): Problem {
+export function problem(
+  code: Code,
+  about: Omit<Problem, "code" | "message"> & { readonly hint?: string } = {},
+): Problem {
   const { hint, ...facts } = about;
   return { code, ...facts, message: sentence(code, { ...facts, ...(hint === undefined ? {} : { hint }) }) };
 }

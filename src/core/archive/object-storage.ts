@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { Digests, DigestName } from "../digest.ts";
+import type { DigestName, Digests } from "../digest.ts";
 
 /** What is known of a file once its bytes have been written through a {@link TreeWriter}. */
 export interface WrittenFile {

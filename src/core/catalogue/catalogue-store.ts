@@ -100,7 +100,11 @@ export interface CatalogueStore {
 /** Messages on their way out; at least once each. */
 export interface Outbox {
   /** Due messages, oldest first, each held for `leaseMs` by the caller. */
-  claim(now: number, leaseMs: number, limit: number): Promise<readonly (OutboxMessage & { readonly attempts: number })[]>;
+  claim(
+    now: number,
+    leaseMs: number,
+    limit: number,
+  ): Promise<readonly (OutboxMessage & { readonly attempts: number })[]>;
   delivered(key: string): Promise<void>;
   /** To be tried again at `dueAt`. `reason` is kept for the operator. */
   failed(key: string, dueAt: number, reason: string): Promise<void>;
@@ -114,4 +118,3 @@ export interface SequenceStore {
   /** Makes sure that the next number is larger than `used`. */
   raise(sequence: string, used: number): Promise<void>;
 }
-

@@ -1,4 +1,4 @@
-import type { DetailValue, Details, ErrorRecord, Problem } from "../errors.ts";
+import type { Details, DetailValue, ErrorRecord, Problem } from "../errors.ts";
 import type { JobId } from "../ids.ts";
 
 /**

@@ -1,0 +1,19 @@
+import type { Readable } from "node:stream";
+
+/** A file on this server that a depositor asks to move into the archive. */
+export interface SourceFile {
+  /** Absolute, with all links resolved. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Epoch milliseconds. */
+  readonly modifiedAt: number;
+  open(): Readable;
+}
+
+/** Files on the server's disk, under the configured roots only. Adapter: `adapters/source/move-source.ts`. */
+export interface MoveSource {
+  /** @throws AppError source_missing, source_outside_roots (also when a link leads out of the roots). */
+  find(path: string): Promise<SourceFile>;
+  /** Removes the file once it is archived. Idempotent. */
+  remove(path: string): Promise<void>;
+}
