@@ -20,9 +20,11 @@ CREATE TABLE jobs (
   started_at       INTEGER,
   finished_at      INTEGER
 );
+-- A page of history reads the newest ids of each state it wants, whatever else it asks for: one index per question.
 CREATE INDEX jobs_by_state ON jobs (state, id);
-CREATE INDEX jobs_by_kind ON jobs (kind, id);
-CREATE INDEX jobs_by_owner ON jobs (owner, id);
+CREATE INDEX jobs_by_kind ON jobs (state, kind, id);
+CREATE INDEX jobs_by_owner ON jobs (state, owner, id);
+CREATE INDEX jobs_by_owner_and_kind ON jobs (state, owner, kind, id);
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX jobs_fed ON jobs (fed_until) WHERE fed_until IS NOT NULL;
 
@@ -44,7 +46,7 @@ CREATE TABLE job_queue (
   receipt      TEXT,
   leased_until INTEGER
 );
-CREATE INDEX job_queue_due ON job_queue (lane, due_at);
+CREATE INDEX job_queue_due ON job_queue (lane, due_at, job_id);
 
 CREATE TABLE transactions (
   id               INTEGER PRIMARY KEY,
@@ -60,9 +62,10 @@ CREATE TABLE transactions (
 );
 CREATE INDEX transactions_by_owner ON transactions (owner, id);
 
+-- Written before the row of their transaction, and visible only with it: hence no foreign key.
 CREATE TABLE files (
   id                 INTEGER PRIMARY KEY,
-  transaction_id     INTEGER NOT NULL REFERENCES transactions (id),
+  transaction_id     INTEGER NOT NULL,
   path               TEXT    NOT NULL,
   content_path       TEXT    NOT NULL,
   size_bytes         INTEGER NOT NULL,
@@ -95,7 +98,7 @@ CREATE TABLE outbox (
   last_reason TEXT,
   created_at  INTEGER NOT NULL
 );
-CREATE INDEX outbox_due ON outbox (due_at);
+CREATE INDEX outbox_due ON outbox (due_at, key);
 
 CREATE TABLE sequences (
   name TEXT PRIMARY KEY,

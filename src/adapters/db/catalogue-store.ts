@@ -1,0 +1,150 @@
+import { setImmediate } from "node:timers/promises";
+import type { Kysely } from "kysely";
+import type { ArchivedFile, CatalogueStore } from "../../core/catalogue/catalogue-store.ts";
+import { AppError } from "../../core/errors.ts";
+import type { TransactionId } from "../../core/ids.ts";
+import { putMessages } from "./outbox.ts";
+import { type FileRow, fromJson, type Tables, toJson } from "./tables.ts";
+
+/** Rows per INSERT, bounded by PostgreSQL's 65,535 parameters per statement. */
+const ROWS_PER_STATEMENT = 500;
+
+/**
+ * The catalogue in SQLite or PostgreSQL: no statement differs.
+ *
+ * File rows come first, a batch per short transaction, and the transaction's own row last, as bytes are written before
+ * they are published: file rows without their transaction's row are not visible to any method. So however many files
+ * there are and however slowly `add` receives them, nobody waits for a write lock longer than one batch takes, and a
+ * process may die anywhere: the next `add` finds the same ids and fills in what is missing.
+ */
+export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
+  const isKnown = async (tx: Kysely<Tables>, id: TransactionId) =>
+    (await tx.selectFrom("transactions").select("id").where("id", "=", id).executeTakeFirst()) !== undefined;
+
+  const visibleFiles = () =>
+    db.selectFrom("files").innerJoin("transactions", "transactions.id", "files.transactionId").selectAll("files");
+
+  /** Removes the file rows of a transaction that is not known. */
+  const sweep = async (id: TransactionId) => {
+    for (let swept = ROWS_PER_STATEMENT; swept === ROWS_PER_STATEMENT; ) {
+      swept = await db.transaction().execute(async (tx) => {
+        if (await isKnown(tx, id)) return 0;
+        const { numDeletedRows } = await tx
+          .deleteFrom("files")
+          .where("id", "in", (some) =>
+            some.selectFrom("files").select("id").where("transactionId", "=", id).limit(ROWS_PER_STATEMENT),
+          )
+          .executeTakeFirstOrThrow();
+        return Number(numDeletedRows);
+      });
+    }
+  };
+
+  return {
+    async add(transaction, files, keyValues, messages, now) {
+      const { id } = transaction;
+      if (await isKnown(db, id)) return false;
+      try {
+        let given = 0;
+        for await (const batch of batches(files, ROWS_PER_STATEMENT)) {
+          await db
+            .insertInto("files")
+            .values(batch.map(fileRow))
+            .onConflict((conflict) => conflict.column("id").doNothing())
+            .execute();
+          given += batch.length;
+          await setImmediate(); // SQLite answers without leaving the event loop: let the others have a turn
+        }
+        return await db.transaction().execute(async (tx) => {
+          const added = await tx
+            .insertInto("transactions")
+            .values(transaction)
+            .onConflict((conflict) => conflict.column("id").doNothing())
+            .returning("id")
+            .executeTakeFirst();
+          if (!added) return false;
+          const { found } = await tx
+            .selectFrom("files")
+            .select((row) => row.fn.countAll<number>().as("found"))
+            .where("transactionId", "=", id)
+            .executeTakeFirstOrThrow();
+          if (found !== given) throw new AppError("internal", { transaction: id, expected: given, found });
+          for (let at = 0; at < keyValues.length; at += ROWS_PER_STATEMENT) {
+            const rows = keyValues.slice(at, at + ROWS_PER_STATEMENT).map((kv) => ({ ...kv, transactionId: id }));
+            await tx.insertInto("keyValues").values(rows).execute();
+          }
+          await putMessages(tx, messages, now);
+          return true;
+        });
+      } catch (error) {
+        await sweep(id);
+        throw error;
+      }
+    },
+
+    transaction: (id) => db.selectFrom("transactions").selectAll().where("id", "=", id).executeTakeFirst(),
+
+    async listTransactions({ owner, beforeId, limit }) {
+      let page = db.selectFrom("transactions").selectAll().orderBy("id", "desc").limit(limit);
+      if (owner !== undefined) page = page.where("owner", "=", owner);
+      if (beforeId !== undefined) page = page.where("id", "<", beforeId);
+      return await page.execute();
+    },
+
+    async listFiles(transaction, { afterId, limit }) {
+      let page = visibleFiles().where("files.transactionId", "=", transaction).orderBy("files.id").limit(limit);
+      if (afterId !== undefined) page = page.where("files.id", ">", afterId);
+      return (await page.execute()).map(fileOf);
+    },
+
+    async file(id) {
+      const row = await visibleFiles().where("files.id", "=", id).executeTakeFirst();
+      return row && fileOf(row);
+    },
+
+    keyValues: (transaction) =>
+      db
+        .selectFrom("keyValues")
+        .select(["fileId", "key", "value"])
+        .where("transactionId", "=", transaction)
+        .orderBy("id")
+        .execute(),
+
+    totals: () =>
+      db
+        .selectFrom("transactions")
+        .select((row) => [
+          row.fn.countAll<number>().as("transactions"),
+          row.fn.coalesce(row.fn.sum<number>("fileCount"), row.lit(0)).as("files"),
+          row.fn.coalesce(row.fn.sum<number>("sizeBytes"), row.lit(0)).as("bytes"),
+        ])
+        .executeTakeFirstOrThrow(),
+
+    async forget(id) {
+      await db.transaction().execute(async (tx) => {
+        await tx.deleteFrom("keyValues").where("transactionId", "=", id).execute();
+        await tx.deleteFrom("transactions").where("id", "=", id).execute();
+      });
+      await sweep(id);
+    },
+  };
+}
+
+async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<readonly T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function fileRow({ declared, digests, ...file }: ArchivedFile): FileRow {
+  return { ...file, digests: toJson(digests), declaredAlgorithm: declared.algorithm, declaredValue: declared.value };
+}
+
+function fileOf({ digests, declaredAlgorithm, declaredValue, ...row }: FileRow): ArchivedFile {
+  return { ...row, digests: fromJson(digests), declared: { algorithm: declaredAlgorithm, value: declaredValue } };
+}

@@ -1,0 +1,113 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+  type SqliteStatement,
+} from "kysely";
+import { AppError, type Code } from "../../core/errors.ts";
+
+/** How long a statement waits for another process's write lock. */
+const BUSY_TIMEOUT_MS = 10_000;
+/** Kysely makes a new text for every length of an `in (…)` list, so the cache needs a bound. */
+const CACHED_STATEMENTS = 200;
+
+/** Primary result codes (sqlite.org/rescode.html) that say something about the machine rather than about the statement. */
+const CODE_OF_RESULT: Readonly<Record<number, Code>> = {
+  5: "database_unavailable", // SQLITE_BUSY
+  6: "database_unavailable", // SQLITE_LOCKED
+  13: "storage_full", // SQLITE_FULL
+  14: "database_unavailable", // SQLITE_CANTOPEN
+};
+
+/**
+ * Kysely over `node:sqlite`. One connection, which Kysely hands to one caller at a time: a transaction is never
+ * interleaved with anything else, and everybody waits for it. So a transaction awaits nothing but the database.
+ *
+ * WAL with `synchronous=FULL`: what has been committed survives a power cut. Several processes may open the same file.
+ * 64-bit integers are plain numbers; one beyond 2^53 throws instead of losing digits.
+ *
+ * @throws AppError database_unavailable when the file cannot be opened, at the first statement.
+ */
+export function sqliteDialect(path: string): Dialect {
+  const config = { database: async () => open(path) };
+  const dialect = new SqliteDialect(config);
+  return {
+    createDriver: () => new ImmediateDriver(config),
+    createAdapter: () => dialect.createAdapter(),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+  };
+}
+
+/**
+ * Takes the write lock when a transaction begins. A transaction that began by reading and then writes would fail at
+ * once, whatever the timeout, when another process has written in between.
+ */
+class ImmediateDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+  }
+}
+
+/** `node:sqlite` in the shape Kysely's driver expects. */
+function open(path: string): SqliteDatabase {
+  const file = translated(() => {
+    const opened = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
+    opened.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    return opened;
+  });
+  const cache = new Map<string, SqliteStatement>();
+  return {
+    prepare(sql) {
+      const statement = cache.get(sql) ?? translated(() => prepare(file, sql));
+      // A Map keeps the order of insertion: moving each used text to the end leaves the least recently used at the front.
+      cache.delete(sql);
+      cache.set(sql, statement);
+      for (const [oldest] of cache) {
+        if (cache.size <= CACHED_STATEMENTS) break;
+        cache.delete(oldest);
+      }
+      return statement;
+    },
+    close: () => file.close(),
+  };
+}
+
+function prepare(file: DatabaseSync, sql: string): SqliteStatement {
+  const statement = file.prepare(sql);
+  // SQLite compiles the first statement of a text and leaves the rest. A text with a rest (a migration) runs as a whole,
+  // as it does with `pg`.
+  if (statement.sourceSQL.length < sql.trimEnd().length) return script(file, sql, statement);
+  return {
+    reader: statement.columns().length > 0,
+    all: (values) => translated(() => statement.all(...(values as SQLInputValue[]))),
+    run: (values) => translated(() => statement.run(...(values as SQLInputValue[]))),
+    iterate: (values) => statement.iterate(...(values as SQLInputValue[])),
+  };
+}
+
+function script(file: DatabaseSync, sql: string, first: StatementSync): SqliteStatement {
+  return {
+    reader: false,
+    all: () => [],
+    run: () => {
+      translated(() => file.exec(sql));
+      return { changes: 0, lastInsertRowid: 0 };
+    },
+    iterate: () => first.iterate(),
+  };
+}
+
+function translated<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const code = error instanceof Error && "errcode" in error && CODE_OF_RESULT[Number(error.errcode) & 0xff];
+    if (code) throw new AppError(code, {}, { cause: error });
+    throw error;
+  }
+}

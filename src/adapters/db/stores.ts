@@ -1,0 +1,72 @@
+import { CamelCasePlugin, type Dialect, Kysely, sql } from "kysely";
+import type { AuditStore, TokenStore } from "../../core/access/access-stores.ts";
+import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue/catalogue-store.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { JobQueue } from "../../core/jobs/job-queue.ts";
+import type { JobStore } from "../../core/jobs/job-store.ts";
+import { sqliteJobQueue } from "../queue/sqlite.ts";
+import { sqlAuditStore } from "./audit-store.ts";
+import { sqlCatalogueStore } from "./catalogue-store.ts";
+import { type Enqueue, sqlJobStore } from "./job-store.ts";
+import { type DialectName, migrate } from "./migrate.ts";
+import { sqlOutbox } from "./outbox.ts";
+import { sqlSequenceStore } from "./sequence-store.ts";
+import { sqliteDialect } from "./sqlite.ts";
+import type { Tables } from "./tables.ts";
+import { sqlTokenStore } from "./token-store.ts";
+
+/** Everything that is kept in the database. */
+export interface Stores {
+  readonly jobs: JobStore;
+  readonly queue: JobQueue;
+  readonly catalogue: CatalogueStore;
+  readonly outbox: Outbox;
+  readonly sequences: SequenceStore;
+  readonly tokens: TokenStore;
+  readonly audit: AuditStore;
+  /** Resolves when the database answers. @throws AppError database_unavailable. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** One file, with the queue in it. The folder must exist. @throws AppError database_unavailable, database_newer. */
+export async function openSqlite(options: {
+  readonly path: string;
+  readonly clock: Clock;
+  /** See {@link JobQueue.leaseMs}. */
+  readonly leaseMs?: number;
+}): Promise<Stores> {
+  const db = await openDatabase(sqliteDialect(options.path), "sqlite");
+  const { queue, enqueue } = sqliteJobQueue(db, options.clock, options.leaseMs);
+  return stores(db, "sqlite", queue, enqueue);
+}
+
+async function openDatabase(dialect: Dialect, name: DialectName): Promise<Kysely<Tables>> {
+  const db = new Kysely<Tables>({ dialect, plugins: [new CamelCasePlugin()] });
+  try {
+    await migrate(db, name);
+    return db;
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
+
+function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enqueue: Enqueue): Stores {
+  return {
+    jobs: sqlJobStore(db, enqueue),
+    queue,
+    catalogue: sqlCatalogueStore(db),
+    outbox: sqlOutbox(db, dialect),
+    sequences: sqlSequenceStore(db),
+    tokens: sqlTokenStore(db),
+    audit: sqlAuditStore(db, dialect),
+    async ping() {
+      await sql`select 1`.execute(db);
+    },
+    async close() {
+      await queue.close();
+      await db.destroy();
+    },
+  };
+}
