@@ -1,0 +1,300 @@
+import { BlockList, isIP } from "node:net";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { AppError } from "./core/errors.ts";
+import { LANES, type Lane } from "./core/jobs/job.ts";
+
+const PREFIX = "LONGSHORE_";
+
+/** Protocols of other systems that a server can speak on a port of their own. */
+export const DOOR_NAMES = ["pacifica-ingest"] as const;
+export type DoorName = (typeof DOOR_NAMES)[number];
+
+const text = z.string();
+const folder = text.transform((path) => resolve(path));
+const httpUrl = z.url({ protocol: /^https?$/, error: "expected a URL that begins with http:// or https://" });
+
+const port = text.transform((input, context) => {
+  const number = /^\d{1,5}$/.test(input) ? Number(input) : Number.NaN;
+  return number <= 65535 ? number : refuse(context, "expected a port from 0 to 65535");
+});
+
+/** `a, b` as a list; each entry goes through `entry`, which says what is wrong with it. */
+const list = <T>(entry: (input: string, context: z.RefinementCtx) => T) =>
+  text.transform((input, context): readonly T[] =>
+    input
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== "")
+      .map((part) => entry(part, context)),
+  );
+
+const url = (input: string, context: z.RefinementCtx): string => {
+  const parsed = httpUrl.safeParse(input);
+  return parsed.success ? parsed.data : refuse(context, "expected URLs that begin with http:// or https://");
+};
+
+/**
+ * Every setting under its variable's real name. Values are text, as the environment has them: a default is given as the
+ * text one would write, and what follows is its meaning. `docs/config.md` is generated from here.
+ */
+export const SETTINGS = z.strictObject({
+  LONGSHORE_DATA_DIR: folder
+    .prefault("./data")
+    .describe(
+      "Folder of the SQLite file, unfinished uploads and the archive, unless settings below place them elsewhere.",
+    ),
+  LONGSHORE_HOST: text
+    .prefault("127.0.0.1")
+    .describe("Address to listen on. Anything but loopback needs a token or a trusted proxy first."),
+  LONGSHORE_PORT: port
+    .prefault("7700")
+    .describe("Port to listen on. 0 picks a free one; the address is the first line on standard output."),
+  LONGSHORE_DOORS: list(door)
+    .prefault("")
+    .describe(`Doors with a port of their own, as name:port separated by commas. Doors: ${DOOR_NAMES.join(", ")}.`),
+  LONGSHORE_PUBLIC_URL: httpUrl
+    .transform((input) => input.replace(/\/+$/, ""))
+    .optional()
+    .describe("Address under which clients reach the server when a proxy stands before it."),
+  LONGSHORE_DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: "expected a URL that begins with postgres://" })
+    .optional()
+    .describe("PostgreSQL instead of the SQLite file in the data folder: postgres://user:password@host/database.")
+    .meta({ secret: true }),
+  LONGSHORE_ARCHIVE_URL: text
+    .transform((input, context) => {
+      if (input.startsWith("file://") && URL.canParse(input))
+        return resolve(decodeURIComponent(new URL(input).pathname));
+      return /^[a-z][a-z0-9+.-]*:\/\//i.test(input)
+        ? refuse(context, "expected a folder or a file:// URL")
+        : resolve(input);
+    })
+    .optional()
+    .describe("Folder of the archive (an OCFL storage root), when it is not the folder archive in the data folder."),
+  LONGSHORE_DIGEST: z
+    .enum(["sha512", "sha256"])
+    .prefault("sha512")
+    .describe("Digest that the archive addresses its content by: sha512 or sha256."),
+
+  LONGSHORE_POLICY_FILE: folder.optional().describe("Rules file that every bundle must satisfy."),
+  LONGSHORE_POLICY_URL: httpUrl.optional().describe("Pacifica policy service that every bundle is shown to."),
+  LONGSHORE_UNIQUEID_URL: httpUrl
+    .optional()
+    .describe("Pacifica uniqueid service that gives out job and file ids, instead of the server's own sequences."),
+  LONGSHORE_METADATA_URL: httpUrl
+    .optional()
+    .describe("Pacifica metadata service that is sent the metadata of every accepted bundle."),
+  LONGSHORE_MOVE_ROOTS: list((path) => resolve(path))
+    .prefault("")
+    .describe("Folders, separated by commas, from which files on the server's disk may be moved into the archive."),
+  LONGSHORE_EVENTS_URL: list(url)
+    .prefault("")
+    .describe("Addresses, separated by commas, that are sent a CloudEvent for every accepted bundle."),
+  LONGSHORE_EVENTS_SOURCE: text
+    .optional()
+    .describe("Source named in those CloudEvents. The public URL when not set, or longshore without one."),
+
+  LONGSHORE_TRUSTED_PROXIES: list(address)
+    .prefault("")
+    .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
+  LONGSHORE_AUTH_HEADER: text
+    .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "expected the name of an HTTP header")
+    .prefault("X-Http-Authed-User")
+    .describe("Header in which a trusted proxy names the user; also sent to a Pacifica policy service."),
+  LONGSHORE_DEFAULT_USER: text
+    .prefault("root")
+    .describe("User that deposits through the Pacifica door when no header names one and the server is open."),
+  LONGSHORE_SECRET_KEY: text
+    .min(32, "expected at least 32 characters")
+    .optional()
+    .describe("Key that signs links and encrypts secrets. Made and kept in the data folder when not set.")
+    .meta({ secret: true }),
+
+  LONGSHORE_WORKERS: text
+    .transform(workers)
+    .prefault("fast:2,slow:1")
+    .describe("Jobs at a time in each lane, as lane:number separated by commas. 0 leaves a lane to other processes."),
+  LONGSHORE_UPLOAD_EXPIRY: text
+    .transform((input, context) => {
+      const hours = Number(input);
+      return hours > 0 && hours <= 8760 ? hours : refuse(context, "expected hours, more than 0 and at most 8760");
+    })
+    .prefault("168")
+    .describe("Hours after which an upload that nobody continued is removed."),
+  LONGSHORE_LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+    .prefault("info")
+    .describe("Least severe log lines that are written: trace, debug, info, warn, error, fatal or silent."),
+  LONGSHORE_LOG_FORMAT: z.enum(["json", "text"]).prefault("json").describe("Form of the log lines: json or text."),
+
+  LONGSHORE_URL: httpUrl
+    .transform((input) => input.replace(/\/+$/, ""))
+    .prefault("http://127.0.0.1:7700")
+    .describe("Server that the command line talks to."),
+  LONGSHORE_TOKEN: text
+    .optional()
+    .describe("Bearer token that the command line presents to it.")
+    .meta({ secret: true }),
+});
+
+export type SettingName = keyof typeof SETTINGS.shape;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the `LONGSHORE_*` variables; a variable set to nothing counts as absent.
+ * @throws AppError config_invalid; `details.problems` has one sentence for every bad or unknown variable.
+ */
+export function loadConfig(env: Environment) {
+  const given = Object.fromEntries(Object.entries(env).filter(([name, value]) => name.startsWith(PREFIX) && value));
+  const parsed = SETTINGS.safeParse(given);
+  if (!parsed.success)
+    throw new AppError("config_invalid", {
+      problems: parsed.error.issues.flatMap((issue) => explain(issue, given)),
+    });
+  const e = parsed.data;
+  return Object.freeze({
+    dataDir: e.LONGSHORE_DATA_DIR,
+    host: e.LONGSHORE_HOST,
+    port: e.LONGSHORE_PORT,
+    doors: e.LONGSHORE_DOORS,
+    /** Without a slash at the end. */
+    publicUrl: e.LONGSHORE_PUBLIC_URL,
+    databaseUrl: e.LONGSHORE_DATABASE_URL,
+    archiveDir: e.LONGSHORE_ARCHIVE_URL ?? join(e.LONGSHORE_DATA_DIR, "archive"),
+    digest: e.LONGSHORE_DIGEST,
+    policyFile: e.LONGSHORE_POLICY_FILE,
+    policyUrl: e.LONGSHORE_POLICY_URL,
+    uniqueidUrl: e.LONGSHORE_UNIQUEID_URL,
+    metadataUrl: e.LONGSHORE_METADATA_URL,
+    moveRoots: e.LONGSHORE_MOVE_ROOTS,
+    eventsUrls: e.LONGSHORE_EVENTS_URL,
+    eventsSource: e.LONGSHORE_EVENTS_SOURCE ?? e.LONGSHORE_PUBLIC_URL ?? "longshore",
+    /** IP addresses, or subnets in CIDR form. */
+    trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
+    authHeader: e.LONGSHORE_AUTH_HEADER,
+    defaultUser: e.LONGSHORE_DEFAULT_USER,
+    secretKey: e.LONGSHORE_SECRET_KEY,
+    /** Jobs at a time. */
+    workers: e.LONGSHORE_WORKERS,
+    uploadExpiryMs: e.LONGSHORE_UPLOAD_EXPIRY * 3_600_000,
+    logLevel: e.LONGSHORE_LOG_LEVEL,
+    logFormat: e.LONGSHORE_LOG_FORMAT,
+    /** Without a slash at the end. */
+    url: e.LONGSHORE_URL,
+    token: e.LONGSHORE_TOKEN,
+  });
+}
+export type Config = ReturnType<typeof loadConfig>;
+
+/** What a person can know of a setting without reading the schema. */
+export interface SettingFacts {
+  readonly name: SettingName;
+  readonly description: string;
+  /** As one would write it; `undefined` when there is none. */
+  readonly default: string | undefined;
+  readonly secret: boolean;
+}
+
+export const SETTING_FACTS: readonly SettingFacts[] = Object.entries(SETTINGS.shape).map(([name, schema]) => ({
+  name: name as SettingName,
+  description: schema.description ?? "",
+  default: schema instanceof z.ZodPrefault ? String(schema.def.defaultValue) : undefined,
+  secret: schema.meta()?.secret === true,
+}));
+
+export interface EffectiveSetting {
+  readonly name: SettingName;
+  /** Secrets are masked; `null` when there is no value. */
+  readonly value: string | null;
+  readonly from: "environment" | "default";
+}
+
+/** Every setting as it is in force, safe to show. */
+export function effectiveSettings(env: Environment): readonly EffectiveSetting[] {
+  return SETTING_FACTS.map(({ name, secret, default: fallback }) => {
+    const given = env[name] || undefined;
+    const value = given ?? (fallback || null);
+    return { name, value: secret && value !== null ? masked(value) : value, from: given ? "environment" : "default" };
+  });
+}
+
+/** A database URL keeps all but its password; any other secret keeps nothing. */
+function masked(value: string): string {
+  if (!URL.canParse(value)) return "********";
+  const address = new URL(value);
+  if (address.password) address.password = "********";
+  return address.href;
+}
+
+/** Records what is wrong and gives zod the value that says "do not go on". */
+function refuse(context: z.RefinementCtx, message: string): never {
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+}
+
+function door(input: string, context: z.RefinementCtx): { readonly name: DoorName; readonly port: number } {
+  const [name = "", number = "", ...rest] = input.split(":");
+  const known = DOOR_NAMES.find((candidate) => candidate === name);
+  const parsed = port.safeParse(number);
+  if (!known) return refuse(context, `there is no door "${name}"; expected ${DOOR_NAMES.join(", ")}`);
+  if (!parsed.success || rest.length > 0) return refuse(context, "expected name:port with a port from 0 to 65535");
+  return { name: known, port: parsed.data };
+}
+
+function workers(input: string, context: z.RefinementCtx): Readonly<Record<Lane, number>> {
+  const lanes: Record<Lane, number> = { fast: 2, slow: 1 };
+  for (const part of input.split(",")) {
+    const [name = "", number = ""] = part.trim().split(":");
+    const lane = LANES.find((candidate) => candidate === name);
+    if (!lane || !/^\d{1,3}$/.test(number)) return refuse(context, `expected ${LANES.join(":number,")}:number`);
+    lanes[lane] = Number(number);
+  }
+  return lanes;
+}
+
+function address(input: string, context: z.RefinementCtx): string {
+  const [ip = "", bits, ...rest] = input.split("/");
+  const family = isIP(ip) === 6 ? "ipv6" : "ipv4";
+  try {
+    if (bits === undefined) new BlockList().addAddress(ip, family);
+    else new BlockList().addSubnet(ip, /^\d+$/.test(bits) ? Number(bits) : -1, family);
+  } catch {
+    return refuse(context, `"${input}" is not an IP address or subnet`);
+  }
+  return rest.length === 0 ? input : refuse(context, `"${input}" is not an IP address or subnet`);
+}
+
+function explain(issue: z.core.$ZodIssue, given: Environment): string[] {
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((name) => {
+      const meant = nearest(name, Object.keys(SETTINGS.shape));
+      return `${name} is not a setting.${meant ? ` Did you mean ${meant}?` : ""}`;
+    });
+  const name = String(issue.path[0]);
+  const facts = SETTING_FACTS.find((setting) => setting.name === name);
+  const found = facts?.secret ? "" : `, found "${given[name] ?? ""}"`;
+  const message = issue.code === "invalid_value" ? `expected ${issue.values.join(" or ")}` : issue.message;
+  return [`${name}: ${message}${found}.`];
+}
+
+/** The candidate that takes the fewest edits, if they are few enough for a slip of the fingers. */
+function nearest(input: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, edits: editDistance(input, candidate) }))
+    .sort((a, b) => a.edits - b.edits);
+  const best = ranked[0];
+  return best && best.edits <= Math.max(2, (input.length - PREFIX.length) / 3) ? best.candidate : undefined;
+}
+
+/** Levenshtein distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1];
+    for (const [j, other] of [...b].entries())
+      next.push(Math.min((row[j] ?? 0) + (letter === other ? 0 : 1), (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

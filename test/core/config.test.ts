@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { resolve } from "node:path";
+import { describe, test } from "node:test";
+import { effectiveSettings, loadConfig, SETTING_FACTS } from "../../src/config.ts";
+import { AppError } from "../../src/core/errors.ts";
+
+/** The sentences of a refused configuration. */
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    assert.ok(error instanceof AppError);
+    assert.equal(error.code, "config_invalid");
+    return error.details.problems as readonly string[];
+  }
+  assert.fail("the configuration was accepted");
+}
+
+describe("configuration", () => {
+  test("no variable at all is enough to run on this machine alone", () => {
+    const config = loadConfig({ HOME: "/root", PATH: "/bin" });
+    assert.equal(config.host, "127.0.0.1");
+    assert.equal(config.port, 7700);
+    assert.equal(config.dataDir, resolve("data"));
+    assert.equal(config.archiveDir, resolve("data/archive"));
+    assert.equal(config.databaseUrl, undefined);
+    assert.deepEqual(config.workers, { fast: 2, slow: 1 });
+    assert.deepEqual(config.doors, []);
+    assert.ok(Object.isFrozen(config));
+  });
+
+  test("a variable set to nothing counts as absent", () => {
+    assert.equal(loadConfig({ LONGSHORE_PORT: "" }).port, 7700);
+  });
+
+  test("lists are read with or without blanks", () => {
+    const config = loadConfig({
+      LONGSHORE_DOORS: "pacifica-ingest:8066",
+      LONGSHORE_MOVE_ROOTS: "/srv/a, /srv/b",
+      LONGSHORE_TRUSTED_PROXIES: "127.0.0.1, 10.0.0.0/8,::1,fd00::/8",
+      LONGSHORE_WORKERS: "slow:3",
+      LONGSHORE_EVENTS_URL: "http://a.example/x,https://b.example/",
+    });
+    assert.deepEqual(config.doors, [{ name: "pacifica-ingest", port: 8066 }]);
+    assert.deepEqual(config.moveRoots, ["/srv/a", "/srv/b"]);
+    assert.deepEqual(config.trustedProxies, ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"]);
+    assert.deepEqual(config.workers, { fast: 2, slow: 3 });
+    assert.deepEqual(config.eventsUrls, ["http://a.example/x", "https://b.example/"]);
+  });
+
+  test("addresses lose the slash at their end, so that paths can be appended", () => {
+    const config = loadConfig({ LONGSHORE_URL: "http://h:1/", LONGSHORE_PUBLIC_URL: "https://h/x/" });
+    assert.equal(config.url, "http://h:1");
+    assert.equal(config.publicUrl, "https://h/x");
+  });
+
+  test("everything wrong is reported together, with what was found", () => {
+    const problems = problemsOf({
+      LONGSHORE_PORT: "70000",
+      LONGSHORE_DIGEST: "md5",
+      LONGSHORE_DATABASE_URL: "mysql://u:hunter2@h/d",
+      LONGSHORE_DATABSE_URL: "postgres://h/d",
+      LONGSHORE_DOORS: "pacifica-cart:8081,pacifica-ingest",
+    });
+    assert.deepEqual(problems.toSorted(), [
+      "LONGSHORE_DATABASE_URL: expected a URL that begins with postgres://.",
+      "LONGSHORE_DATABSE_URL is not a setting. Did you mean LONGSHORE_DATABASE_URL?",
+      'LONGSHORE_DIGEST: expected sha512 or sha256, found "md5".',
+      'LONGSHORE_DOORS: expected name:port with a port from 0 to 65535, found "pacifica-cart:8081,pacifica-ingest".',
+      'LONGSHORE_DOORS: there is no door "pacifica-cart"; expected pacifica-ingest, found "pacifica-cart:8081,pacifica-ingest".',
+      'LONGSHORE_PORT: expected a port from 0 to 65535, found "70000".',
+    ]);
+  });
+
+  for (const [name, value] of [
+    ["LONGSHORE_PORT", "1e3"],
+    ["LONGSHORE_PORT", "-1"],
+    ["LONGSHORE_URL", "localhost:7700"],
+    ["LONGSHORE_POLICY_URL", "ftp://h/"],
+    ["LONGSHORE_ARCHIVE_URL", "s3://bucket/prefix"],
+    ["LONGSHORE_WORKERS", "quick:2"],
+    ["LONGSHORE_WORKERS", "fast:many"],
+    ["LONGSHORE_UPLOAD_EXPIRY", "0"],
+    ["LONGSHORE_UPLOAD_EXPIRY", "soon"],
+    ["LONGSHORE_TRUSTED_PROXIES", "proxy.example"],
+    ["LONGSHORE_TRUSTED_PROXIES", "10.0.0.0/33"],
+    ["LONGSHORE_TRUSTED_PROXIES", "10.0.0.0/8/8"],
+    ["LONGSHORE_AUTH_HEADER", "X User"],
+    ["LONGSHORE_SECRET_KEY", "short"],
+    ["LONGSHORE_LOG_LEVEL", "loud"],
+    ["LONGSHORE_SMTP_URL", "smtp://h/"],
+  ] as const)
+    test(`${name}=${value} is refused by name`, () => {
+      const problems = problemsOf({ [name]: value });
+      assert.equal(problems.length, 1);
+      assert.ok(problems[0]?.startsWith(name), problems[0]);
+    });
+
+  test("a secret is never repeated, neither in a complaint nor among the effective settings", () => {
+    const env = {
+      LONGSHORE_SECRET_KEY: "hunter2",
+      LONGSHORE_TOKEN: "lsh_hunter2",
+      LONGSHORE_DATABASE_URL: "postgres://me:hunter2@db.example/longshore",
+    };
+    assert.doesNotMatch(JSON.stringify(problemsOf(env)), /hunter2/);
+    assert.doesNotMatch(JSON.stringify(effectiveSettings(env)), /hunter2/);
+    assert.match(JSON.stringify(effectiveSettings(env)), /me:\*+@db\.example/);
+  });
+
+  test("effective settings say where each value came from", () => {
+    const settings = effectiveSettings({ LONGSHORE_PORT: "8080" });
+    assert.deepEqual(
+      settings.filter((setting) => /_(PORT|HOST|TOKEN)$/.test(setting.name)),
+      [
+        { name: "LONGSHORE_HOST", value: "127.0.0.1", from: "default" },
+        { name: "LONGSHORE_PORT", value: "8080", from: "environment" },
+        { name: "LONGSHORE_TOKEN", value: null, from: "default" },
+      ],
+    );
+  });
+
+  test("every setting is described", () => {
+    assert.deepEqual(
+      SETTING_FACTS.filter(({ description }) => !/^[A-Z].*\.$/s.test(description)),
+      [],
+    );
+  });
+});
