@@ -44,7 +44,11 @@ export interface ObjectStorage {
   staged(): AsyncIterable<string>;
   /** Writes one small file durably under its final name. @throws AppError object_exists. */
   put(path: string, bytes: Uint8Array): Promise<void>;
-  /** The stream breaks with an error when the file turns out shorter than its size. @throws AppError object_missing. */
+  /**
+   * The stream breaks with an error when the file turns out shorter than its size. A range that reaches past the last
+   * byte ends there; one that starts right behind it is empty.
+   * @throws AppError object_missing; range_not_satisfiable when the range starts further out.
+   */
   open(path: string, range?: ByteRange): Promise<Readable>;
   /** `undefined` when absent: absence is an answer here, not an error. */
   stat(path: string): Promise<StoredFile | undefined>;
@@ -70,7 +74,8 @@ export interface StagedTree {
   /**
    * Takes in a file that already lies on this machine, without copying where the storage can (a hard link); the source
    * stays. Absent from storage that is not on this machine.
-   * @returns false when it cannot be linked (another file system): the caller copies instead.
+   * @returns false when it cannot be linked (another file system, not a regular file): the caller copies instead.
+   * @throws AppError object_exists; source_missing.
    */
   link?(path: string, localPath: string): Promise<boolean>;
   /** @throws AppError object_missing. */
@@ -90,7 +95,7 @@ export interface StagedTree {
   /**
    * Makes the tree visible, all of it or nothing, and durable on return. `last` names the files without which a
    * reader does not take the tree for complete (OCFL: the root inventory); storage without rename writes them last.
-   * @throws AppError object_exists.
+   * @throws AppError object_exists; stage_missing when the tree has been discarded.
    */
   publish(last: readonly string[]): Promise<void>;
   /** Removes the tree and its notes. Idempotent. */
@@ -102,7 +107,7 @@ export interface StagedTree {
  * `write` returns, and the caller only waits when the sink is behind. Memory is bounded by the adapter, not by file sizes.
  */
 export interface TreeWriter {
-  /** Starts the next file; folders appear as needed. `path` must be new to the tree. */
+  /** Starts the next file; folders appear as needed. A path the tree already has fails the writer with object_exists. */
   begin(path: string): void;
   /** A promise only when the sink is behind: await it before the next call. Rejects with what a previous write met. */
   write(chunk: Uint8Array): Promise<void> | undefined;

@@ -1,0 +1,103 @@
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { mkdir, open, rename, rm, rmdir } from "node:fs/promises";
+import { dirname, join, relative, sep } from "node:path";
+import { promisify } from "node:util";
+import { ignoring } from "./fs-errors.ts";
+import type { FsLayout } from "./fs-layout.ts";
+import { walkFiles } from "./fs-read.ts";
+import { FILE_MODE } from "./fs-writer-protocol.ts";
+
+/** fsync(2) of a file or a folder; a folder's makes the names in it durable. */
+export async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Every folder from `root` down to `folder`, both included. */
+export function foldersBetween(root: string, folder: string): readonly string[] {
+  const below = relative(root, folder);
+  if (below === "") return [root];
+  const names = below.split(sep);
+  return [root, ...names.map((_, i) => join(root, ...names.slice(0, i + 1)))];
+}
+
+/** The names from `root` down to an entry of `folder` survive a power cut, whoever made the folders between. */
+export async function syncFolders(root: string, folder: string): Promise<void> {
+  await Promise.all(foldersBetween(root, folder).map(syncPath));
+}
+
+/** Makes files of `folder` and every folder above them, up to `root`, durable. */
+export async function syncFiles(root: string, folder: string, paths: Iterable<string>): Promise<void> {
+  const files = Array.from(paths, (path) => join(folder, path));
+  const folders = new Set([folder, ...files.map((file) => dirname(file))].flatMap((f) => foldersBetween(root, f)));
+  await Promise.all([...files, ...folders].map(syncPath));
+}
+
+const run = promisify(execFile);
+
+/** Makes everything below `folder` durable, in one go where the system has syncfs(2). */
+export async function syncTree(root: string, folder: string): Promise<void> {
+  if (process.platform === "linux") {
+    // Any failure, be it a `sync` without `-f`, falls through to asking for each file, which reports its own failure.
+    const synced = await run("sync", ["-f", folder]).then(
+      () => true,
+      () => false,
+    );
+    if (synced) return;
+  }
+  const batch: string[] = [];
+  for await (const { path } of walkFiles(folder)) {
+    batch.push(path);
+    if (batch.length === 256) await syncFiles(root, folder, batch.splice(0));
+  }
+  await syncFiles(root, folder, batch);
+}
+
+/**
+ * Writes a whole file under a temporary name and hands it to `place`, which gives it its final one.
+ * @param durable whether the bytes must be on disk before they get their name.
+ */
+export async function writeAside(
+  layout: FsLayout,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  durable: boolean,
+  place: (file: string) => Promise<void>,
+): Promise<void> {
+  await mkdir(layout.incoming, { recursive: true });
+  const file = join(layout.incoming, `${process.pid}-${randomUUID()}`);
+  try {
+    const handle = await open(file, "wx", FILE_MODE);
+    try {
+      await handle.writeFile(bytes);
+      if (durable) await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await place(file);
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** Takes a file or folder out of sight in one step, then frees its space. Nothing there is no error. */
+export async function vanish(layout: FsLayout, path: string): Promise<void> {
+  const away = join(layout.discarded, randomUUID());
+  await rename(path, away).catch(ignoring("ENOENT", "ENOTDIR"));
+  await rm(away, { recursive: true, force: true });
+}
+
+/** Removes `folder` and the folders above it as far as they are empty; `top` stays. */
+export async function pruneFolders(top: string, folder: string): Promise<void> {
+  for (const empty of foldersBetween(top, folder).slice(1).reverse()) {
+    try {
+      await rmdir(empty);
+    } catch (error) {
+      return ignoring("ENOTEMPTY", "EEXIST", "ENOENT")(error);
+    }
+  }
+}

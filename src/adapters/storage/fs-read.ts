@@ -1,0 +1,97 @@
+import { type FileHandle, lstat, open, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { ByteRange, StoredFile } from "../../core/archive/object-storage.ts";
+import { AppError } from "../../core/errors.ts";
+import { rangeWithin } from "./byte-range.ts";
+import { ABSENT, ignoring, storageError } from "./fs-errors.ts";
+
+const READ_BYTES = 1024 * 1024;
+
+/** `undefined` when there is no regular file at `file`. The stream owns the descriptor, also when it is never read. */
+export async function openFile(file: string, path: string, range?: ByteRange): Promise<Readable | undefined> {
+  const handle = await open(file, "r").catch(ignoring(...ABSENT));
+  if (!handle) return undefined;
+  try {
+    const stats = await handle.stat();
+    if (stats.isFile()) {
+      const { start, end } = rangeWithin(range, stats.size, path);
+      return fileStream(handle, path, start, end);
+    }
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  await handle.close();
+  return undefined;
+}
+
+function fileStream(handle: FileHandle, path: string, start: number, end: number): Readable {
+  let position = start;
+  return new Readable({
+    highWaterMark: READ_BYTES,
+    read() {
+      if (position === end) {
+        this.push(null);
+        return;
+      }
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, end - position));
+      handle.read(buffer, 0, buffer.byteLength, position).then(
+        ({ bytesRead }) => {
+          if (bytesRead === 0) {
+            this.destroy(new AppError("object_corrupt", { path, expected: end, found: position }));
+            return;
+          }
+          position += bytesRead;
+          this.push(buffer.subarray(0, bytesRead));
+        },
+        (error: unknown) => this.destroy(storageError(error) as Error),
+      );
+    },
+    destroy(error, done) {
+      // A read that is under way finishes first: FileHandle.close waits for it.
+      handle.close().then(() => done(error), done);
+    },
+  });
+}
+
+const STATS_AT_ONCE = 64;
+
+/**
+ * All regular files below `folder`, depth first, names in code-unit order; nothing when it is not a folder.
+ * Memory: the names of one folder per level.
+ * @param base path of `folder` as it shall appear, `""` for the top.
+ * @param skip tells which paths (folders or files) to leave out.
+ */
+export async function* walkFiles(
+  folder: string,
+  base = "",
+  skip: (path: string) => boolean = () => false,
+): AsyncGenerator<StoredFile> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(ignoring(...ABSENT));
+  if (!entries) return;
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (let at = 0; at < entries.length; at += STATS_AT_ONCE) {
+    const batch = entries.slice(at, at + STATS_AT_ONCE);
+    const sizes = await Promise.all(
+      batch.map((entry) => (entry.isFile() ? sizeOf(join(folder, entry.name)) : undefined)),
+    );
+    for (const [i, entry] of batch.entries()) {
+      const path = base === "" ? entry.name : `${base}/${entry.name}`;
+      const sizeBytes = sizes[i];
+      if (skip(path)) continue;
+      if (entry.isDirectory()) yield* walkFiles(join(folder, entry.name), path, skip);
+      else if (sizeBytes !== undefined) yield { path, sizeBytes };
+    }
+  }
+}
+
+/** `undefined` when there is no regular file. */
+export async function sizeOf(file: string): Promise<number | undefined> {
+  const stats = await lstat(file).catch(ignoring(...ABSENT));
+  return stats?.isFile() ? stats.size : undefined;
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(ignoring(...ABSENT))) !== undefined;
+}

@@ -1,0 +1,123 @@
+import { link, mkdir, readdir, rm, statfs } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import type { ObjectStorage } from "../../core/archive/object-storage.ts";
+import { AppError } from "../../core/errors.ts";
+import { pruneFolders, syncFolders, vanish, writeAside } from "./fs-durability.ts";
+import { ignoring, refusals, systemCode } from "./fs-errors.ts";
+import { decodeName, fsLayout, isPiece, isStaging } from "./fs-layout.ts";
+import { isThere, openFile, sizeOf, walkFiles } from "./fs-read.ts";
+import { fsStagedTree, removeNotes } from "./fs-staged-tree.ts";
+import { writerThreads } from "./fs-writer.ts";
+
+/**
+ * The archive as plain files below `root`, which is made when it does not exist. All processes that write to one root
+ * run on one machine. See `fs-layout.ts` for what lies where.
+ */
+export function fsObjectStorage({ root }: { readonly root: string }): ObjectStorage {
+  const layout = fsLayout(resolve(root));
+  const threads = writerThreads(Math.min(4, availableParallelism()));
+
+  async function* stagedPrefixes(folder: string, base = ""): AsyncGenerator<string> {
+    for (const name of await namesIn(folder)) {
+      if (isPiece(name)) yield* stagedPrefixes(join(folder, name), `${base}${name}/`);
+      else yield decodeName(base + name);
+    }
+  }
+
+  /** Removes what a process that died has left between two steps. */
+  async function sweep(): Promise<void> {
+    for (const name of await namesIn(layout.discarded)) {
+      await rm(join(layout.discarded, name), { recursive: true, force: true });
+    }
+    for (const name of await namesIn(layout.incoming)) {
+      if (!isRunning(Number.parseInt(name, 10))) await rm(join(layout.incoming, name), { force: true });
+    }
+    for await (const prefix of stagedPrefixes(layout.notes)) {
+      if (!(await isThere(layout.tree(prefix)))) await removeNotes(layout, prefix);
+    }
+  }
+
+  return {
+    stage: (prefix) =>
+      refusals(async () => {
+        const tree = layout.tree(prefix);
+        if ((await isThere(layout.visible(prefix))) || (await isThere(tree))) throw exists(prefix);
+        await removeNotes(layout, prefix);
+        await mkdir(dirname(tree), { recursive: true });
+        // Made now, as a full disk, which is when a tree is discarded, may have no room for a folder.
+        await mkdir(layout.discarded, { recursive: true });
+        await mkdir(tree).catch((error: unknown) => {
+          throw systemCode(error) === "EEXIST" ? exists(prefix) : error;
+        });
+        return fsStagedTree(layout, threads, prefix, true);
+      }),
+    reopen: (prefix) =>
+      refusals(async () =>
+        (await isThere(layout.tree(prefix))) ? fsStagedTree(layout, threads, prefix, false) : undefined,
+      ),
+    async *staged() {
+      await refusals(sweep);
+      yield* stagedPrefixes(layout.trees);
+    },
+    put: (path, bytes) =>
+      refusals(async () => {
+        const final = layout.visible(path);
+        await mkdir(dirname(final), { recursive: true });
+        await writeAside(layout, bytes, true, async (file) => {
+          // Unlike rename, link refuses a name that is taken.
+          await link(file, final).catch((error: unknown) => {
+            throw systemCode(error) === "EEXIST" ? exists(path) : error;
+          });
+        });
+        await syncFolders(layout.root, dirname(final));
+      }),
+    open: (path, range) =>
+      refusals(async () => {
+        const stream = isStaging(path) ? undefined : await openFile(layout.visible(path), path, range);
+        if (!stream) throw new AppError("object_missing", { path });
+        return stream;
+      }),
+    stat: (path) =>
+      refusals(async () => {
+        const sizeBytes = isStaging(path) ? undefined : await sizeOf(layout.visible(path));
+        return sizeBytes === undefined ? undefined : { path, sizeBytes };
+      }),
+    list: (prefix) => walkFiles(join(layout.root, prefix), prefix, isStaging),
+    remove: (prefix) =>
+      refusals(async () => {
+        if (prefix !== "") {
+          await vanish(layout, layout.visible(prefix));
+          await pruneFolders(layout.root, dirname(layout.visible(prefix)));
+          return;
+        }
+        for await (const { path } of walkFiles(layout.root, "", isStaging)) {
+          await rm(layout.visible(path), { force: true });
+          await pruneFolders(layout.root, dirname(layout.visible(path)));
+        }
+      }),
+    freeBytes: () =>
+      refusals(async () => {
+        await mkdir(layout.root, { recursive: true });
+        const { bavail, bsize } = await statfs(layout.root);
+        return bavail * bsize;
+      }),
+    close: () => threads.close(),
+  };
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  return (await readdir(folder).catch(ignoring("ENOENT"))) ?? [];
+}
+
+function exists(path: string): AppError {
+  return new AppError("object_exists", { path });
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return systemCode(error) === "EPERM";
+  }
+}
