@@ -1,0 +1,76 @@
+/** Where payload lies inside an OCFL object; see docs/formats/archive.md. */
+const CONTENT = "v1/content";
+/** For files whose logical path is not safe to use as a path on every file system. */
+const RENAMED = `${CONTENT}/renamed`;
+const MAX_PART_BYTES = 255;
+const MAX_PATH_BYTES = 1024;
+
+/** Names Windows keeps for devices, with any extension. */
+const RESERVED = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$/i;
+/** Letters, marks and digits of any script, and the ASCII punctuation no common file system treats specially. */
+const PORTABLE = /^[\p{L}\p{M}\p{N} !#$%&'()+,\-.=@[\]^_`{}~;]+$/u;
+
+/**
+ * Chooses content paths for one object: the logical path itself when it is plainly safe, a generated name otherwise.
+ * What the logical path was is in the inventory in either case (OCFL 1.1 §3.5.2 "Manifest", §3.5.3 "Versions").
+ * Safe means: portable characters in NFC, parts of at most 255 bytes, and no clash with an earlier path of the same object
+ * on a file system that ignores case or normalisation.
+ */
+export interface ContentPaths {
+  /** @param logicalPath relative, without dot segments or empty parts: the tar reader has seen to that. */
+  choose(logicalPath: string): string;
+}
+
+export function contentPaths(): ContentPaths {
+  const files = new Set<string>();
+  const folders = new Set<string>(["renamed"]);
+  let renamed = 0;
+
+  function claim(logicalPath: string): boolean {
+    const folded = fold(logicalPath);
+    if (!isPlainlySafe(logicalPath) || files.has(folded) || folders.has(folded)) return false;
+    const parents = parentsOf(folded);
+    if (parents.some((parent) => files.has(parent))) return false;
+    files.add(folded);
+    for (const parent of parents) folders.add(parent);
+    return true;
+  }
+
+  return {
+    choose(logicalPath) {
+      if (claim(logicalPath)) return `${CONTENT}/${logicalPath}`;
+      renamed++;
+      return `${RENAMED}/${String(renamed).padStart(8, "0")}`;
+    },
+  };
+}
+
+function isPlainlySafe(path: string): boolean {
+  if (path.normalize("NFC") !== path || Buffer.byteLength(path) > MAX_PATH_BYTES) return false;
+  return path.split("/").every(isSafePart);
+}
+
+function isSafePart(part: string): boolean {
+  return (
+    PORTABLE.test(part) &&
+    Buffer.byteLength(part) <= MAX_PART_BYTES &&
+    !/^[ .]|[ .]$/.test(part) &&
+    !RESERVED.test(part)
+  );
+}
+
+/** What a file system that ignores case and normalisation takes a path for. */
+function fold(path: string): string {
+  return isAscii(path) ? path.toLowerCase() : path.normalize("NFKC").toLowerCase().normalize("NFKC");
+}
+
+function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}
+
+function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let slash = path.indexOf("/"); slash >= 0; slash = path.indexOf("/", slash + 1))
+    parents.push(path.slice(0, slash));
+  return parents;
+}
