@@ -1,4 +1,5 @@
 import { createHash, type Hash, hash } from "node:crypto";
+import { crc32 } from "node:zlib";
 import { AppError } from "./errors.ts";
 
 /**
@@ -75,12 +76,26 @@ export function digestsOf(bytes: Uint8Array, names: readonly DigestName[]): Dige
   return Object.fromEntries(names.map((name) => [name, hash(OPENSSL[name], bytes, "hex")]));
 }
 
-/** Digests of everything a stream yields; consumes it. Memory: one chunk. */
-export async function digestsOfStream(
+/** What a stream's bytes are, once it has been read to its end. */
+export interface StreamFacts {
+  readonly sizeBytes: number;
+  readonly digests: Digests;
+  /** CRC-32 (ISO 3309), unsigned. */
+  readonly crc32: number;
+}
+
+/** Reads a stream to its end and tells what went by. Memory: one chunk. */
+export async function factsOfStream(
   bytes: AsyncIterable<Uint8Array>,
   names: readonly DigestName[],
-): Promise<Digests> {
+): Promise<StreamFacts> {
   const hashing = multiHash(names);
-  for await (const chunk of bytes) hashing.update(chunk);
-  return hashing.digests();
+  let sizeBytes = 0;
+  let crc = 0;
+  for await (const chunk of bytes) {
+    hashing.update(chunk);
+    crc = crc32(chunk, crc);
+    sizeBytes += chunk.length;
+  }
+  return { sizeBytes, digests: hashing.digests(), crc32: crc };
 }

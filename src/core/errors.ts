@@ -45,6 +45,7 @@ export const CODES = {
   policy_refused: ["forbidden", "The policy refuses this bundle."],
   policy_invalid: ["invalid", "The policy file is not valid."],
   source_outside_roots: ["forbidden", "The path is not under a folder that may be moved from."],
+  source_changed: ["conflict", "The source file changed after it was archived, so it was left where it is."],
   source_missing: ["not_found", "The source file does not exist on the server."],
   // Archive
   object_missing: ["not_found", "The archive has no such object or file."],

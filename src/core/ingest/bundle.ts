@@ -20,6 +20,8 @@ export interface StagedMember {
 }
 
 export const METADATA_PATH = "metadata.txt";
+/** Where the metadata as received lies in the object. */
+export const METADATA_CONTENT_PATH = "v1/content/metadata.txt";
 const PAYLOAD_PREFIX = "data/";
 const MEMBERS_NOTE = "members";
 /** More members than this in one bundle are refused: one record per member is kept in memory. */

@@ -1,5 +1,5 @@
 import { type DigestName, digestLength, digestName } from "../digest.ts";
-import { AppError, type Problem, problem } from "../errors.ts";
+import { type Problem, problem } from "../errors.ts";
 import { jsonArrayElements } from "./json-array.ts";
 import { logicalName } from "./tar-reader.ts";
 
@@ -196,9 +196,4 @@ function kindOf(value: unknown): string {
 
 function shown(value: unknown): string {
   return typeof value === "string" || typeof value === "number" ? String(value).slice(0, 200) : kindOf(value);
-}
-
-/** @throws AppError metadata_invalid when a value that every transaction needs is not there. */
-export function requireFiles(metadata: BundleMetadata): void {
-  if (metadata.files.length === 0) throw new AppError("bundle_empty");
 }

@@ -6,8 +6,8 @@ export interface Submission {
   /** The principal that deposits; a remote Pacifica policy receives it in its user header. */
   readonly owner: string;
   readonly metadata: BundleMetadata;
-  /** The metadata document as received: what a remote Pacifica policy service is sent. */
-  readonly document: Uint8Array;
+  /** The metadata document as received: what a remote Pacifica policy service is sent. Each call reads it anew. */
+  document(): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /**

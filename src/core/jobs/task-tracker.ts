@@ -19,7 +19,7 @@ export interface TaskTracker {
   begin(name: string, total?: Amount): Promise<void>;
   /** Adds to what the current task has done. Cheap: saved now and then, in the background. */
   advance(done: Amount): void;
-  /** Keeps a warning on the job. */
+  /** Keeps a warning on the job, once per code and path: a job that is continued may meet it again. */
   warn(problem: Problem): void;
   /** Saves what is unsaved. @returns the change that finishes the current task, for the job's last update. */
   finish(outcome: "done" | "stopped"): Promise<Pick<JobChange, "tasks" | "warnings">>;
@@ -35,7 +35,7 @@ export function taskTracker(
   save: (change: Pick<JobChange, "tasks" | "warnings">, begun?: string) => Promise<void>,
 ): TaskTracker {
   let tasks: TaskProgress[] = [...job.tasks];
-  const warnings: Problem[] = [];
+  const warnings: Problem[] = [...job.warnings];
   let savedAt = clock.now();
   let saving: Promise<void> | undefined;
   let failure: unknown;
@@ -91,7 +91,7 @@ export function taskTracker(
     },
 
     warn(problem) {
-      warnings.push(problem);
+      if (!warnings.some(({ code, path }) => code === problem.code && path === problem.path)) warnings.push(problem);
     },
 
     async finish(outcome) {

@@ -1,0 +1,90 @@
+import type { Clock } from "../clock.ts";
+import { AppError } from "../errors.ts";
+import type { Scope, TokenStore } from "./access-stores.ts";
+import { SCOPES } from "./access-stores.ts";
+import { hashSecret, parseToken, sameHash } from "./tokens.ts";
+
+/** Who is asking, and what they may do. */
+export interface Principal {
+  /** Owner of what this caller makes. */
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  /** How we know: a bearer token, a trusted proxy's word, or an open server on this machine. */
+  readonly via: "token" | "proxy" | "local";
+}
+
+/** What a request shows of its sender. */
+export interface Credentials {
+  /** The `Authorization` field as it came. Schemes other than `Bearer` are the business of a proxy and not looked at. */
+  readonly authorization?: string | undefined;
+  /** Given when, and only when, the sender's address is a trusted proxy's: the user it vouches for, if any. */
+  readonly proxy?: { readonly user: string | undefined } | undefined;
+}
+
+export interface Access {
+  /** @throws AppError token_missing, token_invalid. */
+  authenticate(credentials: Credentials): Promise<Principal>;
+  /**
+   * Whether a caller without credentials is let in: the server answers this machine only and no token is active. What
+   * comes through a trusted proxy comes from elsewhere, and is never let in so.
+   */
+  isOpen(): Promise<boolean>;
+}
+
+export interface AccessOptions {
+  /** The server is bound to loopback addresses only. */
+  readonly loopback: boolean;
+}
+
+const LOCAL: Principal = { name: "local", scopes: SCOPES, via: "local" };
+
+/** `lastUsedAt` is for people: once a minute is enough, and saves a write per request. */
+const TOUCH_EVERY_MS = 60_000;
+
+/** What having a scope includes beside itself. */
+const INCLUDES: Readonly<Record<Scope, readonly Scope[]>> = {
+  deposit: [],
+  read: [],
+  operate: ["read"],
+  admin: SCOPES,
+};
+
+export function access(tokens: TokenStore, clock: Clock, options: AccessOptions): Access {
+  const isOpen = async () => options.loopback && !(await tokens.anyActive(clock.now()));
+
+  async function bearer(text: string): Promise<Principal> {
+    const presented = parseToken(text);
+    const token = presented && (await tokens.get(presented.id));
+    const now = clock.now();
+    if (!token || !sameHash(token.secretHash, hashSecret(presented.secret))) throw new AppError("token_invalid");
+    if (token.revokedAt !== null || (token.expiresAt !== null && token.expiresAt <= now))
+      throw new AppError("token_invalid", { id: token.id });
+    if (token.lastUsedAt === null || now - token.lastUsedAt >= TOUCH_EVERY_MS) await tokens.touch(token.id, now);
+    return { name: token.owner, scopes: token.scopes, via: "token" };
+  }
+
+  return {
+    isOpen,
+    async authenticate({ authorization, proxy }) {
+      if (proxy?.user) return { name: proxy.user, scopes: ["deposit", "read"], via: "proxy" };
+      const text = /^bearer +(.+)$/i.exec(authorization ?? "")?.[1];
+      if (text !== undefined) return bearer(text.trim());
+      if (!proxy && (await isOpen())) return LOCAL;
+      throw new AppError("token_missing");
+    },
+  };
+}
+
+export function hasScope(principal: Principal, scope: Scope): boolean {
+  return principal.scopes.some((own) => own === scope || INCLUDES[own].includes(scope));
+}
+
+/** @throws AppError scope_missing. */
+export function requireScope(principal: Principal, scope: Scope): void {
+  if (!hasScope(principal, scope)) throw new AppError("scope_missing", { expected: scope });
+}
+
+/** Jobs and transactions are seen by their owner and by operators; to anybody else they do not exist. */
+export function maySee(principal: Principal, owner: string): boolean {
+  return owner === principal.name || hasScope(principal, "operate");
+}

@@ -1,0 +1,138 @@
+import type { Archive, ReadTransaction } from "../archive/archive.ts";
+import type { StagedTree } from "../archive/object-storage.ts";
+import type { ArchivedFile, CatalogueStore, OutboxMessage, Transaction } from "../catalogue/catalogue-store.ts";
+import type { Digests } from "../digest.ts";
+import { AppError, CODES, type Details, type Problem, problem } from "../errors.ts";
+import { fileId, transactionOf } from "../ids.ts";
+import type { Job } from "../jobs/job.ts";
+import type { TaskTracker } from "../jobs/task-tracker.ts";
+import type { JobContext } from "../jobs/worker.ts";
+import { METADATA_CONTENT_PATH, METADATA_PATH } from "./bundle.ts";
+import type { IdSource } from "./id-source.ts";
+import { type BundleMetadata, type DeclaredFile, readMetadata } from "./metadata.ts";
+import type { Policy } from "./policy.ts";
+import { refusal } from "./refusal.ts";
+
+/** The steps every deposit goes through on its way into the archive, whether it was uploaded or moved. */
+export interface AcceptanceParts {
+  readonly archive: Archive;
+  readonly catalogue: CatalogueStore;
+  readonly ids: IdSource;
+  readonly policy: Policy;
+  /** What others are told of an accepted transaction. */
+  announce(transaction: Transaction): readonly OutboxMessage[];
+}
+
+/** A file of the object before it has an id. */
+export type SettledFile = Omit<ArchivedFile, "transactionId" | "id">;
+
+/** Reads and judges what the depositor declares. @throws AppError listing every problem. */
+export async function declaration(
+  parts: AcceptanceParts,
+  tree: StagedTree,
+  wanted: "bundle" | "move",
+  { job, tasks, signal }: JobContext,
+): Promise<BundleMetadata> {
+  await tasks.begin("metadata");
+  const { metadata, problems } = await readMetadata(await tree.open(METADATA_CONTENT_PATH), wanted);
+  if (problems.length > 0) throw refusal(problems);
+  if (metadata.files.length === 0) throw new AppError("bundle_empty");
+
+  await tasks.begin("policy");
+  const document = () => tree.open(METADATA_CONTENT_PATH);
+  const objections = await parts.policy.judge({ owner: job.owner, metadata, document }, signal);
+  if (objections.length > 0) throw refusal(objections);
+  return metadata;
+}
+
+/** What speaks against a file being the one that was declared; its size is judged first. */
+export function mismatch(
+  { path, sizeBytes, digest }: DeclaredFile,
+  found: { readonly sizeBytes: number; readonly digests: Digests },
+): Problem | undefined {
+  if (sizeBytes !== null && sizeBytes !== found.sizeBytes)
+    return problem("file_size_mismatch", { path, expected: sizeBytes, found: found.sizeBytes });
+  const value = found.digests[digest.algorithm] ?? "";
+  if (value === digest.value) return undefined;
+  return problem("file_digest_mismatch", {
+    path,
+    expected: `${digest.algorithm}:${digest.value}`,
+    found: `${digest.algorithm}:${value}`,
+  });
+}
+
+/** A declared file together with what its bytes turned out to be. */
+export function settledFile(
+  declared: DeclaredFile,
+  found: {
+    readonly contentPath: string;
+    readonly sizeBytes: number;
+    readonly digests: Digests;
+    readonly crc32: number;
+  },
+  modifiedAtMs: number,
+): SettledFile {
+  return {
+    path: declared.path,
+    contentPath: found.contentPath,
+    sizeBytes: found.sizeBytes,
+    modifiedAt: declared.modifiedAt ?? new Date(modifiedAtMs).toISOString(),
+    changedAt: declared.changedAt,
+    mediaType: declared.mediaType ?? "application/octet-stream",
+    digests: found.digests,
+    crc32: found.crc32,
+    declared: declared.digest,
+  };
+}
+
+/** Gives the files their ids, in the order of the metadata, and publishes the object. */
+export async function publish(
+  parts: AcceptanceParts,
+  job: Job,
+  tree: StagedTree,
+  metadata: BundleMetadata,
+  files: readonly SettledFile[],
+  metadataDigests: Digests,
+): Promise<ReadTransaction> {
+  const id = transactionOf(job.id);
+  const firstId = await parts.ids.reserve("file", files.length);
+  const numbered = files.map((file, index) => ({ id: fileId(firstId + index), ...file }));
+  const keyValues = metadata.keyValues.map((pair) => ({ fileId: null, ...pair }));
+  const { submitter, project, instrument } = metadata;
+  const transaction = await parts.archive.publish(tree, {
+    head: { id, submitter, project, instrument, owner: job.owner, createdAt: job.createdAt, keyValues },
+    files: numbered,
+    others: [{ logicalPath: METADATA_PATH, contentPath: METADATA_CONTENT_PATH, digests: metadataDigests }],
+  });
+  return {
+    transaction,
+    keyValues,
+    async *files() {
+      for (const file of numbered) yield { ...file, transactionId: id };
+    },
+  };
+}
+
+/** Enters a published transaction into the catalogue, once. @returns the job's result. */
+export async function catalogued(
+  parts: AcceptanceParts,
+  tasks: TaskTracker,
+  { transaction, files, keyValues }: ReadTransaction,
+  now: number,
+): Promise<Details> {
+  await tasks.begin("catalogue", { files: transaction.fileCount });
+  await parts.catalogue.add(transaction, files(), keyValues, parts.announce(transaction), now);
+  return {
+    transactionId: transaction.id,
+    files: transaction.fileCount,
+    bytes: transaction.sizeBytes,
+    objectPath: transaction.objectPath,
+    inventoryDigest: transaction.inventoryDigest,
+  };
+}
+
+/** Whether a job failed through no fault of its bundle: then its bytes are kept, so that it can be retried. */
+export function failedThroughServer(job: Job): boolean {
+  const kind = job.error === null ? undefined : CODES[job.error.code][0];
+  return job.state === "failed" && (kind === "unavailable" || kind === "internal");
+}

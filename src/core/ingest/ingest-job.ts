@@ -1,0 +1,156 @@
+import type { ReadTransaction } from "../archive/archive.ts";
+import type { StagedTree } from "../archive/object-storage.ts";
+import type { Clock } from "../clock.ts";
+import { factsOfStream } from "../digest.ts";
+import { AppError, type Problem, problem } from "../errors.ts";
+import { transactionOf } from "../ids.ts";
+import type { Job } from "../jobs/job.ts";
+import type { TaskTracker } from "../jobs/task-tracker.ts";
+import type { JobContext, JobHandler } from "../jobs/worker.ts";
+import {
+  type AcceptanceParts,
+  catalogued,
+  declaration,
+  failedThroughServer,
+  mismatch,
+  publish,
+  type SettledFile,
+  settledFile,
+} from "./acceptance.ts";
+import { METADATA_PATH, receiveBundle, type StagedMember, stagedMembers } from "./bundle.ts";
+import { DEPOSITOR_DIGEST } from "./ingest.ts";
+import type { DeclaredFile } from "./metadata.ts";
+import { refusal } from "./refusal.ts";
+import type { UploadSpool } from "./upload-spool.ts";
+
+export interface IngestParts extends AcceptanceParts {
+  readonly spool: UploadSpool;
+}
+
+/**
+ * The `ingest` job: from staged bytes to a published, catalogued transaction.
+ *
+ * Commitment in order: bytes (durable before the job is queued), object published, catalogue, spool removed. Each step
+ * looks at what is there first, so a worker that takes over does only what was not finished.
+ */
+export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
+  const { archive, spool } = parts;
+
+  async function accept(context: JobContext): Promise<ReadTransaction> {
+    const { job, tasks, signal } = context;
+    const tree = await receivedTree(context);
+    const members = new Map<string, StagedMember>();
+    for await (const member of stagedMembers(tree)) members.set(member.path, member);
+    const metadataFile = members.get(METADATA_PATH);
+    if (!metadataFile) {
+      await tasks.begin("metadata");
+      throw new AppError("metadata_missing");
+    }
+    const metadata = await declaration(parts, tree, "bundle", context);
+
+    await tasks.begin("files", { files: metadata.files.length });
+    const problems: Problem[] = [];
+    const files: SettledFile[] = [];
+    for (const file of metadata.files) {
+      signal.throwIfAborted();
+      const outcome = await settle(tree, file, members.get(file.path));
+      if ("code" in outcome) problems.push(outcome);
+      else files.push(outcome);
+      tasks.advance({ files: 1 });
+    }
+    if (problems.length > 0) throw refusal(problems);
+    await dropUnlisted(tree, members, metadata.files, tasks);
+    return publish(parts, job, tree, metadata, files, metadataFile.digests);
+  }
+
+  /** The bundle's tree: as the request left it, or read now from the spool. */
+  async function receivedTree({ job, tasks, checkpoint }: JobContext): Promise<StagedTree> {
+    const id = transactionOf(job.id);
+    const staged = await archive.reopen(id);
+    if (job.checkpoint.received !== undefined) {
+      if (staged) return staged;
+      throw new AppError("stage_missing", { transactionId: id });
+    }
+    const uploadId = uploadOf(job);
+    if (uploadId === undefined) throw new AppError("upload_interrupted");
+    await staged?.discard();
+    const { bytes, sizeBytes } = await spool.open(uploadId);
+    await tasks.begin("receive", { bytes: sizeBytes });
+    const tree = await archive.stage(id);
+    const received = await receiveBundle(bytes, tree, {
+      algorithms: [archive.algorithm, DEPOSITOR_DIGEST],
+      expected: {},
+      onBytes: (count) => tasks.advance({ bytes: count }),
+    });
+    for (const member of received.passedOver) tasks.warn(member);
+    await checkpoint({ received: { members: received.memberCount, bytes: received.sizeBytes } });
+    return tree;
+  }
+
+  return {
+    async run(context) {
+      const { job, tasks } = context;
+      const published = await archive.read(transactionOf(job.id));
+      const result = await catalogued(parts, tasks, published ?? (await accept(context)), clock.now());
+      const uploadId = uploadOf(job);
+      if (uploadId !== undefined) await spool.remove(uploadId);
+      return result;
+    },
+
+    async cleanUp(job) {
+      const uploadId = uploadOf(job);
+      const isReceived = job.checkpoint.received !== undefined;
+      if (failedThroughServer(job) && (isReceived || uploadId !== undefined)) return;
+      await (await archive.reopen(transactionOf(job.id)))?.discard();
+      if (uploadId !== undefined) await spool.remove(uploadId);
+    },
+
+    async retryable(job) {
+      const uploadId = uploadOf(job);
+      if (uploadId !== undefined && (await spool.has(uploadId))) return true;
+      if (job.checkpoint.received === undefined) return false;
+      return (await archive.reopen(transactionOf(job.id))) !== undefined;
+    },
+  };
+}
+
+function uploadOf(job: Job): string | undefined {
+  const { uploadId } = job.input;
+  return typeof uploadId === "string" ? uploadId : undefined;
+}
+
+/**
+ * Compares one declared file with the member that was received. An algorithm that was not computed on the way is
+ * computed now, from the staged bytes.
+ */
+async function settle(
+  tree: StagedTree,
+  declared: DeclaredFile,
+  member: StagedMember | undefined,
+): Promise<SettledFile | Problem> {
+  if (!member) return problem("file_missing", { path: declared.path });
+  const { algorithm } = declared.digest;
+  const digests =
+    algorithm in member.digests
+      ? member.digests
+      : { ...member.digests, ...(await factsOfStream(await tree.open(member.contentPath), [algorithm])).digests };
+  const objection = mismatch(declared, { ...member, digests });
+  if (objection) return objection;
+  return settledFile(declared, { ...member, digests }, member.modifiedAt * 1000);
+}
+
+/** What the metadata does not list is no part of the deposit: reported on the job, not archived. */
+async function dropUnlisted(
+  tree: StagedTree,
+  members: ReadonlyMap<string, StagedMember>,
+  files: readonly DeclaredFile[],
+  tasks: TaskTracker,
+): Promise<void> {
+  if (members.size === files.length + 1) return;
+  const listed = new Set(files.map(({ path }) => path));
+  for (const { path, contentPath } of members.values()) {
+    if (path === METADATA_PATH || listed.has(path)) continue;
+    tasks.warn(problem("member_unlisted", { path }));
+    await tree.remove(contentPath);
+  }
+}

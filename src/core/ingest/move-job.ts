@@ -1,0 +1,150 @@
+import type { ReadTransaction } from "../archive/archive.ts";
+import { contentPaths } from "../archive/content-path.ts";
+import type { StagedTree, WrittenFile } from "../archive/object-storage.ts";
+import type { Clock } from "../clock.ts";
+import { type DigestName, factsOfStream } from "../digest.ts";
+import { AppError, type Problem, problem } from "../errors.ts";
+import { transactionOf } from "../ids.ts";
+import type { JobContext, JobHandler } from "../jobs/worker.ts";
+import {
+  type AcceptanceParts,
+  catalogued,
+  declaration,
+  failedThroughServer,
+  mismatch,
+  publish,
+  type SettledFile,
+  settledFile,
+} from "./acceptance.ts";
+import { METADATA_CONTENT_PATH } from "./bundle.ts";
+import { DEPOSITOR_DIGEST } from "./ingest.ts";
+import { type DeclaredFile, readMetadata } from "./metadata.ts";
+import type { MoveSource, SourceFile } from "./move-source.ts";
+import { refusal } from "./refusal.ts";
+
+export interface MoveParts extends AcceptanceParts {
+  readonly source: MoveSource;
+}
+
+/**
+ * The `move` job: registers files that already lie on the server's disk. Each is linked into the object (copied when it
+ * lies on another file system), verified there, and removed from where it lay only after the object is published and
+ * catalogued. So at every moment each file exists in at least one of the two places, and nothing needs undoing.
+ */
+export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
+  const { archive, source } = parts;
+
+  async function accept(context: JobContext): Promise<ReadTransaction> {
+    const { job, tasks, signal } = context;
+    const tree = await archive.reopen(transactionOf(job.id));
+    if (!tree || job.checkpoint.received === undefined) throw new AppError("upload_interrupted");
+    const metadata = await declaration(parts, tree, "move", context);
+    const found = await findAll(metadata.files);
+    await dropEarlierTry(tree);
+
+    const bytes = found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    await tasks.begin("files", { files: found.length, bytes });
+    const paths = contentPaths();
+    const problems: Problem[] = [];
+    const files: SettledFile[] = [];
+    for (const [index, file] of metadata.files.entries()) {
+      signal.throwIfAborted();
+      const from = found[index];
+      if (!from) continue;
+      const written = await takeIn(tree, paths.choose(file.path), from, [
+        ...new Set([archive.algorithm, DEPOSITOR_DIGEST, file.digest.algorithm]),
+      ]);
+      const objection = mismatch(file, written);
+      if (objection) problems.push(objection);
+      else files.push(settledFile(file, { ...written, contentPath: written.path }, from.modifiedAt));
+      tasks.advance({ files: 1, bytes: written.sizeBytes });
+    }
+    if (problems.length > 0) throw refusal(problems);
+    const document = await factsOfStream(await tree.open(METADATA_CONTENT_PATH), [archive.algorithm, DEPOSITOR_DIGEST]);
+    return publish(parts, job, tree, metadata, files, document.digests);
+  }
+
+  /** All sources, or the list of those that cannot be moved. */
+  async function findAll(files: readonly DeclaredFile[]): Promise<readonly SourceFile[]> {
+    const problems: Problem[] = [];
+    const found: SourceFile[] = [];
+    const seen = new Map<string, string>();
+    for (const { path, source: from } of files) {
+      try {
+        const file = await source.find(from ?? "");
+        const other = seen.get(file.path);
+        if (other !== undefined)
+          problems.push(problem("file_duplicate", { path, found: `${from}, which is also the source of ${other}` }));
+        seen.set(file.path, path);
+        found.push(file);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.retryable) throw error;
+        problems.push(problem(error.code, { path, found: from ?? "" }));
+      }
+    }
+    if (problems.length > 0) throw refusal(problems);
+    return found;
+  }
+
+  /** An earlier worker may have died half-way: what it took in is taken in again. */
+  async function dropEarlierTry(tree: StagedTree): Promise<void> {
+    const stale: string[] = [];
+    for await (const { path } of tree.list()) if (path !== METADATA_CONTENT_PATH) stale.push(path);
+    for (const path of stale) await tree.remove(path);
+  }
+
+  async function removeSources(read: ReadTransaction, { job, tasks }: JobContext): Promise<void> {
+    const path = `${read.transaction.objectPath}/${METADATA_CONTENT_PATH}`;
+    const { metadata } = await readMetadata(await archive.storage.open(path), "move");
+    const sizes = new Map<string, number>();
+    for await (const file of read.files()) sizes.set(file.path, file.sizeBytes);
+    for (const file of metadata.files) {
+      try {
+        const { sizeBytes, modifiedAt } = await source.find(file.source ?? "");
+        // Something else may lie there by now, after a crash and a restart: it is not ours to remove.
+        if (sizeBytes === sizes.get(file.path) && modifiedAt <= (job.startedAt ?? 0))
+          await source.remove(file.source ?? "");
+        else tasks.warn(problem("source_changed", { path: file.path, found: file.source ?? "" }));
+      } catch (error) {
+        if (!(error instanceof AppError && error.code === "source_missing")) throw error;
+      }
+    }
+  }
+
+  return {
+    async run(context) {
+      const published = await archive.read(transactionOf(context.job.id));
+      const read = published ?? (await accept(context));
+      const result = await catalogued(parts, context.tasks, read, clock.now());
+      await removeSources(read, context);
+      return result;
+    },
+    async cleanUp(job) {
+      if (failedThroughServer(job) && job.checkpoint.received !== undefined) return;
+      await (await archive.reopen(transactionOf(job.id)))?.discard();
+    },
+    retryable: async (job) => (await archive.reopen(transactionOf(job.id))) !== undefined,
+  };
+}
+
+/** Puts one file into the tree and learns its facts there. */
+async function takeIn(
+  tree: StagedTree,
+  contentPath: string,
+  from: SourceFile,
+  algorithms: readonly DigestName[],
+): Promise<WrittenFile> {
+  if (await tree.link?.(contentPath, from.path))
+    return { path: contentPath, ...(await factsOfStream(await tree.open(contentPath), algorithms)) };
+  const writer = tree.writer(algorithms);
+  try {
+    writer.begin(contentPath);
+    for await (const chunk of from.open()) await writer.write(chunk);
+    writer.end();
+    const [written] = await writer.finish();
+    if (!written) throw new AppError("internal");
+    return written;
+  } finally {
+    await writer.abort();
+  }
+}
