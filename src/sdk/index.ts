@@ -1,0 +1,48 @@
+import { type FilesApi, filesApi, type TransactionsApi, transactionsApi } from "./archive.ts";
+import { type BundlesApi, bundlesApi } from "./bundles.ts";
+import { type ConnectionOptions, connect } from "./connection.ts";
+import { type JobsApi, jobsApi } from "./jobs.ts";
+import { type TokensApi, tokensApi } from "./tokens.ts";
+import { type UploadsApi, uploadsApi } from "./uploads.ts";
+
+export type { Content, ContentOptions, FilesApi, TransactionsApi } from "./archive.ts";
+export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
+export { type BundleFile, type BundleHash, type BundleOptions, bundleSource, type MetadataObject } from "./bundle.ts";
+export type { BundlesApi, DepositOptions } from "./bundles.ts";
+export type { ConnectionOptions } from "./connection.ts";
+export { type ErrorFacts, LongshoreError } from "./errors.ts";
+export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
+export type { Listing, PageOptions } from "./pages.ts";
+export { TAR_END, type TarFile, tarHeader, tarMemberLength, tarPadding } from "./tar.ts";
+export type { NewToken, TokensApi } from "./tokens.ts";
+export type * from "./types.ts";
+export {
+  blobSource,
+  type NewUpload,
+  type SendOptions,
+  type UploadSource,
+  type UploadStatus,
+  type UploadsApi,
+} from "./uploads.ts";
+
+export interface Longshore {
+  readonly bundles: BundlesApi;
+  readonly uploads: UploadsApi;
+  readonly jobs: JobsApi;
+  readonly transactions: TransactionsApi;
+  readonly files: FilesApi;
+  readonly tokens: TokensApi;
+}
+
+/** A client of one Longshore server, for Node and the browser. */
+export function longshore(options: ConnectionOptions): Longshore {
+  const connection = connect(options);
+  return {
+    bundles: bundlesApi(connection),
+    uploads: uploadsApi(connection),
+    jobs: jobsApi(connection),
+    transactions: transactionsApi(connection),
+    files: filesApi(connection),
+    tokens: tokensApi(connection),
+  };
+}
