@@ -1,0 +1,38 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+import { openSqlite } from "../../src/adapters/db/stores.ts";
+import type { Clock } from "../../src/core/clock.ts";
+import { accessConformance } from "../conformance/access-stores.ts";
+import { catalogueConformance } from "../conformance/catalogue-store.ts";
+import { jobQueueConformance } from "../conformance/job-queue.ts";
+import { jobStoreConformance } from "../conformance/job-store.ts";
+
+const folder = await mkdtemp(join(tmpdir(), "sqlite-"));
+after(() => rm(folder, { recursive: true }));
+
+let files = 0;
+const freshPath = () => join(folder, `${++files}.db`);
+
+/** A clock that stands still until it is moved. */
+let now = 1_700_000_000_000;
+const clock: Clock = { now: () => now, sleep: () => Promise.resolve() };
+
+const open = () => openSqlite({ path: freshPath(), clock });
+jobStoreConformance("sqlite", open);
+catalogueConformance("sqlite", open);
+accessConformance("sqlite", open);
+jobQueueConformance("sqlite", async () => {
+  const path = freshPath();
+  return {
+    open: () => openSqlite({ path, clock }),
+    now: () => now,
+    pass: async (ms) => {
+      now += ms;
+    },
+    silenceHolders: async () => {
+      now += 10_000;
+    },
+  };
+});
