@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+
+/** Which top folder of src/ may import which. Files directly in src/ wire things together: no limit. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  core: ["core"],
+  adapters: ["adapters", "core"],
+  http: ["http", "core"],
+  web: ["web", "core"],
+  sdk: ["sdk"],
+  cli: ["cli", "sdk"],
+};
+
+/** What core may use from outside: pure things. No server, no database, no file system, no environment. */
+const CORE_PACKAGES = new Set([
+  "node:stream",
+  "node:stream/consumers",
+  "node:stream/promises",
+  "node:crypto",
+  "node:path",
+  "node:zlib",
+  "zod",
+  "ajv",
+  "ajv/dist/2020.js",
+]);
+/** Collaborators that core is given (a clock, settings), never takes. */
+const CORE_FORBIDDEN = [/\bDate\.now\b/, /\bnew Date\(\)/, /\bprocess\.env\b/, /\bsetTimeout\(/, /\bconsole\./];
+
+const FROM = /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*)"([^"]+)"/g;
+
+interface Source {
+  readonly file: string;
+  readonly folder: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+async function sources(): Promise<readonly Source[]> {
+  const root = join(import.meta.dirname, "..", "src");
+  const files = (await readdir(root, { recursive: true })).filter((file) => file.endsWith(".ts"));
+  return Promise.all(
+    files.map(async (file) => {
+      const text = await readFile(join(root, file), "utf8");
+      const folder = file.includes("/") ? (file.split("/")[0] ?? "") : "";
+      return { file, folder, text, imports: [...text.matchAll(FROM)].map(([, spec = ""]) => spec) };
+    }),
+  );
+}
+
+test("folders import only in the allowed direction", async () => {
+  const inFolders = (await sources()).filter(({ folder }) => folder !== "");
+  assert.ok(inFolders.length > 50, `found only ${inFolders.length} sources: the check would pass on nothing`);
+  let checked = 0;
+  for (const { file, folder, imports } of inFolders) {
+    const allowed = MAY_IMPORT[folder];
+    assert.ok(allowed, `src/${folder} is a folder the dependency rule does not know`);
+    for (const spec of imports.filter((one) => one.startsWith("."))) {
+      const to = join(file, "..", spec).split("/")[0] ?? "";
+      assert.ok(allowed.includes(to), `src/${file} imports ${spec}: ${folder} may not import ${to}`);
+      checked++;
+    }
+  }
+  assert.ok(checked > 100, `followed only ${checked} imports: the pattern no longer matches them`);
+});
+
+test("core uses nothing but pure libraries and what it is given", async () => {
+  const core = (await sources()).filter(({ folder }) => folder === "core");
+  assert.ok(core.length > 20, `found only ${core.length} files of core: the check would pass on nothing`);
+  for (const { file, text, imports } of core) {
+    for (const spec of imports.filter((one) => !one.startsWith(".")))
+      assert.ok(CORE_PACKAGES.has(spec), `src/${file} imports ${spec}, which core may not use`);
+    for (const forbidden of CORE_FORBIDDEN)
+      assert.doesNotMatch(text, forbidden, `src/${file} takes ${forbidden.source}; it has to be given it`);
+  }
+});
