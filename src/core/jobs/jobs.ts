@@ -125,48 +125,56 @@ export function jobService(
     const tasks = taskTracker(job, clock, async (fields, task) => {
       await change(job.id, ["running"], fields, task === undefined ? {} : { task });
     });
-    const stopped = new AbortController();
+    const ended = new AbortController();
     const lost = new AbortController();
-    const beat = async () => {
-      for (;;) {
-        await clock.sleep(FEED_BEAT_MS, stopped.signal);
-        if (stopped.signal.aborted) return;
-        const alive = await store.update(job.id, ["running"], { fedUntil: clock.now() + FED_MS }, clock.now());
-        if (!alive) return lost.abort(new AppError("job_cancelled", { id: job.id }));
-      }
+    const cancelled = () => lost.abort(new AppError("job_cancelled", { id: job.id }));
+    const listener = (changed: Job) => {
+      if (changed.id === job.id && changed.cancelRequested) cancelled();
     };
+    listeners.add(listener);
+
+    async function beat(): Promise<void> {
+      for (;;) {
+        await clock.sleep(FEED_BEAT_MS, ended.signal);
+        if (ended.signal.aborted) return;
+        const alive = await store.update(job.id, ["running"], { fedUntil: clock.now() + FED_MS }, clock.now());
+        if (!alive || alive.cancelRequested) return cancelled();
+      }
+    }
     let beatFailure: unknown;
     const beating = beat().catch((error: unknown) => {
       beatFailure = error;
     });
-    const stop = async () => {
-      stopped.abort();
+    async function end(outcome: "done" | "stopped") {
+      ended.abort();
+      listeners.delete(listener);
       await beating;
-    };
+      return tasks.finish(outcome);
+    }
 
     return {
       job,
       tasks,
       signal: lost.signal,
       async handOver(checkpoint) {
-        await stop();
+        const progress = await end("done");
         if (beatFailure !== undefined) throw beatFailure;
-        const progress = await tasks.finish("done");
         return changeOrExplain(job.id, ["running"], { ...progress, checkpoint, state: "queued", fedUntil: null }, {});
       },
       async fail(error) {
-        await stop();
-        const progress = await tasks.finish("stopped");
-        const failed = await change(job.id, ["running"], {
+        const progress = await end("stopped");
+        const isCancelled = error instanceof AppError && error.code === "job_cancelled";
+        // Clean first: if this process dies in between, the job is starved, and whoever adopts it cleans again.
+        await kinds[job.kind]?.cleanUp?.(job);
+        const over = await change(job.id, ["running"], {
           ...progress,
-          state: "failed",
+          state: isCancelled ? "cancelled" : "failed",
           error: errorRecord(error),
+          cancelRequested: false,
           fedUntil: null,
           finishedAt: clock.now(),
         });
-        const known = failed ?? (await get(job.id));
-        await kinds[known.kind]?.cleanUp?.(known);
-        return known;
+        return over ?? get(job.id);
       },
     };
   }
@@ -224,18 +232,18 @@ export function jobService(
 
     async cancel(id, actor) {
       const job = await get(id);
-      if (job.state === "running" && job.fedUntil === null)
-        return changeOrExplain(id, ["running"], { cancelRequested: true }, { actor, text: "cancel requested" });
+      const note = { actor, text: job.state === "running" ? "cancel requested" : "cancelled" };
+      if (job.state === "running") return changeOrExplain(id, ["running"], { cancelRequested: true }, note);
+      // Its queue entry stays: the worker that gets it finds the job cancelled and cleans up, should this process die.
       const cancelled = await changeOrExplain(
         id,
-        ["queued", "running"],
+        ["queued"],
         {
           state: "cancelled",
           error: errorRecord(new AppError("job_cancelled", { by: actor })),
-          fedUntil: null,
           finishedAt: clock.now(),
         },
-        { actor, text: "cancelled" },
+        note,
       );
       await kinds[cancelled.kind]?.cleanUp?.(cancelled);
       return cancelled;
