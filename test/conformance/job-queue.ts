@@ -149,13 +149,14 @@ export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnde
       assert.deepEqual(await here.queue.heartbeat([old]), []);
       await here.queue.done(old);
       await here.queue.release(old, 0);
-      assert.deepEqual(await there.queue.heartbeat(taken), taken);
+      // Both at once, as a process holds them that slept and then claimed its own id.
+      assert.deepEqual(await there.queue.heartbeat([old, ...taken]), taken);
       assert.deepEqual(await here.queue.claim("a", "fast", 1), []);
     });
 
     test("a holder may go silent any number of times: the id is not given up", async () => {
       const id = await submit();
-      for (let i = 0; i < 3; i++) {
+      for (let i = 0; i < 2; i++) {
         await eventually("delivered again", () => here.queue.claim(`worker-${i}`, "fast", 1));
         await world.silenceHolders();
       }

@@ -4,12 +4,14 @@ import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue
 import type { Clock } from "../../core/clock.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
+import { pgBossJobQueue } from "../queue/pg-boss.ts";
 import { sqliteJobQueue } from "../queue/sqlite.ts";
 import { sqlAuditStore } from "./audit-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
 import { sqlOutbox } from "./outbox.ts";
+import { postgresDialect } from "./postgres.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
@@ -40,6 +42,30 @@ export async function openSqlite(options: {
   const { queue, enqueue } = sqliteJobQueue(db, options.clock, options.leaseMs);
   return stores(db, "sqlite", queue, enqueue);
 }
+
+/**
+ * A PostgreSQL database, with pg-boss for the queue.
+ * @throws AppError driver_missing, database_unavailable, database_newer.
+ */
+export async function openPostgres(options: {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly poolSize?: number;
+  /** Told of what goes wrong between requests, such as a broken connection; a process warning when left out. */
+  onTrouble?(error: unknown): void;
+}): Promise<Stores> {
+  const { url, clock, onTrouble = warn, ...pool } = options;
+  const db = await openDatabase(await postgresDialect({ url, onTrouble, ...pool }), "postgres");
+  try {
+    const { queue, enqueue } = await pgBossJobQueue(db, url, clock, onTrouble);
+    return stores(db, "postgres", queue, enqueue);
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
+
+const warn = (error: unknown) => process.emitWarning(error instanceof Error ? error : String(error));
 
 async function openDatabase(dialect: Dialect, name: DialectName): Promise<Kysely<Tables>> {
   const db = new Kysely<Tables>({ dialect, plugins: [new CamelCasePlugin()] });

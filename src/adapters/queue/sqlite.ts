@@ -3,9 +3,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { Enqueue } from "../db/job-store.ts";
 import type { Tables } from "../db/tables.ts";
-
-/** How soon a worker notices ids that another process queued, whose delay is over, or whose holder died. */
-const POLL_MS = 1_000;
+import { pollingWakes } from "./wakes.ts";
 
 /**
  * The queue as a lease table beside the jobs: an id waits (no receipt), or is delivered (receipt and lease). Every change
@@ -17,11 +15,7 @@ export function sqliteJobQueue(
   clock: Clock,
   leaseMs = 10_000,
 ): { readonly queue: JobQueue; readonly enqueue: Enqueue } {
-  const wakes = new Set<() => void>();
-  let poll: NodeJS.Timeout | undefined;
-  const wakeAll = () => {
-    for (const wake of wakes) wake();
-  };
+  const wakes = pollingWakes();
   const waiting = { worker: null, receipt: null, leasedUntil: null };
 
   const queue: JobQueue = {
@@ -82,20 +76,10 @@ export function sqliteJobQueue(
         .where("jobId", "=", jobId)
         .where("receipt", "=", receipt)
         .execute();
-      if (delayMs === 0) wakeAll();
+      if (delayMs === 0) wakes.wakeAll();
     },
 
-    onAvailable(wake) {
-      const own = () => wake(); // so that the same function may listen twice
-      wakes.add(own);
-      poll ??= setInterval(wakeAll, POLL_MS).unref();
-      return () => {
-        wakes.delete(own);
-        if (wakes.size > 0) return;
-        clearInterval(poll);
-        poll = undefined;
-      };
-    },
+    onAvailable: wakes.add,
 
     async depth() {
       const rows = await db
@@ -109,9 +93,7 @@ export function sqliteJobQueue(
     },
 
     async close() {
-      wakes.clear();
-      clearInterval(poll);
-      poll = undefined;
+      wakes.close();
     },
   };
 
@@ -126,7 +108,7 @@ export function sqliteJobQueue(
         .onConflict((conflict) => conflict.column("jobId").doUpdateSet(row))
         .execute();
       // Not committed yet, but whoever claims now waits for this transaction: there is one connection.
-      wakeAll();
+      wakes.wakeAll();
     },
   };
 }

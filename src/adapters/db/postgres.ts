@@ -1,0 +1,81 @@
+import { type DatabaseConnection, type Dialect, PostgresDialect, PostgresDriver } from "kysely";
+import { AppError, type Code } from "../../core/errors.ts";
+import { optionalDriver } from "./optional-driver.ts";
+
+/** Object ids of the types that hold 64-bit integers, and sums of them (`select oid from pg_type`). */
+const INT8 = 20;
+const NUMERIC = 1700;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** How Node and PostgreSQL (appendix A, "Error Codes") say that there is no working connection. */
+const NO_CONNECTION = /^(E(CONN|HOST|NET|ADDR|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN)|08|57P0|53300)/;
+/** `pg` says these without a code. */
+const CONNECTION_LOST =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a conn)/;
+const DISK_FULL = "53100";
+
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database` */
+  readonly url: string;
+  /** Connections at most; a transaction holds one. */
+  readonly poolSize?: number;
+  /** Told of connections that break while nobody uses them. */
+  onTrouble(error: unknown): void;
+}
+
+/**
+ * Kysely over `pg`, which is loaded here and nowhere else. 64-bit integers are plain numbers: the largest that occur are
+ * byte counts and epoch milliseconds.
+ * @throws AppError driver_missing.
+ */
+export async function postgresDialect({ url, poolSize = 10, onTrouble }: PostgresOptions): Promise<Dialect> {
+  const { default: pg } = await optionalDriver("pg", () => import("pg"));
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: poolSize,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: "longshore",
+    types: {
+      getTypeParser: (type, format) =>
+        type === INT8 || type === NUMERIC ? Number : pg.types.getTypeParser(type, format ?? "text"),
+    },
+  });
+  pool.on("error", onTrouble);
+  const dialect = new PostgresDialect({ pool });
+  return {
+    createDriver: () => new TranslatingDriver({ pool }),
+    createAdapter: () => dialect.createAdapter(),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+  };
+}
+
+/** Says what is wrong with the connection in the terms of Longshore. */
+class TranslatingDriver extends PostgresDriver {
+  readonly #translated = new WeakSet<DatabaseConnection>();
+
+  override async acquireConnection(
+    options?: Parameters<PostgresDriver["acquireConnection"]>[0],
+  ): Promise<DatabaseConnection> {
+    const connection = await super.acquireConnection(options).catch(translate);
+    if (!this.#translated.has(connection)) {
+      this.#translated.add(connection);
+      const execute = connection.executeQuery.bind(connection);
+      connection.executeQuery = (query, abortable) => execute<never>(query, abortable).catch(translate);
+    }
+    return connection;
+  }
+}
+
+function translate(error: unknown): never {
+  const code = codeOf(error);
+  throw code ? new AppError(code, {}, { cause: error }) : error;
+}
+
+function codeOf(error: unknown): Code | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = "code" in error ? String(error.code) : "";
+  if (code === DISK_FULL) return "storage_full";
+  return NO_CONNECTION.test(code) || CONNECTION_LOST.test(error.message) ? "database_unavailable" : undefined;
+}

@@ -1,0 +1,33 @@
+import { after } from "node:test";
+import pg from "pg";
+import { openPostgres } from "../../src/adapters/db/stores.ts";
+import type { Clock } from "../../src/core/clock.ts";
+import { accessConformance } from "../conformance/access-stores.ts";
+import { catalogueConformance } from "../conformance/catalogue-store.ts";
+import { jobQueueConformance } from "../conformance/job-queue.ts";
+import { jobStoreConformance } from "../conformance/job-store.ts";
+import { startPostgres } from "../support/postgres.ts";
+
+const postgres = await startPostgres();
+after(() => postgres.stop());
+
+const clock: Clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
+
+const open = async () => openPostgres({ url: await postgres.freshDatabase(), clock });
+jobStoreConformance("postgres", open);
+catalogueConformance("postgres", open);
+accessConformance("postgres", open);
+jobQueueConformance("pg-boss", async () => {
+  const url = await postgres.freshDatabase();
+  return {
+    open: () => openPostgres({ url, clock }),
+    now: () => Date.now(),
+    pass: async () => {}, // PostgreSQL's clock cannot be moved: the suite waits
+    async silenceHolders() {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await client.query("update pgboss.job set heartbeat_on = heartbeat_on - interval '11 s' where state = 'active'");
+      await client.end();
+    },
+  };
+});

