@@ -109,6 +109,27 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
       assert.deepEqual(await store.listFiles(tx.id, { limit: 3_000 }), files);
     });
 
+    test("what an add that never came to its end left behind does not show in the next", async () => {
+      const tx = transaction(12, 600);
+      const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+      // As of a process that died: the first 500 rows are written, and nothing ever follows.
+      void store.add(
+        tx,
+        (async function* () {
+          for (let id = 120_000; id < 120_599; id++) yield file(id, tx, { path: "data/never-finished" });
+          stop();
+          await new Promise<never>(() => {});
+        })(),
+        [],
+        [],
+        1,
+      );
+      await stopped;
+      const files = Array.from({ length: 600 }, (_, i) => file(120_000 + i, tx));
+      assert.equal(await store.add(tx, each(files), [], [], 1), true);
+      assert.deepEqual(await store.listFiles(tx.id, { limit: 1_000 }), files);
+    });
+
     test("while files arrive slowly nothing of them is visible and nobody else has to wait", async () => {
       const slow = transaction(5, 1_001);
       const { promise: gate, resolve: letOn } = Promise.withResolvers<void>();

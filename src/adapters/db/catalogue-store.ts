@@ -1,12 +1,15 @@
 import { setImmediate } from "node:timers/promises";
-import type { Kysely } from "kysely";
+import type { Kysely, OnConflictBuilder } from "kysely";
 import type { ArchivedFile, CatalogueStore } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
 import type { TransactionId } from "../../core/ids.ts";
 import { putMessages } from "./outbox.ts";
 import { type FileRow, fromJson, type Tables, toJson } from "./tables.ts";
 
-/** Rows per INSERT, bounded by PostgreSQL's 65,535 parameters per statement. */
+/**
+ * Rows per statement and transaction: SQLite holds the event loop for about 10 ms for as many. 100,000 file rows take
+ * 1.25 s (a prepared statement per row, past Kysely, would take 0.87 s); PostgreSQL takes TODO s.
+ */
 const ROWS_PER_STATEMENT = 500;
 
 /**
@@ -47,11 +50,7 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
       try {
         let given = 0;
         for await (const batch of batches(files, ROWS_PER_STATEMENT)) {
-          await db
-            .insertInto("files")
-            .values(batch.map(fileRow))
-            .onConflict((conflict) => conflict.column("id").doNothing())
-            .execute();
+          await db.insertInto("files").values(batch.map(fileRow)).onConflict(overwriteInvisible).execute();
           given += batch.length;
           await setImmediate(); // SQLite answers without leaving the event loop: let the others have a turn
         }
@@ -77,7 +76,8 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
           return true;
         });
       } catch (error) {
-        await sweep(id);
+        // What cannot be swept now, with the database itself in trouble, stays invisible until the next add replaces it.
+        await sweep(id).catch(() => undefined);
         throw error;
       }
     },
@@ -140,6 +140,29 @@ async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerato
   }
   if (batch.length > 0) yield batch;
 }
+
+/** A row that an add left behind that did not come to its end is replaced; a row that can be seen is not touched. */
+const overwriteInvisible = (conflict: OnConflictBuilder<Tables, "files">) =>
+  conflict
+    .column("id")
+    .doUpdateSet((row) => ({
+      path: row.ref("excluded.path"),
+      contentPath: row.ref("excluded.contentPath"),
+      sizeBytes: row.ref("excluded.sizeBytes"),
+      modifiedAt: row.ref("excluded.modifiedAt"),
+      changedAt: row.ref("excluded.changedAt"),
+      mediaType: row.ref("excluded.mediaType"),
+      digests: row.ref("excluded.digests"),
+      crc32: row.ref("excluded.crc32"),
+      declaredAlgorithm: row.ref("excluded.declaredAlgorithm"),
+      declaredValue: row.ref("excluded.declaredValue"),
+    }))
+    .whereRef("files.transactionId", "=", "excluded.transactionId")
+    .where((row) =>
+      row.not(
+        row.exists(row.selectFrom("transactions").select("id").whereRef("transactions.id", "=", "files.transactionId")),
+      ),
+    );
 
 function fileRow({ declared, digests, ...file }: ArchivedFile): FileRow {
   return { ...file, digests: toJson(digests), declaredAlgorithm: declared.algorithm, declaredValue: declared.value };

@@ -46,8 +46,8 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
     },
 
     async list(filter) {
-      const states = filter.states ?? JOB_STATES;
-      const [first, ...others] = states.map((state) => inState(db, state, filter));
+      const states = new Set(filter.states ?? JOB_STATES);
+      const [first, ...others] = Array.from(states, (state) => inState(db, state, filter));
       if (!first) return [];
       const rows = await others
         .reduce((union, arm) => union.unionAll(arm), first)

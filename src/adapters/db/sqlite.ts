@@ -10,8 +10,6 @@ import {
 } from "kysely";
 import { AppError, type Code } from "../../core/errors.ts";
 
-/** How long a statement waits for another process's write lock. */
-const BUSY_TIMEOUT_MS = 10_000;
 /** Kysely makes a new text for every length of an `in (…)` list, so the cache needs a bound. */
 const CACHED_STATEMENTS = 200;
 
@@ -30,10 +28,11 @@ const CODE_OF_RESULT: Readonly<Record<number, Code>> = {
  * WAL with `synchronous=FULL`: what has been committed survives a power cut. Several processes may open the same file.
  * 64-bit integers are plain numbers; one beyond 2^53 throws instead of losing digits.
  *
+ * @param busyTimeoutMs how long a statement waits for another process's write lock.
  * @throws AppError database_unavailable when the file cannot be opened, at the first statement.
  */
-export function sqliteDialect(path: string): Dialect {
-  const config = { database: async () => open(path) };
+export function sqliteDialect(path: string, busyTimeoutMs = 10_000): Dialect {
+  const config = { database: async () => open(path, busyTimeoutMs) };
   const dialect = new SqliteDialect(config);
   return {
     createDriver: () => new ImmediateDriver(config),
@@ -54,11 +53,16 @@ class ImmediateDriver extends SqliteDriver {
 }
 
 /** `node:sqlite` in the shape Kysely's driver expects. */
-function open(path: string): SqliteDatabase {
+function open(path: string, busyTimeoutMs: number): SqliteDatabase {
   const file = translated(() => {
-    const opened = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true });
-    opened.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-    return opened;
+    const opened = new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true });
+    try {
+      opened.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+      return opened;
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
   });
   const cache = new Map<string, SqliteStatement>();
   return {
