@@ -1,0 +1,156 @@
+/**
+ * The main job, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch back.
+ * Everything it shows is done through the command line, as a user would.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { createInterface } from "node:readline";
+import { makeFiles } from "./files.ts";
+
+const project = join(import.meta.dirname, "..", "..");
+const folder = mkdtempSync(join(tmpdir(), "longshore-demo-"));
+const dataDir = join(folder, "data");
+const environment: NodeJS.ProcessEnv = {
+  ...process.env,
+  LONGSHORE_DATA_DIR: dataDir,
+  LONGSHORE_PORT: "0",
+  LONGSHORE_LOG_LEVEL: "warn",
+};
+
+const say = (text = "") => console.log(text);
+const step = (text: string) => say(`\n── ${text}`);
+
+interface Outcome {
+  readonly stdout: string;
+}
+
+/** Runs the command line; what it says to people goes straight to the terminal. @throws Error when it fails. */
+function longshore(...words: string[]): Outcome {
+  say(`$ longshore ${words.map((word) => (word.includes(" ") ? `"${word}"` : word)).join(" ")}`);
+  const run = spawnSync(process.execPath, [join(project, "src/main.ts"), ...words], {
+    cwd: folder,
+    env: environment,
+    encoding: "utf8",
+    stdio: ["inherit", "pipe", "inherit"],
+    maxBuffer: 1 << 28,
+  });
+  if (run.status !== 0) throw new Error(`longshore ${words[0]} ended with code ${run.status}.\n${run.stdout}`);
+  return { stdout: run.stdout };
+}
+
+async function startServer(): Promise<{ readonly process: ChildProcess; readonly url: string }> {
+  say("$ LONGSHORE_PORT=0 npm start");
+  const server = spawn(process.execPath, [join(project, "src/main.ts"), "serve"], {
+    cwd: folder,
+    env: environment,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: server.stdout });
+  const [url] = await Promise.race([
+    once(lines, "line"),
+    once(server, "exit").then(([code]) => {
+      throw new Error(`The server ended with code ${code} before it was ready.`);
+    }),
+  ]);
+  say(url);
+  return { process: server, url };
+}
+
+/** An object's manifest as a list that `sha512sum -c` reads. */
+function checksumList(inventoryPath: string): string {
+  const inventory: { manifest: Record<string, string[]> } = JSON.parse(readFileSync(inventoryPath, "utf8"));
+  return Object.entries(inventory.manifest)
+    .flatMap(([digest, paths]) => paths.map((path) => `${digest}  ${path}\n`))
+    .join("");
+}
+
+/** `sha512sum`, or what a Mac has instead. */
+function checkWithForeignTool(objectFolder: string, list: string): string {
+  for (const [tool, ...options] of [["sha512sum"], ["shasum", "-a", "512"]] as const) {
+    const run = spawnSync(tool, [...options, "-c", list], { cwd: objectFolder, encoding: "utf8", maxBuffer: 1 << 28 });
+    if (run.error) continue;
+    const lines = run.stdout.trim().split("\n");
+    if (run.status !== 0)
+      throw new Error(`${tool} found differences:\n${lines.filter((line) => !line.endsWith(": OK")).join("\n")}`);
+    say(`$ ${[tool, ...options].join(" ")} -c ${relative(folder, list)}`);
+    return `${lines.length} files: OK   (the last: ${lines.at(-1)})`;
+  }
+  throw new Error("Neither sha512sum nor shasum is on this machine, so nothing foreign can check the archive.");
+}
+
+async function main(server: { readonly url: string }): Promise<void> {
+  environment.LONGSHORE_URL = server.url;
+
+  step("Some data: thousands of small files of several types, and a large one");
+  const made = await makeFiles(join(folder, "measurements"));
+  say(`${made.count} files, ${(made.bytes / 1e6).toFixed(0)} MB in ${join(folder, "measurements")}`);
+
+  step("Deposit it: the bundle is made while it is sent, and verified while it arrives");
+  const receipt = JSON.parse(
+    longshore(
+      "put",
+      "measurements",
+      "--submitter",
+      "10",
+      "--project",
+      "1234a",
+      "--instrument",
+      "54",
+      "--kv",
+      "site=north",
+      "--json",
+    ).stdout,
+  );
+  const { transactionId, objectPath } = receipt.result ?? receipt;
+  say(`Transaction ${transactionId}.`);
+
+  step("The job that did it, task by task");
+  say(longshore("jobs", "show", String(transactionId)).stdout.trimEnd());
+
+  step("Proof with a tool that is not ours: the object's manifest, checked by sha512sum");
+  const objectFolder = join(dataDir, "archive", objectPath);
+  const list = join(folder, "manifest.sha512");
+  writeFileSync(list, checksumList(join(objectFolder, "inventory.json")));
+  say(checkWithForeignTool(objectFolder, list));
+
+  step("Proof with Longshore: structure, inventories, every digest, database against archive");
+  say(longshore("verify").stdout.trimEnd());
+
+  step("Fetch a file back and compare");
+  const files: { items?: { id: number; path: string }[] } = JSON.parse(
+    longshore("transactions", "files", String(transactionId), "--limit", "1", "--json").stdout.trim().split("\n")[0] ??
+      "{}",
+  );
+  const file = files.items?.[0] ?? (files as { id: number; path: string });
+  longshore("get", String(file.id), "-o", "fetched");
+  const original = readFileSync(join(folder, file.path.replace(/^data\//, "")));
+  const same = original.equals(readFileSync(join(folder, "fetched")));
+  if (!same) throw new Error(`${file.path} came back different.`);
+  say(`${file.path}: ${original.length} bytes, identical to what was deposited.`);
+
+  step("Where everything is");
+  say(`archive   ${join(dataDir, "archive")}   (OCFL 1.1: readable without Longshore)`);
+  say(`object    ${objectFolder}`);
+  say(`database  ${join(dataDir, "longshore.sqlite")}   (longshore rebuild makes it anew from the archive)`);
+  say("");
+  say("Try next:");
+  say(`  LONGSHORE_DATA_DIR=${dataDir} npm start`);
+  say("  npm run longshore -- jobs list");
+  say(`  npm run longshore -- transactions files ${transactionId}`);
+  say("  npm run longshore -- doctor");
+  say(`  rm -r ${folder}    when you are done`);
+}
+
+const server = await startServer();
+try {
+  await main(server);
+} catch (error) {
+  console.error(`\nThe demo stopped: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+} finally {
+  server.process.kill("SIGTERM");
+  if (server.process.exitCode === null) await once(server.process, "exit");
+}
