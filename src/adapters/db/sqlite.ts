@@ -3,9 +3,11 @@ import {
   CompiledQuery,
   type DatabaseConnection,
   type Dialect,
+  SqliteAdapter,
   type SqliteDatabase,
-  SqliteDialect,
   SqliteDriver,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
   type SqliteStatement,
 } from "kysely";
 import { AppError, type Code } from "../../core/errors.ts";
@@ -29,41 +31,52 @@ const CODE_OF_RESULT: Readonly<Record<number, Code>> = {
  * 64-bit integers are plain numbers; one beyond 2^53 throws instead of losing digits.
  *
  * @param busyTimeoutMs how long a statement waits for another process's write lock.
- * @throws AppError database_unavailable when the file cannot be opened, at the first statement.
+ * @throws AppError database_unavailable from `new Kysely` when the file cannot be opened.
  */
 export function sqliteDialect(path: string, busyTimeoutMs = 10_000): Dialect {
-  const config = { database: async () => open(path, busyTimeoutMs) };
-  const dialect = new SqliteDialect(config);
   return {
-    createDriver: () => new ImmediateDriver(config),
-    createAdapter: () => dialect.createAdapter(),
-    createQueryCompiler: () => dialect.createQueryCompiler(),
-    createIntrospector: (db) => dialect.createIntrospector(db),
+    createDriver: () => new FileDriver(translated(() => open(path, busyTimeoutMs))),
+    createAdapter: () => new SqliteAdapter(),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
   };
 }
 
-/**
- * Takes the write lock when a transaction begins. A transaction that began by reading and then writes would fail at
- * once, whatever the timeout, when another process has written in between.
- */
-class ImmediateDriver extends SqliteDriver {
+class FileDriver extends SqliteDriver {
+  readonly #file: DatabaseSync;
+
+  constructor(file: DatabaseSync) {
+    super({ database: preparing(file) });
+    this.#file = file;
+  }
+
+  /**
+   * Takes the write lock at once. A transaction that began by reading and then writes would fail, whatever the timeout,
+   * when another process has written in between.
+   */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+  }
+
+  /** SQLite undoes a transaction by itself when, for example, the disk is full: the error to show is that one. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#file.isTransaction) await super.rollbackTransaction(connection);
+  }
+}
+
+function open(path: string, busyTimeoutMs: number): DatabaseSync {
+  const file = new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true });
+  try {
+    file.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
   }
 }
 
 /** `node:sqlite` in the shape Kysely's driver expects. */
-function open(path: string, busyTimeoutMs: number): SqliteDatabase {
-  const file = translated(() => {
-    const opened = new DatabaseSync(path, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true });
-    try {
-      opened.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      return opened;
-    } catch (error) {
-      opened.close();
-      throw error;
-    }
-  });
+function preparing(file: DatabaseSync): SqliteDatabase {
   const cache = new Map<string, SqliteStatement>();
   return {
     prepare(sql) {
