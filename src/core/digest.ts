@@ -36,9 +36,8 @@ export function digestName(spelling: string): DigestName | undefined {
   const lower = spelling.toLowerCase();
   const candidates = [lower, lower.replace(/^sha-/, "sha"), lower.replace(/^sha3-/, "sha3_")];
   for (const name of candidates) {
-    if (name in OPENSSL) return name as DigestName;
-    const alias = ALIASES[name];
-    if (alias) return alias;
+    if (Object.hasOwn(OPENSSL, name)) return name as DigestName;
+    if (Object.hasOwn(ALIASES, name)) return ALIASES[name];
   }
   return undefined;
 }

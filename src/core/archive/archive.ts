@@ -8,14 +8,12 @@ import { jsonLines } from "../streams.ts";
 import type { ByteRange, ObjectStorage, StagedTree } from "./object-storage.ts";
 import {
   INVENTORY,
-  type Inventory,
   type InventoryEntry,
   inventoryText,
   OBJECT_DECLARATION,
   objectId,
   objectPath,
   ROOT_DECLARATION,
-  readInventory,
   rootFiles,
   sidecarOf,
   sidecarText,
@@ -148,12 +146,6 @@ async function inventoryDigest(storage: ObjectStorage, root: string): Promise<st
     if (await storage.stat(path)) return (await text(await storage.open(path))).split(/\s/)[0] ?? "";
   }
   return undefined;
-}
-
-/** An object's root inventory. @throws AppError object_missing, object_corrupt. */
-export async function openInventory(storage: ObjectStorage, root: string): Promise<Inventory> {
-  const path = `${root}/${INVENTORY}`;
-  return readInventory(await text(await storage.open(path)), path);
 }
 
 function transactionOf(

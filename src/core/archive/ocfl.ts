@@ -1,7 +1,6 @@
 import { hash } from "node:crypto";
 import type { ArchiveDigestName, DigestName, Digests } from "../digest.ts";
-import { AppError } from "../errors.ts";
-import type { TransactionId } from "../ids.ts";
+import { type TransactionId, transactionId } from "../ids.ts";
 
 /**
  * The Oxford Common File Layout 1.1, as far as Longshore writes it: one object per transaction, one version per object.
@@ -10,13 +9,18 @@ import type { TransactionId } from "../ids.ts";
 export const ROOT_DECLARATION = { path: "0=ocfl_1.1", text: "ocfl_1.1\n" } as const;
 export const OBJECT_DECLARATION = { path: "0=ocfl_object_1.1", text: "ocfl_object_1.1\n" } as const;
 export const INVENTORY = "inventory.json";
-export const VERSION_INVENTORY = "v1/inventory.json";
-export const CONTENT_FOLDER = "v1/content";
+/** The only version of every object. */
+export const VERSION = "v1";
+export const VERSION_INVENTORY = `${VERSION}/${INVENTORY}`;
+export const CONTENT_FOLDER = `${VERSION}/content`;
 
 const LAYOUT_EXTENSION = "0004-hashed-n-tuple-storage-layout";
-const INVENTORY_TYPE = "https://ocfl.io/1.1/spec/#inventory";
+export const INVENTORY_TYPE = "https://ocfl.io/1.1/spec/#inventory";
 
-/** OCFL 1.1 §3.5.1: the sidecar of an inventory names its digest algorithm. */
+/** OCFL 1.1 §3.4: what a fixity block may name. Digests by other algorithms are kept in the transaction document only. */
+const FIXITY_ALGORITHMS: ReadonlySet<string> = new Set<DigestName>(["blake2b-512", "md5", "sha1", "sha256", "sha512"]);
+
+/** OCFL 1.1 §3.6: the sidecar of an inventory names its digest algorithm. */
 export const sidecarOf = (inventory: string, algorithm: ArchiveDigestName) => `${inventory}.${algorithm}`;
 
 /** The sidecar's text: digest, blanks, file name (OCFL 1.1 §3.6). */
@@ -47,9 +51,14 @@ export function rootFiles(): readonly { readonly path: string; readonly text: st
 export const objectId = (transaction: TransactionId) => `longshore:transaction:${transaction}`;
 
 /** The transaction an object id names, if it is one of ours. */
-export function transactionOfObject(id: string): number | undefined {
-  const digits = /^longshore:transaction:([1-9]\d*)$/.exec(id)?.[1];
-  return digits === undefined ? undefined : Number(digits);
+export function transactionOfObject(id: string): TransactionId | undefined {
+  const number = Number(/^longshore:transaction:([1-9]\d*)$/.exec(id)?.[1]);
+  return Number.isSafeInteger(number) ? transactionId(number) : undefined;
+}
+
+/** The object folder a path lies in by its form (extension 0004), if it has that form. */
+export function objectFolderOf(path: string): string | undefined {
+  return /^(?:[0-9a-f]{3}\/){3}[0-9a-f]{64}(?=\/)/.exec(path)?.[0];
 }
 
 /** Extension 0004: `abc/def/012/abcdef012…` of the id's SHA-256. */
@@ -62,7 +71,7 @@ export function objectPath(transaction: TransactionId): string {
 export interface InventoryEntry {
   readonly logicalPath: string;
   readonly contentPath: string;
-  /** Holds the archive's algorithm; all others go to the fixity block. */
+  /** Holds the archive's algorithm; of the others, those OCFL names go to the fixity block. */
   readonly digests: Digests;
 }
 
@@ -80,7 +89,7 @@ export interface InventoryHead {
  */
 export function* inventoryText(head: InventoryHead, entries: readonly InventoryEntry[]): Generator<string> {
   const fixity = [...new Set(entries.flatMap(({ digests }) => Object.keys(digests) as DigestName[]))]
-    .filter((name) => name !== head.algorithm)
+    .filter((name) => name !== head.algorithm && FIXITY_ALGORITHMS.has(name))
     .sort();
   yield `{\n  "id": ${json1(head.id)},\n  "type": ${json1(INVENTORY_TYPE)},\n`;
   yield `  "digestAlgorithm": ${json1(head.algorithm)},\n  "head": "v1",\n  "contentDirectory": "content",\n`;
@@ -123,68 +132,6 @@ function* digestBlock(
     const paths = (Array.isArray(group) ? group : [group]).map((entry) => json1(pathOf(entry)));
     yield `${comma}\n${indent}${json1(digest)}: [${paths.join(", ")}]`;
     comma = ",";
-  }
-}
-
-/** An inventory as read back. Only what Longshore relies on. */
-export interface Inventory {
-  readonly id: string;
-  readonly digestAlgorithm: ArchiveDigestName;
-  /** Content path (relative to the object) → digest. */
-  readonly content: ReadonlyMap<string, string>;
-  /** Logical path → digest. */
-  readonly state: ReadonlyMap<string, string>;
-  /** Content path → further digests. */
-  readonly fixity: ReadonlyMap<string, Digests>;
-}
-
-/** @throws AppError object_corrupt, naming what is not as OCFL 1.1 §3.5 wants it. */
-export function readInventory(text: string, where: string): Inventory {
-  const fail = (found: string): never => {
-    throw new AppError("object_corrupt", { path: where, found });
-  };
-  const parsed = parseJson(text) ?? fail("an inventory that is not JSON");
-  const { id, type, digestAlgorithm, head, manifest, versions, fixity } = record(parsed);
-  if (typeof id !== "string") return fail("an inventory without an id");
-  if (type !== INVENTORY_TYPE) return fail(`inventory type ${String(type)}`);
-  if (digestAlgorithm !== "sha512" && digestAlgorithm !== "sha256")
-    return fail(`digest algorithm ${String(digestAlgorithm)}`);
-  const state = record(record(versions)[String(head)]).state;
-  if (state === undefined) return fail(`no state for head ${String(head)}`);
-
-  const content = pathsOf(manifest, (digest) => fail(`manifest entry ${digest} is not a list of paths`));
-  const logical = pathsOf(state, (digest) => fail(`state entry ${digest} is not a list of paths`));
-  const known = new Set(content.values());
-  for (const [path, digest] of logical)
-    if (!known.has(digest)) fail(`state of ${path} names a digest the manifest lacks`);
-
-  const further = new Map<string, Record<string, string>>();
-  for (const [algorithm, block] of Object.entries(record(fixity)))
-    for (const [path, digest] of pathsOf(block, () => fail(`fixity block ${algorithm} is not a list of paths`)))
-      further.set(path, { ...further.get(path), [algorithm]: digest });
-  return { id, digestAlgorithm, content, state: logical, fixity: further };
-}
-
-/** Digests in inventories may be upper case (OCFL 1.1 §3.5.1): lower case here. */
-function pathsOf(block: unknown, fail: (digest: string) => never): Map<string, string> {
-  const paths = new Map<string, string>();
-  for (const [digest, list] of Object.entries(record(block))) {
-    if (!Array.isArray(list) || list.some((path) => typeof path !== "string")) fail(digest);
-    else for (const path of list) paths.set(path, digest.toLowerCase());
-  }
-  return paths;
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }
 

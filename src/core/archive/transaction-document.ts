@@ -1,5 +1,5 @@
 import type { ArchivedFile, KeyValue, Transaction } from "../catalogue/catalogue-store.ts";
-import type { DigestName, Digests } from "../digest.ts";
+import { DIGEST_NAMES, type DigestName, type Digests } from "../digest.ts";
 import { AppError } from "../errors.ts";
 import { fileId, type TransactionId, transactionId } from "../ids.ts";
 import { linesOf } from "../streams.ts";
@@ -14,6 +14,8 @@ export const TRANSACTION_DOCUMENT = {
   contentPath: "v1/content/transaction.jsonl",
 } as const;
 const FORMAT = 1;
+/** The first line holds every key-value of the transaction; a longer one is no line of ours. */
+const MAX_LINE_BYTES = 256 * 1024 * 1024;
 
 /** What a transaction is when it is written down; the rest follows from where it lies. */
 export type TransactionHead = Pick<
@@ -33,84 +35,141 @@ export function* documentLines(head: TransactionHead, files: Iterable<FileLine>)
 
 /**
  * Reads a document back: first the head, then the files as they come.
- * @throws AppError object_corrupt.
+ * @throws AppError object_corrupt, naming the line; what `bytes` throws.
  */
 export async function readDocument(
   bytes: AsyncIterable<Uint8Array>,
   where: string,
 ): Promise<{ readonly head: TransactionHead; readonly files: AsyncIterable<ArchivedFile> }> {
-  const lines = linesOf(bytes);
+  const lines = parsedLines(bytes, where);
   const first = await lines.next();
-  const head = first.done ? undefined : readHead(parse(first.value, where));
-  if (!head) throw new AppError("object_corrupt", { path: where, expected: `a transaction line of format ${FORMAT}` });
+  const head = first.done ? undefined : readHead(first.value);
+  if (!head)
+    throw new AppError("object_corrupt", {
+      path: where,
+      line: 1,
+      expected: `a transaction of format ${FORMAT}`,
+      found: first.done ? "nothing" : shown(first.value),
+    });
   return { head, files: readFiles(lines, head.id, where) };
 }
 
 async function* readFiles(
-  lines: AsyncIterable<string>,
+  lines: AsyncIterable<unknown>,
   transaction: TransactionId,
   where: string,
 ): AsyncGenerator<ArchivedFile> {
-  for await (const line of lines) {
-    const file = readFile(parse(line, where), transaction);
-    if (!file)
-      throw new AppError("object_corrupt", { path: where, expected: "a file line", found: line.slice(0, 100) });
+  let line = 1;
+  for await (const value of lines) {
+    line++;
+    const file = readFile(value, transaction);
+    if (!file) throw new AppError("object_corrupt", { path: where, line, expected: "a file", found: shown(value) });
     yield file;
   }
 }
 
-function readHead(line: Line): TransactionHead | undefined {
+function readHead(value: unknown): TransactionHead | undefined {
+  const line = record(value);
+  if (line?.type !== "transaction" || line.format !== FORMAT || !isId(line.id)) return undefined;
+  const { submitter, project, instrument, owner } = line;
   const createdAt = Date.parse(String(line.createdAt));
-  if (line.type !== "transaction" || line.format !== FORMAT || Number.isNaN(createdAt)) return undefined;
-  const keyValues = Array.isArray(line.keyValues) ? line.keyValues : [];
-  return {
-    id: transactionId(Number(line.id)),
-    submitter: text(line.submitter),
-    project: text(line.project),
-    instrument: text(line.instrument),
-    owner: String(line.owner),
-    createdAt,
-    keyValues: keyValues.map((kv: Line) => ({
-      fileId: kv.fileId === null ? null : fileId(Number(kv.fileId)),
-      key: String(kv.key),
-      value: String(kv.value),
-    })),
-  };
+  const keyValues = Array.isArray(line.keyValues) ? line.keyValues.map(readKeyValue) : [undefined];
+  if (!isTextOrNull(submitter) || !isTextOrNull(project) || !isTextOrNull(instrument)) return undefined;
+  if (typeof owner !== "string" || Number.isNaN(createdAt) || !keyValues.every((one) => one !== undefined))
+    return undefined;
+  return { id: transactionId(line.id), submitter, project, instrument, owner, createdAt, keyValues };
 }
 
-function readFile(line: Line, transaction: TransactionId): ArchivedFile | undefined {
-  const declared = line.declared as Line | undefined;
-  const whole = ["id", "sizeBytes", "crc32"].every((key) => Number.isSafeInteger(line[key]));
-  if (line.type !== "file" || !whole || !declared || typeof line.path !== "string") return undefined;
+function readKeyValue(value: unknown): KeyValue | undefined {
+  const { fileId: id, key, value: text } = record(value) ?? {};
+  if (!(id === null || isId(id)) || typeof key !== "string" || typeof text !== "string") return undefined;
+  return { fileId: id === null ? null : fileId(id), key, value: text };
+}
+
+function readFile(value: unknown, transaction: TransactionId): ArchivedFile | undefined {
+  const line = record(value);
+  if (line?.type !== "file") return undefined;
+  const { id, path, contentPath, sizeBytes, modifiedAt, changedAt, mediaType, digests, crc32 } = line;
+  const { algorithm, value: declared } = record(line.declared) ?? {};
+  if (!isId(id) || typeof path !== "string" || typeof contentPath !== "string" || typeof mediaType !== "string")
+    return undefined;
+  if (!isCount(sizeBytes) || !isCount(crc32) || !isTextOrNull(modifiedAt) || !isTextOrNull(changedAt)) return undefined;
+  if (!isDigests(digests) || !isDigestName(algorithm) || typeof declared !== "string") return undefined;
   return {
-    id: fileId(Number(line.id)),
+    id: fileId(id),
     transactionId: transaction,
-    path: line.path,
-    contentPath: String(line.contentPath),
-    sizeBytes: Number(line.sizeBytes),
-    modifiedAt: text(line.modifiedAt),
-    changedAt: text(line.changedAt),
-    mediaType: String(line.mediaType),
-    digests: line.digests as Digests,
-    crc32: Number(line.crc32),
-    declared: { algorithm: declared.algorithm as DigestName, value: String(declared.value) },
+    path,
+    contentPath,
+    sizeBytes,
+    modifiedAt,
+    changedAt,
+    mediaType,
+    digests,
+    crc32,
+    declared: { algorithm, value: declared },
   };
 }
 
-type Line = Readonly<Record<string, unknown>>;
+function record(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : undefined;
+}
 
-function parse(line: string, where: string): Line {
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isId(value: unknown): value is number {
+  return isCount(value) && value > 0;
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
+}
+
+function isDigestName(value: unknown): value is DigestName {
+  return DIGEST_NAMES.some((name) => name === value);
+}
+
+function isDigests(value: unknown): value is Digests {
+  const digests = record(value);
+  return (
+    digests !== undefined &&
+    Object.entries(digests).every(([name, digest]) => isDigestName(name) && typeof digest === "string")
+  );
+}
+
+async function* parsedLines(bytes: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<unknown> {
+  let number = 0;
+  const fault = (found: string, cause: unknown) =>
+    new AppError("object_corrupt", { path: where, line: number + 1, expected: "JSON", found }, { cause });
   try {
-    return JSON.parse(line);
+    for await (const line of linesOf(inLines(bytes))) {
+      const value = JSON.parse(line);
+      number++;
+      yield value;
+    }
   } catch (error) {
-    throw new AppError(
-      "object_corrupt",
-      { path: where, found: `a line that is not JSON: ${line.slice(0, 100)}` },
-      { cause: error },
-    );
+    if (error instanceof SyntaxError) throw fault("something else", error);
+    if (error instanceof TypeError && "code" in error && error.code === "ERR_ENCODING_INVALID_ENCODED_DATA")
+      throw fault("bytes that are not UTF-8", error);
+    if (error instanceof EndlessLine) throw fault(error.message, error);
+    throw error;
   }
 }
 
-function text(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
+class EndlessLine extends Error {}
+
+/** Passes bytes on as long as line ends are among them: a file without any must not fill the memory. */
+async function* inLines(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let lineBytes = 0;
+  for await (const chunk of bytes) {
+    const end = chunk.lastIndexOf(0x0a);
+    lineBytes = end < 0 ? lineBytes + chunk.length : chunk.length - end - 1;
+    if (lineBytes > MAX_LINE_BYTES) throw new EndlessLine(`a line of more than ${MAX_LINE_BYTES} bytes`);
+    yield chunk;
+  }
+}
+
+function shown(value: unknown): string {
+  return JSON.stringify(value).slice(0, 100);
 }
