@@ -33,6 +33,8 @@ export interface Content {
 
 export interface FilesApi {
   get(id: number): Promise<ArchivedFile>;
+  /** What `content` would send, without the bytes. */
+  stat(id: number, signal?: AbortSignal): Promise<Pick<Content, "sizeBytes" | "etag">>;
   content(id: number, options?: ContentOptions): Promise<Content>;
 }
 
@@ -48,6 +50,10 @@ export function transactionsApi(connection: Connection): TransactionsApi {
 export function filesApi(connection: Connection): FilesApi {
   return {
     get: (id) => connection.json<ArchivedFile>(`/files/${id}`),
+    async stat(id, signal) {
+      const { headers } = await connection.send(`/files/${id}/content`, { method: "HEAD", signal });
+      return { sizeBytes: Number(headers.get("content-length")), etag: headers.get("etag") };
+    },
     async content(id, { from, to, ifRange, signal } = {}) {
       const ranged = from !== undefined || to !== undefined;
       const response = await connection.send(`/files/${id}/content`, {

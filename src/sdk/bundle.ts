@@ -14,7 +14,7 @@ export interface BundleFile {
   readonly mediaType?: string;
   /** Hex digest that is known already, by the bundle's algorithm: the file is then sent without being hashed again. */
   readonly digest?: string;
-  /** The file's bytes from the first to the last, each time it is called. */
+  /** The file's bytes from the first to the last, each time it is called. A chunk is used up before the next is asked for. */
   open(): AsyncIterable<Uint8Array>;
 }
 
@@ -41,6 +41,11 @@ export interface BundleOptions {
   onDigest?(file: BundleFile, digest: string): void;
 }
 
+export interface BundleSource extends UploadSource {
+  /** How many files lie wholly before `offset`. */
+  filesBefore(offset: number): number;
+}
+
 const METADATA_PATH = "metadata.txt";
 
 /**
@@ -51,7 +56,7 @@ const METADATA_PATH = "metadata.txt";
  * @throws LongshoreError usage when `metadata` speaks of a file that is not in `files`; from the stream,
  * local_file_changed when a file is not as long as it was said to be.
  */
-export function bundleSource(options: BundleOptions): UploadSource {
+export function bundleSource(options: BundleOptions): BundleSource {
   const { files, hash } = options;
   const declared = declarations(options);
   const digests = files.map((file) => file.digest);
@@ -76,8 +81,10 @@ export function bundleSource(options: BundleOptions): UploadSource {
   const metadataBytes = metadataLines().reduce((sum, line) => sum + line.length, 0);
   const metadataMember: TarFile = { path: METADATA_PATH, sizeBytes: metadataBytes, modifiedAt: newest };
   const members = files.map((file): TarFile => ({ ...file, path: `data/${file.path}` }));
-  const sizeBytes =
-    members.reduce((sum, member) => sum + tarMemberLength(member), tarMemberLength(metadataMember)) + TAR_END.length;
+  /** Where each member ends. */
+  const ends = new Float64Array(members.length);
+  for (const [index, member] of members.entries()) ends[index] = (ends[index - 1] ?? 0) + tarMemberLength(member);
+  const sizeBytes = (ends.at(-1) ?? 0) + tarMemberLength(metadataMember) + TAR_END.length;
 
   async function* open(offset: number): AsyncGenerator<Uint8Array, void, undefined> {
     let at = 0;
@@ -90,9 +97,9 @@ export function bundleSource(options: BundleOptions): UploadSource {
 
     for (const [index, file] of files.entries()) {
       const member = members[index] ?? file;
-      const length = tarMemberLength(member);
-      if (at + length <= offset && digests[index] !== undefined) {
-        at += length;
+      const end = ends[index] ?? 0;
+      if (end <= offset && digests[index] !== undefined) {
+        at = end;
         continue;
       }
       yield* send(tarHeader(member));
@@ -117,7 +124,19 @@ export function bundleSource(options: BundleOptions): UploadSource {
     yield* send(TAR_END);
   }
 
-  return { sizeBytes, open };
+  return { sizeBytes, open, filesBefore: (offset) => countUpTo(ends, offset) };
+}
+
+/** How many of the growing `numbers` are at most `limit`. */
+function countUpTo(numbers: Float64Array, limit: number): number {
+  let low = 0;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((numbers[middle] ?? 0) <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The given objects, those about files sorted out by path. */

@@ -7,7 +7,14 @@ import { type UploadsApi, uploadsApi } from "./uploads.ts";
 
 export type { Content, ContentOptions, FilesApi, TransactionsApi } from "./archive.ts";
 export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
-export { type BundleFile, type BundleHash, type BundleOptions, bundleSource, type MetadataObject } from "./bundle.ts";
+export {
+  type BundleFile,
+  type BundleHash,
+  type BundleOptions,
+  type BundleSource,
+  bundleSource,
+  type MetadataObject,
+} from "./bundle.ts";
 export type { BundlesApi, DepositOptions } from "./bundles.ts";
 export type { ConnectionOptions } from "./connection.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";

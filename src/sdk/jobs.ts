@@ -63,12 +63,12 @@ export function jobsApi(connection: Connection): JobsApi {
         });
         for await (const message of eventStream(silence.guarded(bodyOf(response, silence.signal)))) {
           retry.progressed();
-          if (message.event === "end") return;
           const seq = Number(message.id ?? after);
           after = seq;
           const data = JSON.parse(message.data);
-          if (message.event === "progress") yield { type: "progress", job: data };
-          else if (message.event === "state" || message.event === "task" || message.event === "note")
+          if (message.event === "progress" || message.event === "end") yield { type: "progress", job: data };
+          if (message.event === "end") return;
+          if (message.event === "state" || message.event === "task" || message.event === "note")
             yield { type: message.event, seq, data };
         }
         throw new LongshoreError("server_unavailable", "The server closed the stream before the job was finished.");

@@ -5,7 +5,7 @@ import { LongshoreError } from "./errors.ts";
 /** Bytes that can be read from any offset, as often as it takes. */
 export interface UploadSource {
   readonly sizeBytes: number;
-  /** Everything from `offset` on, the same bytes every time. */
+  /** Everything from `offset` on, the same bytes every time. A chunk is used up before the next is asked for. */
   open(offset: number): AsyncIterable<Uint8Array>;
 }
 
