@@ -1,0 +1,58 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { CliContext } from "./cli/command.ts";
+import { Interrupted } from "./cli/failure.ts";
+import { longshoreProgram, runProgram } from "./cli/program.ts";
+import { type Terminal, terminal } from "./cli/terminal.ts";
+import { loadConfig } from "./config.ts";
+import { CODES, KINDS } from "./core/errors.ts";
+import { doctorCommand } from "./doctor.ts";
+import { longshore } from "./sdk/index.ts";
+import { settingsCommand } from "./settings.ts";
+import { tokenCommand } from "./token.ts";
+import { VERSION } from "./version.ts";
+
+/** Every command there is, on one program. */
+export function program(context: CliContext) {
+  return longshoreProgram({
+    version: VERSION,
+    context,
+    local: {
+      "Run a server:": [
+        doctorCommand(context.terminal),
+        settingsCommand(context.terminal),
+        tokenCommand(context.terminal),
+      ],
+    },
+  });
+}
+
+/** @returns the exit code. */
+export function run(argv: readonly string[]): Promise<number> {
+  // A reader that has seen enough, such as `head`, is no failure of ours.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  });
+  const screen = terminal(process.stdout, process.stderr, () => performance.now());
+  const exits = Object.fromEntries(Object.entries(CODES).map(([code, [kind]]) => [code, KINDS[kind].exit]));
+  return runProgram(program(cliContext(screen)), argv, screen, exits);
+}
+
+function cliContext(screen: Terminal): CliContext {
+  return {
+    terminal: screen,
+    server() {
+      const { url, token } = loadConfig(process.env);
+      return { url, client: longshore({ url, ...(token === undefined ? {} : { token }) }) };
+    },
+    stateDir: join(process.env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "longshore"),
+    interruptible() {
+      const interrupt = new AbortController();
+      // The second Ctrl-C finds no listener and ends the process at once.
+      for (const name of ["SIGINT", "SIGTERM"] as const)
+        process.once(name, () => interrupt.abort(new Interrupted("Interrupted.")));
+      return interrupt.signal;
+    },
+  };
+}
