@@ -159,6 +159,18 @@ export function jobStoreConformance(name: string, open: () => Promise<Opened>): 
       assert.equal((await store.events(job.id, 0, 10)).length, 1);
     });
 
+    test("update changes nothing for a run of the job that is no longer the current one", async () => {
+      const job = await create({ fedUntil: 31_000 });
+      const write = (attempts: number, begun: number) =>
+        store.update(job.id, ["running"], { attempts: begun }, 2_000, [{ type: "task", data: { begun } }], attempts);
+      assert.equal(await write(1, 9), undefined);
+      assert.equal((await write(0, 1))?.attempts, 1);
+      assert.equal(await write(0, 9), undefined);
+      assert.equal((await write(1, 2))?.attempts, 2);
+      const begun = (await store.events(job.id, 0, 10)).map(({ data }) => data.begun);
+      assert.deepEqual(begun, [undefined, 1, 2]);
+    });
+
     test("of racing updates out of one state exactly one succeeds", async () => {
       const job = await create();
       const answers = await Promise.all(

@@ -47,10 +47,16 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
 
     async list(filter) {
       const states = new Set(filter.states ?? JOB_STATES);
-      const [first, ...others] = Array.from(states, (state) => inState(db, state, filter));
+      const [first, ...others] = Array.from(states, (state) => newestIn(db, state, filter));
       if (!first) return [];
-      const rows = await others
-        .reduce((union, arm) => union.unionAll(arm), first)
+      const rows = await db
+        .selectFrom("jobs")
+        .selectAll()
+        .where(
+          "id",
+          "in",
+          others.reduce((ids, more) => ids.unionAll(more), first),
+        )
         .orderBy("id", "desc")
         .limit(filter.limit)
         .execute();
@@ -68,13 +74,14 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
       return { queued: count("queued"), running: count("running") };
     },
 
-    async update(id, from, change, now, events = []) {
+    async update(id, from, change, now, events = [], attempts) {
       const write = async (tx: Kysely<Tables>) => {
         const row = await tx
           .updateTable("jobs")
           .set({ ...changedColumns(change), updatedAt: now })
           .where("id", "=", id)
           .where("state", "in", from)
+          .$if(attempts !== undefined, (update) => update.where("attempts", "=", attempts ?? 0))
           .returningAll()
           .executeTakeFirst();
         // After the row, whose lock makes the job's changes wait for each other: its events become visible in `seq` order.
@@ -121,16 +128,16 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
 }
 
 /**
- * One arm of the union that is a page of history. Every index of `jobs` is (state, …, id): within one state the newest
- * ids come straight from an index, and both databases merge the arms without sorting, so they read no more rows than the
- * page has, plus one per arm.
+ * The newest ids in one state; a page of history is the newest among those of all its states. Every index of `jobs` is
+ * (state, …, id), so whatever else is asked for, as many ids as the page has are read per state, straight from an index.
  */
-function inState(db: Kysely<Tables>, state: JobState, { kind, owner, beforeId }: JobFilter) {
-  let arm = db.selectFrom("jobs").selectAll().where("state", "=", state);
-  if (kind !== undefined) arm = arm.where("kind", "=", kind);
-  if (owner !== undefined) arm = arm.where("owner", "=", owner);
-  if (beforeId !== undefined) arm = arm.where("id", "<", beforeId);
-  return arm;
+function newestIn(db: Kysely<Tables>, state: JobState, { kind, owner, beforeId, limit }: JobFilter) {
+  let ids = db.selectFrom("jobs").select("id").where("state", "=", state).orderBy("id", "desc").limit(limit);
+  if (kind !== undefined) ids = ids.where("kind", "=", kind);
+  if (owner !== undefined) ids = ids.where("owner", "=", owner);
+  if (beforeId !== undefined) ids = ids.where("id", "<", beforeId);
+  // In parentheses, as it were: SQLite allows a limit only around a whole union.
+  return db.selectFrom(ids.as("newest")).select("id");
 }
 
 async function append(

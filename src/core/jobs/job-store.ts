@@ -64,7 +64,9 @@ export interface JobStore {
   countOpen(): Promise<Readonly<Record<"queued" | "running", number>>>;
   /**
    * Compare-and-set: applies `change` when the job is in one of the states `from`, and appends `events`.
-   * @returns the changed job, or `undefined` when it was in another state (or is unknown).
+   * @param attempts when given, only while the job has been begun this often: whoever works on a job that another has
+   * taken over meanwhile changes nothing any more. 0 is the request that feeds it.
+   * @returns the changed job, or `undefined` when it was not like that (or is unknown).
    */
   update(
     id: JobId,
@@ -72,6 +74,7 @@ export interface JobStore {
     change: JobChange,
     now: number,
     events?: readonly Pick<JobEvent, "type" | "data">[],
+    attempts?: number,
   ): Promise<Job | undefined>;
   /** Running jobs whose feeding request went silent. */
   listStarved(now: number, limit: number): Promise<readonly Job[]>;
