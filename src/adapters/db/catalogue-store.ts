@@ -7,8 +7,9 @@ import { putMessages } from "./outbox.ts";
 import { type FileRow, fromJson, type Tables, toJson } from "./tables.ts";
 
 /**
- * Rows per statement and transaction: SQLite holds the event loop for about 10 ms for as many. 100,000 file rows take
- * 1.25 s (a prepared statement per row, past Kysely, would take 0.87 s); PostgreSQL takes TODO s.
+ * Rows per statement and per transaction: what SQLite holds the event loop for is then about 10 ms. So 100,000 file rows
+ * take 1.2 s on SQLite and 3.6 s on PostgreSQL (2 cores, November 2026). A prepared statement per row, past Kysely, would
+ * take 0.8 s on SQLite: not worth a second way.
  */
 const ROWS_PER_STATEMENT = 500;
 

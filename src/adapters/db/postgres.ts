@@ -41,7 +41,9 @@ export async function postgresDialect({ url, poolSize = 10, onTrouble }: Postgre
         type === INT8 || type === NUMERIC ? Number : pg.types.getTypeParser(type, format ?? "text"),
     },
   });
-  pool.on("error", onTrouble);
+  pool.on("error", (error) => {
+    if (!pool.ending) onTrouble(error);
+  });
   const dialect = new PostgresDialect({ pool });
   return {
     createDriver: () => new TranslatingDriver({ pool }),

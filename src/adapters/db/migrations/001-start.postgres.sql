@@ -27,7 +27,7 @@ CREATE INDEX jobs_by_kind ON jobs (state, kind, id);
 CREATE INDEX jobs_by_owner ON jobs (state, owner, id);
 CREATE INDEX jobs_by_owner_and_kind ON jobs (state, owner, kind, id);
 CREATE UNIQUE INDEX jobs_by_idempotency_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX jobs_fed ON jobs (fed_until) WHERE fed_until IS NOT NULL;
+CREATE INDEX jobs_fed ON jobs (state, fed_until) WHERE fed_until IS NOT NULL;
 
 CREATE TABLE job_events (
   seq    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

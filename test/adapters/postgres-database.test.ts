@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { CamelCasePlugin, type CompiledQuery, type Dialect, Kysely, sql } from "kysely";
+import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
+import { type DialectName, migrate } from "../../src/adapters/db/migrate.ts";
+import { optionalDriver } from "../../src/adapters/db/optional-driver.ts";
+import { postgresDialect } from "../../src/adapters/db/postgres.ts";
+import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
+import { openPostgres } from "../../src/adapters/db/stores.ts";
+import type { Tables } from "../../src/adapters/db/tables.ts";
+import { jobId } from "../../src/core/ids.ts";
+import { JOB_STATES } from "../../src/core/jobs/job.ts";
+import { startPostgres } from "../support/postgres.ts";
+
+const postgres = await startPostgres();
+after(() => postgres.stop());
+
+const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
+const onTrouble = (error: unknown) => assert.fail(String(error));
+
+describe("PostgreSQL", () => {
+  test("both dialects have the same tables with the same columns, but for the embedded queue", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "dialects-"));
+    const columnsOf = async (name: DialectName, dialect: Dialect) => {
+      const db = new Kysely<unknown>({ dialect });
+      await migrate(db, name);
+      const tables = await db.introspection.getTables();
+      await db.destroy();
+      return Object.fromEntries(
+        tables
+          .filter((table) => (table.schema ?? "public") === "public" && table.name !== "job_queue")
+          .map((table) => [
+            table.name,
+            table.columns.map(({ name, isNullable, isAutoIncrementing }) => ({ name, isNullable, isAutoIncrementing })),
+          ]),
+      );
+    };
+    const inSqlite = await columnsOf("sqlite", sqliteDialect(join(folder, "test.db")));
+    const url = await postgres.freshDatabase();
+    const inPostgres = await columnsOf("postgres", await postgresDialect({ url, onTrouble }));
+    assert.ok(Object.keys(inSqlite).length > 9, "the tables were found");
+    const named = (tables: typeof inSqlite) =>
+      Object.fromEntries(
+        Object.entries(tables).map(([table, columns]) => [table, columns.map(({ name }) => name).sort()]),
+      );
+    assert.deepEqual(named(inPostgres), named(inSqlite));
+    await rm(folder, { recursive: true });
+  });
+
+  test("processes that open a new database at the same moment all find it ready", async () => {
+    const url = await postgres.freshDatabase();
+    const opened = await Promise.all(Array.from({ length: 4 }, () => openPostgres({ url, clock })));
+    await Promise.all(opened.map((stores) => stores.ping()));
+    await Promise.all(opened.map((stores) => stores.close()));
+  });
+
+  test("a database of a newer program is refused in a sentence", async () => {
+    const url = await postgres.freshDatabase();
+    const db = new Kysely<unknown>({ dialect: await postgresDialect({ url, onTrouble }) });
+    await migrate(db, "postgres");
+    await sql`insert into migrations (version, name) values (9999, 'later')`.execute(db);
+    await db.destroy();
+    await assert.rejects(openPostgres({ url, clock }), { code: "database_newer" });
+  });
+
+  test("a server that does not answer is an unavailable database", async () => {
+    const port = createServer().listen(0, "127.0.0.1");
+    await once(port, "listening");
+    const address = port.address();
+    port.close();
+    assert.ok(address && typeof address === "object");
+    const url = `postgres://nobody@127.0.0.1:${address.port}/nothing`;
+    await assert.rejects(openPostgres({ url, clock }), { code: "database_unavailable", retryable: true });
+  });
+
+  test("a connection that the server ends is reported, and the next statement has a new one", async () => {
+    const url = await postgres.freshDatabase();
+    const troubles: unknown[] = [];
+    const stores = await openPostgres({ url, clock, onTrouble: (error) => troubles.push(error) });
+    const db = new Kysely<unknown>({ dialect: await postgresDialect({ url, onTrouble }) });
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`.execute(db);
+    await db.destroy();
+    for (let answered = false; !answered; )
+      answered = await stores.ping().then(
+        () => true,
+        (error) => assert.equal(error.code, "database_unavailable") ?? false,
+      );
+    assert.ok(troubles.length > 0);
+    assert.equal(await stores.sequences.reserve("after", 1), 1);
+    await stores.close();
+  });
+
+  test("a driver that is not installed is named", async () => {
+    const name: string = "no-such-driver";
+    await assert.rejects(
+      optionalDriver(name, () => import(name)),
+      { code: "driver_missing", details: { package: name, hint: `npm install ${name}` } },
+    );
+  });
+
+  test("with 200,000 finished jobs a page of the history touches no more rows than it has per state", async () => {
+    const url = await postgres.freshDatabase();
+    const executed: CompiledQuery[] = [];
+    const db = new Kysely<Tables>({
+      dialect: await postgresDialect({ url, onTrouble }),
+      plugins: [new CamelCasePlugin()],
+      log: ({ query }) => {
+        executed.push(query);
+      },
+    });
+    await migrate(db, "postgres");
+    await sql`
+      insert into jobs (id, kind, lane, state, owner, created_at, updated_at)
+      select id, case when id % 1000 = 0 then 'verify' else 'ingest' end, 'fast',
+        case when id % 1000 = 0 then 'failed' else 'succeeded' end, 'owner-' || (id % 1000), 1, 1
+      from generate_series(1, 200000) as id`.execute(db);
+    await sql`vacuum analyze jobs`.execute(db);
+    const store = sqlJobStore(db, async () => {});
+    for (const filter of [
+      {},
+      { states: ["succeeded", "failed", "cancelled"] as const },
+      { states: ["failed"] as const, kind: "verify" },
+      { kind: "verify" },
+      { owner: "owner-7" },
+      { owner: "owner-7", kind: "ingest", beforeId: jobId(100_000) },
+      { states: JOB_STATES, beforeId: jobId(100_000) },
+    ]) {
+      executed.length = 0;
+      await store.list({ limit: 50, ...filter });
+      const [query] = executed;
+      assert.ok(query);
+      const explain = sql.raw<{ "QUERY PLAN": string }>(`explain (analyze, timing off) ${query.sql}`).compile(db);
+      const { rows } = await db
+        .withoutPlugins()
+        .executeQuery<{ "QUERY PLAN": string }>({ ...explain, parameters: query.parameters });
+      const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+      // No step of the plan may touch more rows than a page of 50 for each of the five states.
+      const touched = [...plan.matchAll(/actual rows=([\d.]+)|Removed by Filter: (\d+)/g)].map(([, rows, removed]) =>
+        Number(rows ?? removed),
+      );
+      assert.ok(touched.length > 2 && Math.max(...touched) <= 250, plan);
+    }
+    await db.destroy();
+  });
+});

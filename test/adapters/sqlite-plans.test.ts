@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { CamelCasePlugin, type CompiledQuery, Kysely, sql } from "kysely";
+import { sqlCatalogueStore } from "../../src/adapters/db/catalogue-store.ts";
+import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
+import { migrate } from "../../src/adapters/db/migrate.ts";
+import { sqlOutbox } from "../../src/adapters/db/outbox.ts";
+import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
+import type { Tables } from "../../src/adapters/db/tables.ts";
+import { sqliteJobQueue } from "../../src/adapters/queue/sqlite.ts";
+import { fileId, jobId, transactionId } from "../../src/core/ids.ts";
+import type { JobFilter } from "../../src/core/jobs/job-store.ts";
+
+const FINISHED = 200_000;
+
+describe(`SQLite with ${FINISHED} finished jobs`, () => {
+  let folder: string;
+  let db: Kysely<Tables>;
+  const executed: CompiledQuery[] = [];
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "sqlite-plans-"));
+    db = new Kysely<Tables>({
+      dialect: sqliteDialect(join(folder, "test.db")),
+      plugins: [new CamelCasePlugin()],
+      log: ({ query }) => {
+        executed.push(query);
+      },
+    });
+    await migrate(db, "sqlite");
+    // One in a thousand failed, of another kind and owner: what is rare must not cost a search through the rest.
+    await sql`
+      with recursive n (id) as (select 1 union all select id + 1 from n where id < ${FINISHED})
+      insert into jobs (id, kind, lane, state, owner, created_at, updated_at)
+      select id, iif(id % 1000, 'ingest', 'verify'), 'fast', iif(id % 1000, 'succeeded', 'failed'), 'owner-' || (id % 1000), 1, 1
+      from n`.execute(db);
+  });
+  after(async () => {
+    await db.destroy();
+    await rm(folder, { recursive: true });
+  });
+
+  /** How SQLite carries out everything `work` executes: https://www.sqlite.org/eqp.html */
+  async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
+    executed.length = 0;
+    await work();
+    const lines: string[] = [];
+    for (const query of executed.splice(0)) {
+      if (!/^(with|select|update|delete)/.test(query.sql)) continue;
+      const plan = sql.raw<{ detail: string }>(`explain query plan ${query.sql}`).compile(db);
+      const { rows } = await db.executeQuery<{ detail: string }>({ ...plan, parameters: query.parameters });
+      lines.push(...rows.map(({ detail }) => detail));
+    }
+    assert.ok(lines.length > 0, "something was planned");
+    return lines;
+  }
+  /** `SCAN` walks a whole table or index (other than the pages "newest" and "due"), `TEMP B-TREE` sorts what it found. */
+  const costly = (lines: readonly string[]) => lines.filter((line) => /^SCAN (?!newest$|due$)|TEMP B-TREE/.test(line));
+
+  const jobs = () => sqlJobStore(db, async () => {});
+  const filters: JobFilter[] = [];
+  for (const states of [undefined, ["failed"], ["queued", "running"], ["succeeded", "failed", "cancelled"]] as const)
+    for (const kind of [undefined, "verify"])
+      for (const owner of [undefined, "owner-0"])
+        for (const beforeId of [undefined, jobId(FINISHED / 2)])
+          filters.push({
+            limit: 50,
+            ...(states && { states }),
+            ...(kind && { kind }),
+            ...(owner && { owner }),
+            ...(beforeId && { beforeId }),
+          });
+
+  test("no page of the history is found by scanning or sorting, whatever is asked for", async () => {
+    for (const filter of filters)
+      assert.deepEqual(costly(await plansOf(() => jobs().list(filter))), [], JSON.stringify(filter));
+  });
+
+  test("every page of the history is found about as fast as when there are few jobs", async () => {
+    const store = jobs();
+    const few = new Kysely<Tables>({
+      dialect: sqliteDialect(join(folder, "few.db")),
+      plugins: [new CamelCasePlugin()],
+    });
+    await migrate(few, "sqlite");
+    await sql`attach database ${join(folder, "test.db")} as many`.execute(few);
+    await sql`insert into jobs select * from many.jobs where id > ${FINISHED / 2 - 1_000} and id <= ${FINISHED / 2 + 1_000}`.execute(
+      few,
+    );
+    const fewJobs = sqlJobStore(few, async () => {});
+    for (const filter of filters) {
+      const [slow, fast] = [await median(() => store.list(filter)), await median(() => fewJobs.list(filter))];
+      // A hundred times as many jobs: work that grew with them would be far beyond the noise of a busy machine.
+      assert.ok(
+        slow < fast * 10 + 2,
+        `${slow.toFixed(2)} ms against ${fast.toFixed(2)} ms for ${JSON.stringify(filter)}`,
+      );
+    }
+    await few.destroy();
+  });
+
+  test("claims, heartbeats, events, starved jobs and the catalogue's pages are found by index too", async () => {
+    const { queue } = sqliteJobQueue(db, { now: () => 1, sleep: () => Promise.resolve() });
+    const delivery = { jobId: jobId(1), lane: "fast", receipt: "r" } as const;
+    const catalogue = sqlCatalogueStore(db);
+    const work: Record<string, () => Promise<unknown>> = {
+      claim: () => queue.claim("w", "fast", 4),
+      heartbeat: () => queue.heartbeat([delivery]),
+      done: () => queue.done(delivery),
+      get: () => jobs().get(jobId(1)),
+      update: () => jobs().update(jobId(1), ["failed"], {}, 1),
+      events: () => jobs().events(jobId(1), 0, 10),
+      countOpen: () => jobs().countOpen(),
+      listStarved: () => jobs().listStarved(1, 10),
+      listFiles: () => catalogue.listFiles(transactionId(1), { limit: 10, afterId: fileId(1) }),
+      file: () => catalogue.file(fileId(1)),
+      keyValues: () => catalogue.keyValues(transactionId(1)),
+      listTransactions: () => catalogue.listTransactions({ limit: 10, owner: "o", beforeId: transactionId(9) }),
+      outbox: () => sqlOutbox(db, "sqlite").claim(1, 1, 10),
+    };
+    for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);
+  });
+});
+
+async function median(run: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    const begun = performance.now();
+    await run();
+    times.push(performance.now() - begun);
+  }
+  return times.sort((a, b) => a - b)[4] ?? 0;
+}
