@@ -1,11 +1,34 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
-import { openSqlite, type Stores } from "./adapters/db/stores.ts";
+import { openPostgres, openSqlite, type Stores } from "./adapters/db/stores.ts";
+import { pacificaIdSource } from "./adapters/pacifica/id-source.ts";
+import { pacificaMetadata } from "./adapters/pacifica/metadata.ts";
+import { pacificaPolicy } from "./adapters/pacifica/policy.ts";
+import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
+import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import type { Config } from "./config.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import type { Clock } from "./core/clock.ts";
+import { AppError } from "./core/errors.ts";
+import { jobId } from "./core/ids.ts";
+import { type IdSource, sequenceIdSource } from "./core/ingest/id-source.ts";
+import { type Ingest, ingestService } from "./core/ingest/ingest.ts";
+import { ingestJob } from "./core/ingest/ingest-job.ts";
+import { moveJob } from "./core/ingest/move-job.ts";
+import { allPolicies, type Policy } from "./core/ingest/policy.ts";
+import { rulesPolicy } from "./core/ingest/rules.ts";
+import { readRules } from "./core/ingest/rules-file.ts";
+import type { UploadStore } from "./core/ingest/upload-store.ts";
+import type { Job } from "./core/jobs/job.ts";
+import { type Jobs, jobService } from "./core/jobs/jobs.ts";
+import { type JobHandler, startWorker, type Worker } from "./core/jobs/worker.ts";
+import { announcements, CLOUDEVENT_CHANNEL, METADATA_CHANNEL } from "./core/outbound/announcements.ts";
+import { cloudEvents } from "./core/outbound/cloudevents.ts";
+import { type OutboxDelivery, outboxDelivery } from "./core/outbound/outbox-delivery.ts";
+import { httpSend } from "./core/outbound/send.ts";
 
 /** What lies under everything: the database and the archive, opened and ready. */
 export interface Foundation {
@@ -17,7 +40,6 @@ export interface Foundation {
 
 /** Chooses the adapters by the settings and opens them. @throws AppError saying which of them does not open. */
 export async function openFoundation(config: Config, clock: Clock): Promise<Foundation> {
-  await mkdir(config.dataDir, { recursive: true });
   const stores = await openStores(config, clock);
   try {
     const storage = fsObjectStorage({ root: config.archiveDir });
@@ -41,9 +63,90 @@ export async function openFoundation(config: Config, clock: Clock): Promise<Foun
 /** The database alone: for commands that need no archive. */
 export async function openStores(config: Config, clock: Clock): Promise<Stores> {
   await mkdir(config.dataDir, { recursive: true });
-  if (config.databaseUrl !== undefined) {
-    const { openPostgres } = await import("./adapters/db/postgres.ts");
-    return openPostgres({ url: config.databaseUrl, clock });
-  }
+  if (config.databaseUrl !== undefined) return openPostgres({ url: config.databaseUrl, clock });
   return openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock });
+}
+
+/** The services, on a foundation. */
+export interface Services {
+  readonly jobs: Jobs;
+  readonly ingest: Ingest;
+  readonly uploads: UploadStore;
+  /** Runs jobs until it is stopped. */
+  startWorker(log: WorkLog): Worker;
+  /** Delivers what is in the outbox until it is stopped. */
+  startDelivery(log: WorkLog): OutboxDelivery;
+}
+
+export interface WorkLog {
+  jobEnded(job: Job): void;
+  trouble(error: unknown, during: string): void;
+}
+
+export async function composeServices(config: Config, clock: Clock, foundation: Foundation): Promise<Services> {
+  const { archive, stores } = foundation;
+  const send = httpSend(clock);
+  const ids: IdSource =
+    config.uniqueidUrl === undefined
+      ? sequenceIdSource(stores.sequences)
+      : pacificaIdSource({ url: config.uniqueidUrl, send });
+  const uploads = await fsUploadStore(join(config.dataDir, "uploads"));
+
+  const acceptance = {
+    archive,
+    catalogue: stores.catalogue,
+    ids,
+    policy: await composePolicy(config, send),
+    announce: announcements(config),
+  };
+  const handlers: Readonly<Record<string, JobHandler>> = {
+    ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
+    move: moveJob({ ...acceptance, source: fsMoveSource({ roots: config.moveRoots }) }, clock),
+  };
+  const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
+  const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
+
+  return {
+    jobs,
+    uploads,
+    ingest: ingestService(jobs, archive),
+
+    startWorker: (log) =>
+      startWorker(jobs, stores.queue, handlers, clock, {
+        name: `${hostname()}:${process.pid}`,
+        concurrency: config.workers,
+        onJobEnd: log.jobEnded,
+        onTrouble: log.trouble,
+      }),
+
+    startDelivery: (log) =>
+      outboxDelivery({
+        outbox: stores.outbox,
+        clock,
+        onTrouble: log.trouble,
+        channels: {
+          [CLOUDEVENT_CHANNEL]: cloudEvents({ source: config.eventsSource, send }),
+          ...(config.metadataUrl === undefined
+            ? {}
+            : { [METADATA_CHANNEL]: pacificaMetadata({ url: config.metadataUrl, archive, send }) }),
+        },
+      }),
+  };
+}
+
+/** Every policy the settings name must agree; with none, everything may be deposited. */
+async function composePolicy(config: Config, send: ReturnType<typeof httpSend>): Promise<Policy> {
+  const policies: Policy[] = [];
+  if (config.policyFile !== undefined) policies.push(rulesPolicy(readRules(await policyText(config.policyFile))));
+  if (config.policyUrl !== undefined)
+    policies.push(pacificaPolicy({ url: config.policyUrl, userHeader: config.authHeader, send }));
+  return allPolicies(...policies);
+}
+
+async function policyText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new AppError("policy_invalid", { path, expected: "a file that can be read" }, { cause: error });
+  }
 }

@@ -8,6 +8,7 @@ import { loadConfig } from "./config.ts";
 import { CODES, KINDS } from "./core/errors.ts";
 import { doctorCommand } from "./doctor.ts";
 import { longshore } from "./sdk/index.ts";
+import { serveCommand, workerCommand } from "./serve.ts";
 import { settingsCommand } from "./settings.ts";
 import { tokenCommand } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -19,6 +20,8 @@ export function program(context: CliContext) {
     context,
     local: {
       "Run a server:": [
+        serveCommand(context.terminal),
+        workerCommand(context.terminal),
         doctorCommand(context.terminal),
         settingsCommand(context.terminal),
         tokenCommand(context.terminal),

@@ -1,0 +1,166 @@
+import type { AddressInfo } from "node:net";
+import { isIPv6 } from "node:net";
+import type { Command } from "commander";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { systemClock } from "./adapters/system-clock.ts";
+import { command, withExamples } from "./cli/command.ts";
+import type { Terminal } from "./cli/terminal.ts";
+import { type Config, loadConfig } from "./config.ts";
+import { access } from "./core/access/access.ts";
+import { audit } from "./core/access/audit.ts";
+import { tokens } from "./core/access/tokens.ts";
+import { AppError } from "./core/errors.ts";
+import type { Job } from "./core/jobs/job.ts";
+import { VERSION } from "./version.ts";
+
+/** `longshore serve`: HTTP, the doors and the workers in one process, until it is told to stop. */
+export function serveCommand(terminal: Terminal): Command {
+  const serve = command("serve", "Serve HTTP and run jobs, until SIGTERM or Ctrl-C.").action(async () => {
+    await serveUntil(stopRequested(), loadConfig(process.env), terminal);
+  });
+  return withExamples(serve, [
+    ["longshore serve", "on http://127.0.0.1:7700, everything in ./data"],
+    ["LONGSHORE_PORT=0 LONGSHORE_DATA_DIR=/srv/longshore longshore serve", "on a free port, printed first"],
+  ]);
+}
+
+/** `longshore worker`: runs jobs for servers that share the database and the archive. */
+export function workerCommand(terminal: Terminal): Command {
+  const worker = command("worker", "Run jobs without serving HTTP, until SIGTERM or Ctrl-C.").action(async () => {
+    const config = loadConfig(process.env);
+    const stop = stopRequested();
+    const { openLog } = await import("./log.ts");
+    const { composeServices, openFoundation } = await import("./compose.ts");
+    const log = openLog(config);
+    const foundation = await openFoundation(config, systemClock);
+    try {
+      const services = await composeServices(config, systemClock, foundation);
+      const running = [services.startWorker(workLog(log)), services.startDelivery(workLog(log))];
+      terminal.print(`worker ${process.pid}`);
+      log.info({ lanes: config.workers }, "worker started");
+      await stop;
+      log.info("stopping");
+      for (const one of running) await one.stop();
+    } finally {
+      await foundation.close();
+    }
+  });
+  return withExamples(worker, [
+    ["LONGSHORE_WORKERS=fast:4,slow:2 longshore worker", "up to six jobs at a time, beside a running server"],
+  ]);
+}
+
+async function serveUntil(stop: Promise<void>, config: Config, terminal: Terminal): Promise<void> {
+  const { openLog } = await import("./log.ts");
+  const { composeServices, openFoundation } = await import("./compose.ts");
+  const { buildDoor, buildServer } = await import("./http/server.ts");
+  const clock = systemClock;
+  const log = openLog(config);
+  const foundation = await openFoundation(config, clock);
+  const servers: FastifyInstance[] = [];
+  try {
+    const { stores, storage } = foundation;
+    const loopback = isLoopback(config.host);
+    if (!loopback) await requireCredentials(config, () => stores.tokens.anyActive(clock.now()));
+
+    const services = await composeServices(config, clock, foundation);
+    const deps = {
+      version: VERSION,
+      logger: log,
+      clock,
+      jobs: services.jobs,
+      ingest: services.ingest,
+      uploads: services.uploads,
+      catalogue: stores.catalogue,
+      storage,
+      access: access(stores.tokens, clock, { loopback }),
+      tokens: tokens(stores.tokens, clock),
+      audit: audit(stores.audit, clock),
+      observed: { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox },
+      options: config,
+    };
+    const server = await buildServer(deps);
+    servers.push(server);
+    terminal.print(await listen(server, config.host, config.port));
+    for (const { name, port } of config.doors) {
+      const door = await buildDoor(name, deps);
+      servers.push(door);
+      terminal.print(`${name} ${await listen(door, config.host, port)}`);
+    }
+
+    const running = [services.startWorker(workLog(log)), services.startDelivery(workLog(log))];
+    log.info({ version: VERSION, dataDir: config.dataDir, archiveDir: config.archiveDir }, "ready");
+    await stop;
+    log.info("stopping");
+    await Promise.all(servers.map((one) => one.close()));
+    for (const one of running) await one.stop();
+  } finally {
+    await Promise.all(servers.map((one) => one.close()));
+    await foundation.close();
+  }
+}
+
+/** @returns the address to reach it at. @throws AppError config_invalid when the port cannot be had. */
+async function listen(server: FastifyInstance, host: string, port: number): Promise<string> {
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "EADDRNOTAVAIL") throw error;
+    throw new AppError(
+      "config_invalid",
+      { host, port, found: code, expected: "a free address and port" },
+      { cause: error },
+    );
+  }
+  const { port: bound } = server.server.address() as AddressInfo;
+  return `http://${isIPv6(host) ? `[${host}]` : host}:${bound}`;
+}
+
+/** @throws AppError credentials_required when nobody could be told apart. */
+async function requireCredentials(config: Config, anyToken: () => Promise<boolean>): Promise<void> {
+  if (config.trustedProxies.length > 0 || (await anyToken())) return;
+  throw new AppError("credentials_required", {
+    host: config.host,
+    hint: "make a token with `longshore token create`, or name a proxy in LONGSHORE_TRUSTED_PROXIES, or listen on 127.0.0.1",
+  });
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one finds no listener and ends the process at once. */
+function stopRequested(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = () => {
+      process.off("SIGTERM", stop);
+      process.off("SIGINT", stop);
+      resolve();
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+}
+
+function workLog(log: Logger) {
+  return {
+    jobEnded({ id, kind, state, owner, attempts, error, createdAt, finishedAt, result }: Job) {
+      const line = {
+        jobId: id,
+        kind,
+        state,
+        owner,
+        attempts,
+        durationMs: (finishedAt ?? createdAt) - createdAt,
+        result,
+      };
+      if (error === null) log.info(line, "job");
+      else log.warn({ ...line, code: error.code, message: error.message }, "job");
+    },
+    trouble(error: unknown, during: string) {
+      log.error({ err: error, during }, "trouble");
+    },
+  };
+}
