@@ -49,6 +49,7 @@ export const CODES = {
   source_outside_roots: ["forbidden", "The path is not under a folder that may be moved from."],
   source_changed: ["conflict", "The source file changed after it was archived, so it was left where it is."],
   source_missing: ["not_found", "The source file does not exist on the server."],
+  source_unsuitable: ["invalid", "The source is not a regular file that the server may read and remove."],
   // Archive
   object_missing: ["not_found", "The archive has no such object or file."],
   object_exists: ["conflict", "The archive already has this object."],
