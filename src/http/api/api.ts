@@ -1,0 +1,28 @@
+import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import type { ServerContext } from "../server-deps.ts";
+import { auditRoutes } from "./audit.ts";
+import { bundleRoutes, moveRoutes } from "./bundles.ts";
+import { fileRoutes } from "./files.ts";
+import { jobEventRoutes } from "./job-events.ts";
+import { jobRoutes } from "./jobs.ts";
+import { tokenRoutes } from "./tokens.ts";
+import { transactionRoutes } from "./transactions.ts";
+import { uploadRoutes } from "./uploads.ts";
+
+/** The native API. Each part is a plugin of its own, so that one's way of reading bodies is not another's. */
+export const apiRoutes =
+  (context: ServerContext): FastifyPluginAsyncZod =>
+  async (app) => {
+    for (const routes of [
+      bundleRoutes,
+      moveRoutes,
+      uploadRoutes,
+      jobRoutes,
+      jobEventRoutes,
+      transactionRoutes,
+      fileRoutes,
+      tokenRoutes,
+      auditRoutes,
+    ])
+      await app.register(routes(context));
+  };

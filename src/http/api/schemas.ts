@@ -1,0 +1,181 @@
+import { z } from "zod";
+import { SCOPES } from "../../core/access/access-stores.ts";
+import type { ArchivedFile, KeyValue, Transaction } from "../../core/catalogue/catalogue-store.ts";
+import { isoTime } from "../../core/clock.ts";
+import { CODES } from "../../core/errors.ts";
+import { fileId, jobId, transactionId } from "../../core/ids.ts";
+import { JOB_STATES, type Job, LANES, type TaskProgress } from "../../core/jobs/job.ts";
+
+/** The wire API's values, each with the function that makes it from ours. */
+
+const Time = z.iso.datetime().describe("ISO 8601 in UTC.");
+const Id = z.int().positive();
+const CodeName = z.enum(Object.keys(CODES) as [keyof typeof CODES, ...(keyof typeof CODES)[]]);
+
+const idParam = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER);
+export const JobParams = z.strictObject({ id: idParam.transform(jobId).describe("The job's id.") });
+export const TransactionParams = z.strictObject({
+  id: idParam.transform(transactionId).describe("The transaction's id."),
+});
+export const FileParams = z.strictObject({ id: idParam.transform(fileId).describe("The file's id.") });
+/** For routes that take no query parameters: any is refused by name. */
+export const NoQuery = z.strictObject({});
+
+export const ProblemSchema = z
+  .object({
+    type: z.string().describe("Where the code is explained."),
+    title: z.string().describe("The code's sentence."),
+    status: z.int(),
+    code: CodeName,
+    detail: z.string().describe("The sentence with this occurrence's facts."),
+    details: z.record(z.string(), z.unknown()).describe("The facts by themselves."),
+    requestId: z.string().describe("Finds the cause in the server's log."),
+  })
+  .meta({ id: "Problem", description: "What went wrong (RFC 9457)." });
+
+/** What every route answers when it does not answer what it promises. */
+export const problems = {
+  default: { description: "A problem.", content: { "application/problem+json": { schema: ProblemSchema } } },
+};
+
+const TaskSchema = z
+  .object({
+    name: z.string(),
+    percent: z.number().min(0).max(100),
+    doneFiles: z.int().optional(),
+    totalFiles: z.int().optional(),
+    doneBytes: z.int().optional(),
+    totalBytes: z.int().optional(),
+    startedAt: Time,
+    finishedAt: Time.nullable(),
+  })
+  .meta({ id: "Task", description: "A named step of a job. Totals are absent while they are not known." });
+
+const FileProblemSchema = z
+  .object({
+    code: CodeName,
+    message: z.string(),
+    path: z.string().optional(),
+    expected: z.union([z.string(), z.number()]).optional(),
+    found: z.union([z.string(), z.number()]).optional(),
+  })
+  .meta({ id: "FileProblem", description: "One thing wrong, or worth knowing, about one file." });
+
+export const JobSchema = z
+  .object({
+    id: Id,
+    kind: z.string().describe("What work it is: ingest, move, …"),
+    lane: z.enum(LANES),
+    state: z.enum(JOB_STATES),
+    owner: z.string().describe("Who asked for it."),
+    task: TaskSchema.pick({ name: true, percent: true }).nullable().describe("The current one of `tasks`."),
+    tasks: z.array(TaskSchema).describe("In the order they were begun."),
+    attempts: z.int().describe("How often a worker has begun it."),
+    error: z
+      .object({ code: CodeName, message: z.string(), details: z.record(z.string(), z.unknown()) })
+      .nullable()
+      .describe("Why it failed; `details.problems` lists every single trouble where there are several."),
+    warnings: z.array(FileProblemSchema),
+    result: z
+      .record(z.string(), z.unknown())
+      .nullable()
+      .describe(
+        "Of a succeeded job. For ingest and move: transactionId, files, bytes, objectPath, inventoryDigest; null before.",
+      ),
+    cancelRequested: z.boolean().describe("Somebody cancelled it and the worker has not stopped yet."),
+    createdAt: Time,
+    updatedAt: Time,
+    startedAt: Time.nullable(),
+    finishedAt: Time.nullable(),
+  })
+  .meta({ id: "Job", description: "Work that outlives the request that asked for it." });
+
+export function jobOnWire(job: Job): z.output<typeof JobSchema> {
+  const current = job.tasks.at(-1);
+  return {
+    id: job.id,
+    kind: job.kind,
+    lane: job.lane,
+    state: job.state,
+    owner: job.owner,
+    task: current ? { name: current.name, percent: current.percent } : null,
+    tasks: job.tasks.map(taskOnWire),
+    attempts: job.attempts,
+    error: job.error,
+    warnings: [...job.warnings],
+    result: job.state === "succeeded" ? { ...job.result } : null,
+    cancelRequested: job.cancelRequested,
+    createdAt: isoTime(job.createdAt),
+    updatedAt: isoTime(job.updatedAt),
+    startedAt: timeOrNull(job.startedAt),
+    finishedAt: timeOrNull(job.finishedAt),
+  };
+}
+
+function taskOnWire({ startedAt, finishedAt, ...progress }: TaskProgress): z.output<typeof TaskSchema> {
+  return { ...progress, startedAt: isoTime(startedAt), finishedAt: timeOrNull(finishedAt) };
+}
+
+export const TransactionSchema = z
+  .object({
+    id: Id.describe("Equals the id of the job that ingested it."),
+    submitter: z.string().nullable(),
+    project: z.string().nullable(),
+    instrument: z.string().nullable(),
+    owner: z.string().describe("The principal that deposited it."),
+    files: z.int().describe("How many."),
+    bytes: z.int().describe("Of all its files together."),
+    objectPath: z.string().describe("Folder of its OCFL object in the archive."),
+    inventoryDigest: z.string().describe("Digest of the object's inventory: it names the whole content."),
+    createdAt: Time,
+  })
+  .meta({ id: "Transaction", description: "One accepted bundle." });
+
+const KeyValueSchema = z
+  .object({
+    key: z.string(),
+    value: z.string(),
+    fileId: Id.nullable().describe("null: about the whole transaction."),
+  })
+  .meta({ id: "KeyValue" });
+
+export const TransactionDetailSchema = TransactionSchema.extend({ keyValues: z.array(KeyValueSchema) }).meta({
+  id: "TransactionDetail",
+});
+
+export function transactionOnWire(transaction: Transaction): z.output<typeof TransactionSchema> {
+  const { fileCount, sizeBytes, createdAt, ...same } = transaction;
+  return { ...same, files: fileCount, bytes: sizeBytes, createdAt: isoTime(createdAt) };
+}
+
+export function keyValueOnWire({ key, value, fileId }: KeyValue): z.output<typeof KeyValueSchema> {
+  return { key, value, fileId };
+}
+
+export const FileSchema = z
+  .object({
+    id: Id,
+    transactionId: Id,
+    path: z.string().describe("Inside the transaction; begins with data/."),
+    sizeBytes: z.int(),
+    modifiedAt: z.string().nullable().describe("As declared: ISO 8601 in UTC where it could be read as a time."),
+    changedAt: z.string().nullable().describe("Likewise."),
+    mediaType: z.string(),
+    digests: z.record(z.string(), z.string()).describe("Lower-case hex by algorithm."),
+    crc32: z.string().describe("Eight hex digits."),
+    declared: z
+      .object({ algorithm: z.string(), value: z.string() })
+      .describe("The digest that the depositor declared, and that was found equal."),
+  })
+  .meta({ id: "File", description: "One archived file." });
+
+export function fileOnWire(file: ArchivedFile): z.output<typeof FileSchema> {
+  const { contentPath: _, crc32, digests, ...same } = file;
+  return { ...same, digests: { ...digests }, crc32: crc32.toString(16).padStart(8, "0") };
+}
+
+export const ScopeSchema = z.enum(SCOPES);
+
+export function timeOrNull(epochMs: number | null | undefined): string | null {
+  return epochMs === null || epochMs === undefined ? null : isoTime(epochMs);
+}

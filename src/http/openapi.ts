@@ -1,0 +1,91 @@
+import swagger, { type SwaggerTransform, type SwaggerTransformObject } from "@fastify/swagger";
+import Fastify, { type FastifyInstance } from "fastify";
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+} from "fastify-type-provider-zod";
+import { apiRoutes } from "./api/api.ts";
+import type { ServerContext } from "./server-deps.ts";
+
+declare module "fastify" {
+  interface FastifySchema {
+    /** Bodies that the route reads itself, unvalidated: a description by media type. */
+    streams?: Readonly<Record<string, string>>;
+  }
+}
+
+/** Describes the routes that are registered in `app` after this: `app.swagger()` is OpenAPI 3.1. */
+export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "Longshore",
+        version,
+        description: "Deposit bundles of research data, watch what becomes of them, and fetch what is archived.",
+        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+      },
+      components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
+      security: [{}, { token: [] }],
+      tags: [
+        { name: "bundles", description: "Sending data in." },
+        { name: "uploads", description: "Sending a bundle in pieces (tus 1.0)." },
+        { name: "jobs", description: "What becomes of what was sent." },
+        { name: "transactions", description: "Accepted bundles." },
+        { name: "files", description: "Archived files." },
+        { name: "access", description: "Tokens and the audit log." },
+      ],
+    },
+    transform,
+    transformObject,
+  });
+}
+
+const transform: SwaggerTransform = (route) => {
+  const { streams, ...schema } = route.schema ?? {};
+  const transformed = jsonSchemaTransform({ ...route, schema });
+  if (streams)
+    transformed.schema.body = {
+      content: Object.fromEntries(
+        Object.entries(streams).map(([type, description]) => [
+          type,
+          { schema: { type: "string", format: "binary", description } },
+        ]),
+      ),
+    };
+  return transformed;
+};
+
+const transformObject: SwaggerTransformObject = (document) => {
+  const described = jsonSchemaTransformObject(document);
+  const schemas = "components" in described ? described.components?.schemas : undefined;
+  // Every schema was made twice, as it is sent and as it is received; only one of the two is referred to.
+  const text = JSON.stringify(described);
+  for (const name of Object.keys(schemas ?? {}))
+    if (!text.includes(`"#/components/schemas/${name}"`)) delete schemas?.[name];
+  return described;
+};
+
+/** `openapi.json`, as it lies at the top of the repository. Made from the routes alone: nothing has to run. */
+export async function openApiDocument(version: string): Promise<string> {
+  const app = Fastify();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  await describeRoutes(app, version);
+  await app.register(apiRoutes(unusedContext()), { prefix: "/api/v1" });
+  await app.ready();
+  const document = app.swagger();
+  await app.close();
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** Routes only use their collaborators when a request comes, and here none does. */
+function unusedContext(): ServerContext {
+  const context: Pick<ServerContext, "link" | "options"> = {
+    link: (path) => path,
+    options: { trustedProxies: [], authHeader: "", defaultUser: "", uploadExpiryMs: 0 },
+  };
+  return context as ServerContext;
+}

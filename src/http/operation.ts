@@ -1,0 +1,44 @@
+import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import { requireScope } from "../core/access/access.ts";
+import type { Authentication } from "./authentication.ts";
+import { health } from "./health.ts";
+import type { Metrics } from "./metrics.ts";
+import type { ServerContext } from "./server-deps.ts";
+import { errorsPage, welcome, welcomePage } from "./welcome.ts";
+
+/** What is not the API but about the server: for operators, monitors, and whoever finds the address. */
+export const operationRoutes =
+  (
+    context: ServerContext,
+    authentication: Authentication,
+    metrics: Metrics,
+    doors: readonly string[],
+  ): FastifyPluginAsyncZod =>
+  async (app) => {
+    app.addHook("onRoute", (route) => {
+      route.schema = { ...route.schema, hide: true };
+    });
+
+    app.get("/", async (request, reply) => {
+      const facts = welcome(context, doors);
+      if (!request.headers.accept?.includes("text/html")) return facts;
+      return reply.type("text/html; charset=utf-8").send(welcomePage(facts));
+    });
+
+    app.get("/docs/errors", (_request, reply) => reply.type("text/html; charset=utf-8").send(errorsPage()));
+
+    app.get("/openapi.json", async () => app.swagger());
+
+    app.get("/healthz", async (request, reply) => {
+      const state = await health(context, (error, check) => request.log.error({ err: error, check }, "health check"));
+      return reply
+        .code(state.ok ? 200 : 503)
+        .header("cache-control", "no-store")
+        .send(state);
+    });
+
+    app.get("/metrics", async (request, reply) => {
+      requireScope(await authentication.identify(request), "operate");
+      return reply.type(metrics.contentType).send(await metrics.render());
+    });
+  };

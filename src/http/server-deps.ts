@@ -1,0 +1,68 @@
+import type { FastifyBaseLogger } from "fastify";
+import type { Access } from "../core/access/access.ts";
+import type { Audit } from "../core/access/audit.ts";
+import type { Tokens } from "../core/access/tokens.ts";
+import type { ObjectStorage } from "../core/archive/object-storage.ts";
+import type { CatalogueStore, Outbox } from "../core/catalogue/catalogue-store.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Ingest } from "../core/ingest/ingest.ts";
+import type { UploadStore } from "../core/ingest/upload-store.ts";
+import type { JobQueue } from "../core/jobs/job-queue.ts";
+import type { JobStore } from "../core/jobs/job-store.ts";
+import type { Jobs } from "../core/jobs/jobs.ts";
+
+/** What the routes translate to. The caller owns all of it: closing the server closes none of it. */
+export interface ServerDeps {
+  /** Of Longshore, as it is shown to clients. */
+  readonly version: string;
+  readonly logger: FastifyBaseLogger;
+  readonly clock: Clock;
+  readonly jobs: Jobs;
+  readonly ingest: Ingest;
+  readonly uploads: UploadStore;
+  readonly catalogue: CatalogueStore;
+  readonly storage: ObjectStorage;
+  readonly access: Access;
+  readonly tokens: Tokens;
+  readonly audit: Audit;
+  /** Only looked at, by `/healthz` and `/metrics`. */
+  readonly observed: {
+    /** @throws when the database does not answer. */
+    ping(): Promise<void>;
+    readonly jobs: Pick<JobStore, "countOpen">;
+    readonly queue: Pick<JobQueue, "depth">;
+    readonly outbox: Pick<Outbox, "depth">;
+  };
+  readonly options: ServerOptions;
+}
+
+export interface ServerOptions {
+  /** Where clients find the server when a proxy stands before it; no slash at the end. */
+  readonly publicUrl?: string | undefined;
+  /** Addresses and subnets whose `authHeader` is believed. */
+  readonly trustedProxies: readonly string[];
+  readonly authHeader: string;
+  /** Who deposits through a Pacifica door of an open server. */
+  readonly defaultUser: string;
+  /** An upload that nobody continued for this long is removed. */
+  readonly uploadExpiryMs: number;
+  /** How long a closing server waits for requests under way before it breaks them off. Default: 10 s. */
+  readonly closeGraceMs?: number;
+}
+
+/** The collaborators and what the server itself adds to them for its routes. */
+export interface ServerContext extends ServerDeps {
+  readonly traffic: Traffic;
+  /** Aborts when the server begins to close: streams that would never end by themselves end then. */
+  readonly closing: AbortSignal;
+  /** The address of one of our own paths as a client sees it, behind a proxy that adds a prefix too. */
+  link(path: string): string;
+  /** Work that is not over when its sender is gone: the server does not count as closed before it is. */
+  finish<T>(work: Promise<T>): Promise<T>;
+}
+
+/** Counts the bytes of bundles and files, while they pass. */
+export interface Traffic {
+  received(bytes: number): void;
+  sent(bytes: number): void;
+}

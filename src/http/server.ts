@@ -1,0 +1,139 @@
+import { randomUUID } from "node:crypto";
+import Fastify, { type FastifyInstance } from "fastify";
+import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import { AppError } from "../core/errors.ts";
+import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
+import { apiRoutes } from "./api/api.ts";
+import { type Authentication, authentication } from "./authentication.ts";
+import { pacificaIngest } from "./doors/pacifica-ingest.ts";
+import { type Metrics, metrics } from "./metrics.ts";
+import { describeRoutes } from "./openapi.ts";
+import { operationRoutes } from "./operation.ts";
+import { refuseMalformedRequest, sendProblem } from "./problem.ts";
+import { endUnreadBody } from "./request-body.ts";
+import { RequestLog, withoutSecrets } from "./request-log.ts";
+import type { ServerContext, ServerDeps } from "./server-deps.ts";
+
+/** A peer that is silent for this long while it is its turn to send or to read is gone. */
+const SILENCE_MS = 120_000;
+const HEAD_MS = 60_000;
+const KEEP_ALIVE_MS = 65_000; // longer than proxies keep their side open: theirs closes first
+const CLOSE_GRACE_MS = 10_000;
+const BODY_LIMIT_BYTES = 1024 ** 2;
+
+/** Protocols of other systems, by the name they have in paths and settings. */
+const DOORS = { "pacifica-ingest": pacificaIngest } as const;
+export type DoorName = keyof typeof DOORS;
+export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];
+
+/** The native API under `/api/v1`, every door under `/doors/<name>`, and what operators need. Not yet listening. */
+export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
+  const { app, context, auth, allowed, counted } = bareServer(deps);
+  await describeRoutes(app, deps.version);
+  await app.register(
+    async (api) => {
+      api.addHook("onRequest", auth.require);
+      await api.register(apiRoutes(context));
+    },
+    { prefix: "/api/v1" },
+  );
+  for (const name of DOOR_NAMES) await app.register(DOORS[name](context, auth, allowed), { prefix: `/doors/${name}` });
+  await app.register(operationRoutes(context, auth, counted, DOOR_NAMES));
+  return app;
+}
+
+/** One door as the whole of a server, for a port of its own. */
+export async function buildDoor(name: DoorName, deps: ServerDeps): Promise<FastifyInstance> {
+  const { app, context, auth, allowed } = bareServer(deps);
+  await app.register(DOORS[name](context, auth, allowed));
+  return app;
+}
+
+interface BareServer {
+  readonly app: FastifyInstance;
+  readonly context: ServerContext;
+  readonly auth: Authentication;
+  readonly allowed: AllowedMethods;
+  readonly counted: Metrics;
+}
+
+/** What all our servers have in common: limits, log, errors, and how they close. */
+function bareServer(deps: ServerDeps): BareServer {
+  const app: FastifyInstance = Fastify({
+    loggerInstance: withoutSecrets(deps.logger),
+    logController: new RequestLog(),
+    genReqId: ({ headers }) => plainId(headers["x-request-id"]) ?? randomUUID(),
+    bodyLimit: BODY_LIMIT_BYTES,
+    // An upload may take days, as long as it moves.
+    requestTimeout: 0,
+    connectionTimeout: SILENCE_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http: { headersTimeout: HEAD_MS },
+    clientErrorHandler: refuseMalformedRequest,
+    frameworkErrors: (error, request, reply) => void sendProblem(request, reply, error),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.decorateRequest("principal");
+
+  const counted = metrics(app, deps);
+  const allowed = allowedMethods(app);
+  const closing = closeInTime(app, deps.options.closeGraceMs ?? CLOSE_GRACE_MS);
+  const prefix =
+    deps.options.publicUrl === undefined ? "" : new URL(deps.options.publicUrl).pathname.replace(/\/$/, "");
+  const underWay = new Set<Promise<unknown>>();
+
+  app.addHook("onRequest", async (request, reply) => {
+    reply.headers({ "x-request-id": request.id, "x-content-type-options": "nosniff" });
+  });
+  app.addHook("onResponse", async (request) => endUnreadBody(request));
+  app.addHook("onClose", async () => {
+    counted.close();
+    await Promise.allSettled(underWay);
+  });
+  app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?")[0] ?? "";
+    const methods = allowed.of(path);
+    if (methods.length === 0) return sendProblem(request, reply, new AppError("route_unknown", { path }));
+    reply.header("allow", methods.join(", "));
+    return sendProblem(
+      request,
+      reply,
+      new AppError("method_not_allowed", { method: request.method, allowed: methods }),
+    );
+  });
+
+  const context: ServerContext = {
+    ...deps,
+    traffic: counted.traffic,
+    closing,
+    link: (path) => `${prefix}${path}`,
+    async finish(work) {
+      underWay.add(work);
+      try {
+        return await work;
+      } finally {
+        underWay.delete(work);
+      }
+    },
+  };
+  return { app, context, auth: authentication(deps.access, deps.options), allowed, counted };
+}
+
+/** @returns a signal for streams without an end; requests under way get `graceMs`, then their connections are cut. */
+function closeInTime(app: FastifyInstance, graceMs: number): AbortSignal {
+  const closing = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  app.addHook("preClose", async () => {
+    closing.abort();
+    timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  });
+  app.addHook("onClose", async () => clearTimeout(timer));
+  return closing.signal;
+}
+
+/** A request id that a proxy has given, when it is harmless in a log. */
+function plainId(value: string | string[] | undefined): string | undefined {
+  return typeof value === "string" && /^[\w.:-]{1,64}$/.test(value) ? value : undefined;
+}
