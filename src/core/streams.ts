@@ -43,3 +43,40 @@ export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator
   rest += decoder.decode();
   if (rest !== "") yield rest;
 }
+
+/**
+ * Maps with several under way and yields the results in the order of their items. Nothing is under way any more when it
+ * returns or throws.
+ * @param room what may be under way at once; an item that takes more is taken alone.
+ * @param weigh how much of it an item takes.
+ */
+export async function* mapInOrder<T, R>(
+  items: AsyncIterable<T> | Iterable<T>,
+  room: number,
+  map: (item: T) => Promise<R>,
+  weigh: (item: T) => number = () => 1,
+): AsyncGenerator<R> {
+  const underWay: { readonly result: Promise<R>; readonly weight: number }[] = [];
+  let taken = 0;
+  async function* settle(enough: () => boolean): AsyncGenerator<R> {
+    for (let next = underWay[0]; next && !enough(); next = underWay[0]) {
+      const result = await next.result;
+      underWay.shift();
+      taken -= next.weight;
+      yield result;
+    }
+  }
+  try {
+    for await (const item of items) {
+      const weight = weigh(item);
+      yield* settle(() => taken + weight <= room);
+      const result = map(item);
+      result.catch(() => {}); // thrown when its turn comes
+      underWay.push({ result, weight });
+      taken += weight;
+    }
+    yield* settle(() => false);
+  } finally {
+    await Promise.allSettled(underWay.map(({ result }) => result));
+  }
+}

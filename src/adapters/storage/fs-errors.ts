@@ -8,11 +8,17 @@ const REFUSALS: Readonly<Record<string, Code>> = {
   EPERM: "storage_unavailable",
   EROFS: "storage_unavailable",
   EIO: "storage_unavailable",
+  // Linux's EBADMSG, ESTALE and EUCLEAN, with which file systems report their own damage: libuv has no names for them.
+  "Unknown system error -74": "storage_unavailable",
+  "Unknown system error -116": "storage_unavailable",
+  "Unknown system error -117": "storage_unavailable",
 };
 
-export function storageError(error: unknown): unknown {
-  const code = REFUSALS[systemCode(error) ?? ""];
-  return code ? new AppError(code, { reason: systemCode(error) ?? "" }, { cause: error }) : error;
+/** @param path what it is about, as the archive names it. */
+export function storageError(error: unknown, path?: string): unknown {
+  const reason = systemCode(error) ?? "";
+  const code = REFUSALS[reason];
+  return code ? new AppError(code, { ...(path === undefined ? {} : { path }), reason }, { cause: error }) : error;
 }
 
 /** Runs `work` and translates what the operating system refuses. */

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { ArchivedFile, KeyValue, Transaction } from "../catalogue/catalogue-store.ts";
 import { type ArchiveDigestName, type DigestName, multiHash } from "../digest.ts";
-import { AppError } from "../errors.ts";
+import { AppError, type Details } from "../errors.ts";
 import type { TransactionId } from "../ids.ts";
 import { jsonLines } from "../streams.ts";
 import type { ByteRange, ObjectStorage, StagedTree } from "./object-storage.ts";
@@ -137,6 +137,12 @@ export function ocflArchive(storage: ObjectStorage, algorithm: ArchiveDigestName
 
     openFile: (transaction, file, range) => storage.open(`${transaction.objectPath}/${file.contentPath}`, range),
   };
+}
+
+/** What a depositor keeps of a transaction: the result of its job. */
+export function receiptOf(transaction: Transaction): Details {
+  const { id, fileCount, sizeBytes, objectPath, inventoryDigest } = transaction;
+  return { transactionId: id, files: fileCount, bytes: sizeBytes, objectPath, inventoryDigest };
 }
 
 /** Digest of an object's root inventory as its sidecar states it; `undefined` when there is no object. */

@@ -23,6 +23,13 @@ export interface StoredFile {
   readonly sizeBytes: number;
 }
 
+/** Something in the storage that is no file. */
+export interface Oddity {
+  readonly path: string;
+  /** In words: "a symbolic link". */
+  readonly what: string;
+}
+
 /**
  * Where archived bytes live. Paths are relative, `/`-separated and plainly safe: the caller (`ocfl.ts`) computes every
  * one. What has been published is never overwritten.
@@ -54,6 +61,11 @@ export interface ObjectStorage {
   stat(path: string): Promise<StoredFile | undefined>;
   /** All visible files below `prefix` (a folder; `""` for everything), depth first, names in code-unit order. */
   list(prefix: string): AsyncIterable<StoredFile>;
+  /**
+   * What lies below `prefix` and is no file, hence not in `list`: links, devices, folders with nothing in them. Absent
+   * from storage that holds nothing but files.
+   */
+  oddities?(prefix: string): AsyncIterable<Oddity>;
   /** Removes everything visible below `prefix`; nothing there is no error. Used by tests and repair, never by ingest. */
   remove(prefix: string): Promise<void>;
   /** Bytes that can still be written, when the storage can tell. */

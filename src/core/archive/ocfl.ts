@@ -48,6 +48,23 @@ export function rootFiles(): readonly { readonly path: string; readonly text: st
   ];
 }
 
+/** Whether a file of the root says what it must. The description in `ocfl_layout.json` is for people, and free. */
+export function isRootFileText(path: string, text: string): boolean {
+  const expected = rootFiles().find((file) => file.path === path)?.text;
+  return expected !== undefined && facts(path, text) === facts(path, expected);
+}
+
+function facts(path: string, text: string): string {
+  if (!path.endsWith(".json")) return text;
+  try {
+    const { description: _, ...rest } = JSON.parse(text);
+    return JSON.stringify(Object.entries(rest).sort());
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return text;
+    throw error;
+  }
+}
+
 export const objectId = (transaction: TransactionId) => `longshore:transaction:${transaction}`;
 
 /** The transaction an object id names, if it is one of ours. */

@@ -1,4 +1,4 @@
-import type { Archive, ReadTransaction } from "../archive/archive.ts";
+import { type Archive, type ReadTransaction, receiptOf } from "../archive/archive.ts";
 import type { StagedTree } from "../archive/object-storage.ts";
 import type { ArchivedFile, CatalogueStore, OutboxMessage, Transaction } from "../catalogue/catalogue-store.ts";
 import type { Digests } from "../digest.ts";
@@ -122,13 +122,7 @@ export async function catalogued(
 ): Promise<Details> {
   await tasks.begin("catalogue", { files: transaction.fileCount });
   await parts.catalogue.add(transaction, files(), keyValues, parts.announce(transaction), now);
-  return {
-    transactionId: transaction.id,
-    files: transaction.fileCount,
-    bytes: transaction.sizeBytes,
-    objectPath: transaction.objectPath,
-    inventoryDigest: transaction.inventoryDigest,
-  };
+  return receiptOf(transaction);
 }
 
 /** Whether a job failed through no fault of its bundle: then its bytes are kept, so that it can be retried. */

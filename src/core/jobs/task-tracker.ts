@@ -5,7 +5,7 @@ import type { JobChange } from "./job-store.ts";
 
 /** How often progress within a task is saved, at most. */
 const SAVE_EVERY_MS = 500;
-/** Warnings kept on a job; the rest are counted in the last one. */
+/** Warnings kept on a job. */
 const MAX_WARNINGS = 1000;
 
 export interface Amount {
@@ -19,15 +19,15 @@ export interface TaskTracker {
   begin(name: string, total?: Amount): Promise<void>;
   /** Adds to what the current task has done. Cheap: saved now and then, in the background. */
   advance(done: Amount): void;
-  /** Keeps a warning on the job, once per code and path: a job that is continued may meet it again. */
+  /** Keeps a warning on the job, once: a job that is continued may meet it again. */
   warn(problem: Problem): void;
-  /** Saves what is unsaved. @returns the change that finishes the current task, for the job's last update. */
+  /** @returns the change that finishes the current task, for the job's last update. */
   finish(outcome: "done" | "stopped"): Promise<Pick<JobChange, "tasks" | "warnings">>;
 }
 
 /**
- * Keeps the tasks of one job and saves them through `save`. A failed save is not lost: the next `begin` or `finish`
- * throws it.
+ * Keeps the tasks of one job and saves them through `save`. Each save holds everything, so one that fails in the
+ * background is made up for by the next; `begin` throws what its own save meets.
  */
 export function taskTracker(
   job: Job,
@@ -35,26 +35,19 @@ export function taskTracker(
   save: (change: Pick<JobChange, "tasks" | "warnings">, begun?: string) => Promise<void>,
 ): TaskTracker {
   let tasks: TaskProgress[] = [...job.tasks];
-  const warnings: Problem[] = [...job.warnings];
+  const warnings = keptWarnings(job.warnings);
   let savedAt = clock.now();
   let saving: Promise<void> | undefined;
-  let failure: unknown;
 
   const current = () => tasks.at(-1);
   const replaceCurrent = (task: TaskProgress) => {
     tasks = [...tasks.slice(0, -1), task];
   };
-  const change = () => ({ tasks, warnings: kept(warnings) });
-
-  /** Waits for a save in the background, then throws what it met. */
-  async function settle(): Promise<void> {
-    await saving;
-    if (failure !== undefined) throw failure;
-  }
+  const change = () => ({ tasks, warnings: warnings.list() });
 
   return {
     async begin(name, total = {}) {
-      await settle();
+      await saving;
       const now = clock.now();
       const last = current();
       if (last && last.finishedAt === undefined) replaceCurrent({ ...last, percent: 100, finishedAt: now });
@@ -81,21 +74,16 @@ export function taskTracker(
       const now = clock.now();
       if (saving || now - savedAt < SAVE_EVERY_MS) return;
       savedAt = now;
-      saving = save(change())
-        .catch((error: unknown) => {
-          failure ??= error;
-        })
-        .finally(() => {
-          saving = undefined;
-        });
+      const over = () => {
+        saving = undefined;
+      };
+      saving = save(change()).then(over, over);
     },
 
-    warn(problem) {
-      if (!warnings.some(({ code, path }) => code === problem.code && path === problem.path)) warnings.push(problem);
-    },
+    warn: warnings.add,
 
     async finish(outcome) {
-      await settle();
+      await saving;
       const last = current();
       const now = clock.now();
       if (last && last.finishedAt === undefined)
@@ -115,11 +103,21 @@ function percentOf(task: TaskProgress, doneFiles: number, doneBytes: number): nu
   return Math.min(99.99, Math.round(share * 10_000) / 100);
 }
 
-function kept(warnings: readonly Problem[]): readonly Problem[] {
-  if (warnings.length <= MAX_WARNINGS) return warnings;
-  const more = warnings.length - MAX_WARNINGS;
-  const first = warnings[0];
-  return first
-    ? [...warnings.slice(0, MAX_WARNINGS), { code: first.code, message: `${more} more warnings are not kept here.` }]
-    : [];
+/** The first {@link MAX_WARNINGS} different warnings, and a last one that tells of the others. */
+function keptWarnings(earlier: readonly Problem[]) {
+  const kept = new Map<string, Problem>();
+  let others: Problem["code"] | undefined;
+  const keyOf = ({ code, path }: Problem) => `${code} ${path ?? ""}`;
+  const add = (warning: Problem) => {
+    if (kept.size < MAX_WARNINGS) kept.set(keyOf(warning), kept.get(keyOf(warning)) ?? warning);
+    else if (!kept.has(keyOf(warning))) others ??= warning.code;
+  };
+  for (const warning of earlier) add(warning);
+  return {
+    add,
+    list(): readonly Problem[] {
+      if (others === undefined) return [...kept.values()];
+      return [...kept.values(), { code: others, message: "More warnings like these are not kept here." }];
+    },
+  };
 }
