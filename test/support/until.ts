@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
+
+/** Waits for a condition, looking every few milliseconds; fails when it has not come true within `limitMs`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  while (!(await condition())) {
+    assert.ok(performance.now() < deadline, `waited ${limitMs} ms in vain: ${what}`);
+    await setTimeout(5);
+  }
+}
