@@ -1,7 +1,7 @@
 import { userInfo } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { systemClock } from "./adapters/system-clock.ts";
-import { command, type JsonOption, withExamples } from "./cli/command.ts";
+import { command, commandGroup, type JsonOption, withExamples } from "./cli/command.ts";
 import { type Terminal, table } from "./cli/terminal.ts";
 import { loadConfig } from "./config.ts";
 import { SCOPES, type Scope } from "./core/access/access-stores.ts";
@@ -76,8 +76,8 @@ export function tokenCommand(terminal: Terminal): Command {
       }),
     );
 
-  const token = command("token", "Make, list and revoke tokens, on the database of this machine's settings.");
-  for (const sub of [create, list, revoke]) token.addCommand(sub);
+  const about = "Make, list and revoke tokens, on the database of this machine's settings.";
+  const token = commandGroup("token", about, [create, list, revoke]);
   return withExamples(token, [
     ["longshore token create --owner beamline-7", "may deposit, and see what it deposited"],
     ["longshore token create --owner alice --scope admin --expires 90d", "may do everything, for 90 days"],

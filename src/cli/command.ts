@@ -24,6 +24,13 @@ export function command(name: string, description: string): Command {
     .option("--json", "print results as JSON, one document or one line per item");
 }
 
+/** A command that only holds others. It has no options: it would take them from those below it. */
+export function commandGroup(name: string, description: string, commands: readonly Command[]): Command {
+  const group = new Command(name).description(description);
+  for (const one of commands) group.addCommand(one);
+  return group;
+}
+
 /** Shown below the options of a command's help. */
 export function withExamples(
   target: Command,

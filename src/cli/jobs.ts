@@ -1,7 +1,17 @@
 import { Argument, type Command, Option } from "commander";
 import type { Job, JobState } from "../sdk/index.ts";
-import { type CliContext, command, count, id, type JsonOption, jobFailure, take, withExamples } from "./command.ts";
-import { jobDisplay, jobLines } from "./job-display.ts";
+import {
+  type CliContext,
+  command,
+  commandGroup,
+  count,
+  id,
+  type JsonOption,
+  jobFailure,
+  take,
+  withExamples,
+} from "./command.ts";
+import { jobDisplay, jobLines, receiptLines } from "./job-display.ts";
 import { table } from "./terminal.ts";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled"];
@@ -64,8 +74,8 @@ export function jobsCommand(context: CliContext): Command {
           else if (news.type === "progress") display.show(news.job);
         },
       });
-      if (!options.json && job.state === "succeeded") show(job, options);
       if (job.state !== "succeeded") throw jobFailure(job);
+      if (!options.json) for (const line of receiptLines(job.result ?? {})) terminal.print(line);
     });
 
   const cancel = command("cancel", "Stop a job: at once when it is queued, at its next step when it runs.")
@@ -84,8 +94,8 @@ export function jobsCommand(context: CliContext): Command {
       show(await context.server().client.jobs.setState(job, state, options.reason), options),
     );
 
-  const jobs = command("jobs", "See and steer jobs: work that outlives the request that asked for it.");
-  for (const sub of [list, one, watch, cancel, retry, set]) jobs.addCommand(sub);
+  const all = [list, one, watch, cancel, retry, set];
+  const jobs = commandGroup("jobs", "See and steer jobs: work that outlives the request that asked for it.", all);
   return withExamples(jobs, [
     ["longshore jobs list --state failed", "what went wrong lately"],
     ["longshore jobs show 12 --json", "everything about job 12, for a program"],

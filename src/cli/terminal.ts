@@ -22,7 +22,8 @@ type Output = Pick<WriteStream, "write"> & Partial<Pick<WriteStream, "isTTY" | "
 export function terminal(stdout: Output, stderr: Output, now: () => number): Terminal {
   const interactive = stderr.isTTY === true;
   let drawn = false;
-  let shownAt = Number.NEGATIVE_INFINITY;
+  // Where lines pile up, what is over within seconds needs none.
+  let shownAt = interactive ? Number.NEGATIVE_INFINITY : now();
 
   const clear = () => {
     if (drawn) stderr.write(CLEAR_LINE);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { bytesText } from "./amounts.ts";
-import { type CliContext, command, count, id, type JsonOption, take, withExamples } from "./command.ts";
+import { type CliContext, command, commandGroup, count, id, type JsonOption, take, withExamples } from "./command.ts";
 import { receiptLines } from "./job-display.ts";
 import { table } from "./terminal.ts";
 
@@ -62,8 +62,8 @@ export function transactionsCommand(context: CliContext): Command {
       }
     });
 
-  const transactions = command("transactions", "Look at what the archive holds, bundle by bundle.");
-  for (const sub of [list, show, files]) transactions.addCommand(sub);
+  const all = [list, show, files];
+  const transactions = commandGroup("transactions", "Look at what the archive holds, bundle by bundle.", all);
   return withExamples(transactions, [
     ["longshore transactions list --limit 5", "the five newest"],
     ["longshore transactions files 12", "file ids, sizes and paths of transaction 12"],
