@@ -218,10 +218,13 @@ interface Piece {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Cuts a stream into pieces of `size` bytes; the last one is shorter. Each piece has a buffer of its own. */
+/**
+ * Cuts a stream into pieces of `size` bytes; the last one is shorter. Two buffers take turns: a piece is good until the
+ * one after the next is asked for.
+ */
 async function* pieces(stream: AsyncIterable<Uint8Array>, from: number, size: number): AsyncGenerator<Piece> {
   let offset = from;
-  let buffer = new Uint8Array(size);
+  let [buffer, other] = [new Uint8Array(size), new Uint8Array(size)];
   let filled = 0;
   for await (const chunk of stream) {
     for (let taken = 0; taken < chunk.length; ) {
@@ -232,7 +235,7 @@ async function* pieces(stream: AsyncIterable<Uint8Array>, from: number, size: nu
       if (filled < size) continue;
       yield { offset, bytes: buffer };
       offset += size;
-      buffer = new Uint8Array(size);
+      [buffer, other] = [other, buffer];
       filled = 0;
     }
   }
