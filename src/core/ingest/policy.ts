@@ -18,3 +18,19 @@ export interface Policy {
   /** @returns what it objects to, each with a sentence; nothing when it agrees. @throws AppError remote_unavailable. */
   judge(submission: Submission, signal: AbortSignal): Promise<readonly Problem[]>;
 }
+
+/** Agrees with everything: what holds when no policy is configured. */
+export function openPolicy(): Policy {
+  return { judge: async () => [] };
+}
+
+/** Agrees when every one of them does; what they object to is listed together. They are asked one after the other. */
+export function allPolicies(...policies: readonly Policy[]): Policy {
+  return {
+    async judge(submission, signal) {
+      const objections: Problem[] = [];
+      for (const policy of policies) objections.push(...(await policy.judge(submission, signal)));
+      return objections;
+    },
+  };
+}
