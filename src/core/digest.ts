@@ -83,15 +83,17 @@ export interface StreamFacts {
   readonly crc32: number;
 }
 
-/** Reads a stream to its end and tells what went by. Memory: one chunk. */
+/** Reads a stream to its end and tells what went by. Memory: one chunk. Throws the signal's reason when it aborts. */
 export async function factsOfStream(
   bytes: AsyncIterable<Uint8Array>,
   names: readonly DigestName[],
+  signal?: AbortSignal,
 ): Promise<StreamFacts> {
   const hashing = multiHash(names);
   let sizeBytes = 0;
   let crc = 0;
   for await (const chunk of bytes) {
+    signal?.throwIfAborted();
     hashing.update(chunk);
     crc = crc32(chunk, crc);
     sizeBytes += chunk.length;

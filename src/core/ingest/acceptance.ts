@@ -3,7 +3,7 @@ import type { StagedTree } from "../archive/object-storage.ts";
 import type { ArchivedFile, CatalogueStore, OutboxMessage, Transaction } from "../catalogue/catalogue-store.ts";
 import type { Digests } from "../digest.ts";
 import { AppError, CODES, type Details, type Problem, problem } from "../errors.ts";
-import { fileId, transactionOf } from "../ids.ts";
+import { fileId, type TransactionId, transactionOf } from "../ids.ts";
 import type { Job } from "../jobs/job.ts";
 import type { TaskTracker } from "../jobs/task-tracker.ts";
 import type { JobContext } from "../jobs/worker.ts";
@@ -33,6 +33,7 @@ export async function declaration(
   wanted: "bundle" | "move",
   { job, tasks, signal }: JobContext,
 ): Promise<BundleMetadata> {
+  signal.throwIfAborted();
   await tasks.begin("metadata");
   const { metadata, problems } = await readMetadata(await tree.open(METADATA_CONTENT_PATH), wanted);
   if (problems.length > 0) throw refusal(problems);
@@ -76,7 +77,7 @@ export function settledFile(
     path: declared.path,
     contentPath: found.contentPath,
     sizeBytes: found.sizeBytes,
-    modifiedAt: declared.modifiedAt ?? new Date(modifiedAtMs).toISOString(),
+    modifiedAt: declared.modifiedAt ?? timeOrNull(modifiedAtMs),
     changedAt: declared.changedAt,
     mediaType: declared.mediaType ?? "application/octet-stream",
     digests: found.digests,
@@ -85,17 +86,44 @@ export function settledFile(
   };
 }
 
+/** A tar can hold times that no calendar of ours can. */
+function timeOrNull(epochMs: number): string | null {
+  const time = new Date(epochMs);
+  return Number.isNaN(time.getTime()) ? null : time.toISOString();
+}
+
+/**
+ * What is published of a job's transaction: by an earlier worker, else by `accept` now. When that fails it looks once
+ * more: a worker that was taken for dead may have come back to life and published it.
+ */
+export async function published(
+  archive: Archive,
+  id: TransactionId,
+  accept: () => Promise<ReadTransaction>,
+): Promise<ReadTransaction> {
+  const earlier = await archive.read(id);
+  if (earlier) return earlier;
+  try {
+    return await accept();
+  } catch (error) {
+    const other = await archive.read(id);
+    if (other) return other;
+    throw error;
+  }
+}
+
 /** Gives the files their ids, in the order of the metadata, and publishes the object. */
 export async function publish(
   parts: AcceptanceParts,
-  job: Job,
+  context: JobContext,
   tree: StagedTree,
   metadata: BundleMetadata,
   files: readonly SettledFile[],
   metadataDigests: Digests,
 ): Promise<ReadTransaction> {
+  const { job } = context;
   const id = transactionOf(job.id);
-  const firstId = await parts.ids.reserve("file", files.length);
+  const firstId = await firstFileId(parts.ids, context, files.length);
   const numbered = files.map((file, index) => ({ id: fileId(firstId + index), ...file }));
   const keyValues = metadata.keyValues.map((pair) => ({ fileId: null, ...pair }));
   const { submitter, project, instrument } = metadata;
@@ -111,6 +139,17 @@ export async function publish(
       for (const file of numbered) yield { ...file, transactionId: id };
     },
   };
+}
+
+/**
+ * The ids a job's files get are saved before they are used: whoever continues the job writes the same document again,
+ * and a worker that has lost it stops here, before anything is published.
+ */
+async function firstFileId(ids: IdSource, { job, checkpoint }: JobContext, count: number): Promise<number> {
+  const saved = job.checkpoint.firstFileId;
+  const firstId = typeof saved === "number" ? saved : await ids.reserve("file", count);
+  await checkpoint({ received: true, ...job.checkpoint, firstFileId: firstId });
+  return firstId;
 }
 
 /** Enters a published transaction into the catalogue, once. @returns the job's result. */

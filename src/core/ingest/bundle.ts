@@ -35,6 +35,7 @@ export interface ReceiveOptions {
   readonly expected: Digests;
   /** Told of the bytes as they come. */
   onBytes(count: number): void;
+  readonly signal: AbortSignal;
 }
 
 export interface ReceivedBundle {
@@ -86,7 +87,12 @@ export async function receiveBundle(
 
   try {
     const whole = multiHash(Object.keys(options.expected) as DigestName[]);
-    await readTar(observed(bytes, whole.update, options.onBytes), {
+    const observe = (chunk: Uint8Array) => {
+      options.signal.throwIfAborted();
+      whole.update(chunk);
+      options.onBytes(chunk.length);
+    };
+    await readTar(observed(bytes, observe), {
       begin,
       data: writer.write,
       end: writer.end,
@@ -119,12 +125,10 @@ export async function* stagedMembers(tree: StagedTree): AsyncGenerator<StagedMem
 
 async function* observed(
   bytes: AsyncIterable<Uint8Array>,
-  hash: (chunk: Uint8Array) => void,
-  count: (bytes: number) => void,
+  observe: (chunk: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of bytes) {
-    hash(chunk);
-    count(chunk.length);
+    observe(chunk);
     yield chunk;
   }
 }

@@ -14,6 +14,7 @@ import {
   failedThroughServer,
   mismatch,
   publish,
+  published,
   type SettledFile,
   settledFile,
 } from "./acceptance.ts";
@@ -37,7 +38,8 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
   const { archive, spool } = parts;
 
   async function accept(context: JobContext): Promise<ReadTransaction> {
-    const { job, tasks, signal } = context;
+    const { tasks, signal } = context;
+    signal.throwIfAborted();
     const tree = await receivedTree(context);
     const members = new Map<string, StagedMember>();
     for await (const member of stagedMembers(tree)) members.set(member.path, member);
@@ -53,18 +55,18 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
     const files: SettledFile[] = [];
     for (const file of metadata.files) {
       signal.throwIfAborted();
-      const outcome = await settle(tree, file, members.get(file.path));
+      const outcome = await settle(tree, file, members.get(file.path), signal);
       if ("code" in outcome) problems.push(outcome);
       else files.push(outcome);
       tasks.advance({ files: 1 });
     }
     if (problems.length > 0) throw refusal(problems);
     await dropUnlisted(tree, members, metadata.files, tasks);
-    return publish(parts, job, tree, metadata, files, metadataFile.digests);
+    return publish(parts, context, tree, metadata, files, metadataFile.digests);
   }
 
   /** The bundle's tree: as the request left it, or read now from the spool. */
-  async function receivedTree({ job, tasks, checkpoint }: JobContext): Promise<StagedTree> {
+  async function receivedTree({ job, tasks, checkpoint, signal }: JobContext): Promise<StagedTree> {
     const id = transactionOf(job.id);
     const staged = await archive.reopen(id);
     if (job.checkpoint.received !== undefined) {
@@ -81,6 +83,7 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
       algorithms: [archive.algorithm, DEPOSITOR_DIGEST],
       expected: {},
       onBytes: (count) => tasks.advance({ bytes: count }),
+      signal,
     });
     for (const member of received.passedOver) tasks.warn(member);
     await checkpoint({ received: { members: received.memberCount, bytes: received.sizeBytes } });
@@ -90,8 +93,8 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
   return {
     async run(context) {
       const { job, tasks } = context;
-      const published = await archive.read(transactionOf(job.id));
-      const result = await catalogued(parts, tasks, published ?? (await accept(context)), clock.now());
+      const read = await published(archive, transactionOf(job.id), () => accept(context));
+      const result = await catalogued(parts, tasks, read, clock.now());
       const uploadId = uploadOf(job);
       if (uploadId !== undefined) await spool.remove(uploadId);
       return result;
@@ -109,8 +112,11 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
       const uploadId = uploadOf(job);
       if (uploadId !== undefined && (await spool.has(uploadId))) return true;
       if (job.checkpoint.received === undefined) return false;
-      return (await archive.reopen(transactionOf(job.id))) !== undefined;
+      const id = transactionOf(job.id);
+      return ((await archive.reopen(id)) ?? (await archive.read(id))) !== undefined;
     },
+
+    committed: async (job) => (await archive.read(transactionOf(job.id))) !== undefined,
   };
 }
 
@@ -127,13 +133,17 @@ async function settle(
   tree: StagedTree,
   declared: DeclaredFile,
   member: StagedMember | undefined,
+  signal: AbortSignal,
 ): Promise<SettledFile | Problem> {
   if (!member) return problem("file_missing", { path: declared.path });
   const { algorithm } = declared.digest;
   const digests =
     algorithm in member.digests
       ? member.digests
-      : { ...member.digests, ...(await factsOfStream(await tree.open(member.contentPath), [algorithm])).digests };
+      : {
+          ...member.digests,
+          ...(await factsOfStream(await tree.open(member.contentPath), [algorithm], signal)).digests,
+        };
   const objection = mismatch(declared, { ...member, digests });
   if (objection) return objection;
   return settledFile(declared, { ...member, digests }, member.modifiedAt * 1000);

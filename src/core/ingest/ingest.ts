@@ -2,10 +2,11 @@ import type { Readable } from "node:stream";
 import type { Archive } from "../archive/archive.ts";
 import type { StagedTree } from "../archive/object-storage.ts";
 import type { DigestName } from "../digest.ts";
-import { AppError, type Details } from "../errors.ts";
+import { AppError, type Code, type Details } from "../errors.ts";
 import { transactionOf } from "../ids.ts";
+import type { FedJob } from "../jobs/fed-job.ts";
 import type { Job, Lane } from "../jobs/job.ts";
-import type { FedJob, Jobs } from "../jobs/jobs.ts";
+import type { Jobs } from "../jobs/jobs.ts";
 import { openEnded } from "../streams.ts";
 import { METADATA_CONTENT_PATH, receiveBundle } from "./bundle.ts";
 
@@ -69,14 +70,17 @@ export function ingestService(jobs: Jobs, archive: Archive): Ingest {
       await feeding.tasks.begin("receive", request.sizeBytes === undefined ? {} : { bytes: request.sizeBytes });
       return await feeding.handOver({ received: await fill(tree, feeding) });
     } catch (error) {
-      if (error instanceof AppError && TAR_FAULT.test(error.code)) await feeding.tasks.begin("open");
-      const job = await feeding.fail(error);
-      if (error instanceof AppError && error.code === "upload_interrupted") throw error;
-      await left.drain();
-      if (isAnswerable(error)) return job;
-      throw error instanceof AppError
-        ? new AppError(error.code, { ...error.details, jobId: job.id }, { cause: error })
-        : error;
+      const isInterrupted = error instanceof AppError && error.code === "upload_interrupted";
+      try {
+        if (error instanceof AppError && TAR_FAULT.test(error.code)) await feeding.tasks.begin("open");
+        const job = await feeding.fail(error, isAnswerable(error));
+        if (isAnswerable(error)) return job;
+        throw error instanceof AppError
+          ? new AppError(error.code, { ...error.details, jobId: job.id }, { cause: error })
+          : error;
+      } finally {
+        if (!isInterrupted) await left.drain();
+      }
     }
   }
 
@@ -87,11 +91,13 @@ export function ingestService(jobs: Jobs, archive: Archive): Ingest {
         "ingest",
         request,
         async (tree, { tasks, signal }) => {
+          signal.throwIfAborted();
           signal.addEventListener("abort", () => source.destroy(signal.reason), { once: true });
           const received = await receiveBundle(body.values, tree, {
             algorithms: [archive.algorithm, DEPOSITOR_DIGEST],
             expected: request.expected ?? {},
             onBytes: (bytes) => tasks.advance({ bytes }),
+            signal,
           });
           for (const member of received.passedOver) tasks.warn(member);
           return { members: received.memberCount, bytes: received.sizeBytes };
@@ -138,7 +144,10 @@ function laneOf(sizeBytes: number | undefined): Lane {
   return sizeBytes !== undefined && sizeBytes >= SLOW_FROM_BYTES ? "slow" : "fast";
 }
 
+const OF_THE_REQUEST: readonly Code[] = ["upload_interrupted", "digest_mismatch"];
+
 /** The bundle itself is at fault, so its failed job is the answer; anything else is the request's or the server's fault. */
 function isAnswerable(error: unknown): boolean {
-  return error instanceof AppError && error.code !== "digest_mismatch" && !error.retryable;
+  if (!(error instanceof AppError) || OF_THE_REQUEST.includes(error.code)) return false;
+  return error.kind !== "unavailable" && error.kind !== "internal";
 }

@@ -13,6 +13,7 @@ import {
   failedThroughServer,
   mismatch,
   publish,
+  published,
   type SettledFile,
   settledFile,
 } from "./acceptance.ts";
@@ -36,6 +37,7 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
 
   async function accept(context: JobContext): Promise<ReadTransaction> {
     const { job, tasks, signal } = context;
+    signal.throwIfAborted();
     const tree = await archive.reopen(transactionOf(job.id));
     if (!tree || job.checkpoint.received === undefined) throw new AppError("upload_interrupted");
     const metadata = await declaration(parts, tree, "move", context);
@@ -51,9 +53,13 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
       signal.throwIfAborted();
       const from = found[index];
       if (!from) continue;
-      const written = await takeIn(tree, paths.choose(file.path), from, [
-        ...new Set([archive.algorithm, DEPOSITOR_DIGEST, file.digest.algorithm]),
-      ]);
+      const written = await takeIn(
+        tree,
+        paths.choose(file.path),
+        from,
+        [...new Set([archive.algorithm, DEPOSITOR_DIGEST, file.digest.algorithm])],
+        signal,
+      );
       const objection = mismatch(file, written);
       if (objection) problems.push(objection);
       else files.push(settledFile(file, { ...written, contentPath: written.path }, from.modifiedAt));
@@ -61,7 +67,7 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     }
     if (problems.length > 0) throw refusal(problems);
     const document = await factsOfStream(await tree.open(METADATA_CONTENT_PATH), [archive.algorithm, DEPOSITOR_DIGEST]);
-    return publish(parts, job, tree, metadata, files, document.digests);
+    return publish(parts, context, tree, metadata, files, document.digests);
   }
 
   /** All sources, or the list of those that cannot be moved. */
@@ -113,8 +119,7 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
 
   return {
     async run(context) {
-      const published = await archive.read(transactionOf(context.job.id));
-      const read = published ?? (await accept(context));
+      const read = await published(archive, transactionOf(context.job.id), () => accept(context));
       const result = await catalogued(parts, context.tasks, read, clock.now());
       await removeSources(read, context);
       return result;
@@ -123,7 +128,11 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
       if (failedThroughServer(job) && job.checkpoint.received !== undefined) return;
       await (await archive.reopen(transactionOf(job.id)))?.discard();
     },
-    retryable: async (job) => (await archive.reopen(transactionOf(job.id))) !== undefined,
+    async retryable(job) {
+      const id = transactionOf(job.id);
+      return ((await archive.reopen(id)) ?? (await archive.read(id))) !== undefined;
+    },
+    committed: async (job) => (await archive.read(transactionOf(job.id))) !== undefined,
   };
 }
 
@@ -133,13 +142,17 @@ async function takeIn(
   contentPath: string,
   from: SourceFile,
   algorithms: readonly DigestName[],
+  signal: AbortSignal,
 ): Promise<WrittenFile> {
   if (await tree.link?.(contentPath, from.path))
-    return { path: contentPath, ...(await factsOfStream(await tree.open(contentPath), algorithms)) };
+    return { path: contentPath, ...(await factsOfStream(await tree.open(contentPath), algorithms, signal)) };
   const writer = tree.writer(algorithms);
   try {
     writer.begin(contentPath);
-    for await (const chunk of from.open()) await writer.write(chunk);
+    for await (const chunk of from.open()) {
+      signal.throwIfAborted();
+      await writer.write(chunk);
+    }
     writer.end();
     const [written] = await writer.finish();
     if (!written) throw new AppError("internal");

@@ -1,15 +1,15 @@
 import type { Clock } from "../clock.ts";
 import { AppError, type Details, errorRecord } from "../errors.ts";
 import type { JobId } from "../ids.ts";
+import { FED_MS, type FedJob, feedJob } from "./fed-job.ts";
 import { FINISHED_STATES, type Job, type JobEvent, type JobState, type Lane } from "./job.ts";
 import type { JobChange, JobFilter, JobStore } from "./job-store.ts";
-import { type TaskTracker, taskTracker } from "./task-tracker.ts";
 
-/** A request that goes silent for this long is taken for dead, and its job for interrupted. */
-const FED_MS = 30_000;
-const FEED_BEAT_MS = 5_000;
 /** How often a watcher looks for changes made by other processes. */
 const WATCH_POLL_MS = 1_000;
+const WATCH_PAGE = 1_000;
+/** What a job that is queued again forgets of its end. */
+const BEGUN_ANEW = { finishedAt: null, error: null, attempts: 0, cancelRequested: false } as const;
 
 export interface JobRequest {
   readonly kind: string;
@@ -17,18 +17,6 @@ export interface JobRequest {
   readonly owner: string;
   readonly input: Details;
   readonly idempotencyKey?: string;
-}
-
-/** A job whose input is still coming in through a request of this process. */
-export interface FedJob {
-  readonly job: Job;
-  readonly tasks: TaskTracker;
-  /** Aborts when the job is cancelled, or taken for dead, while it is fed. */
-  readonly signal: AbortSignal;
-  /** Everything is here and durable: a worker takes over from `checkpoint`. */
-  handOver(checkpoint: Details): Promise<Job>;
-  /** The input is unusable or broke off. */
-  fail(error: unknown): Promise<Job>;
 }
 
 /** What a watcher sees: lines of the history, and the job as it stands now. */
@@ -42,6 +30,8 @@ export interface JobKind {
   cleanUp?(job: Job): Promise<void>;
   /** Whether a failed job can be begun again: what it needs is still there. */
   retryable?(job: Job): Promise<boolean>;
+  /** Whether what the job makes is final already, though the job is not over: then it can no longer be cancelled. */
+  committed?(job: Job): Promise<boolean>;
 }
 
 export interface Jobs {
@@ -59,14 +49,27 @@ export interface Jobs {
   events(id: JobId, afterSeq: number, limit: number): Promise<readonly JobEvent[]>;
   /** History after `afterSeq`, then what happens, until the job is finished or `signal` aborts. */
   watch(id: JobId, afterSeq: number, signal: AbortSignal): AsyncGenerator<JobNews>;
-  /** Stops a job: at once when queued, at the worker's next step when running. @throws AppError job_state_conflict. */
+  /**
+   * Stops a job: at once when it is queued; when it is running, whoever works on it stops at the next step, or finishes
+   * when it is too late for that.
+   * @throws AppError job_state_conflict when the job is finished, or what it makes is final already.
+   */
   cancel(id: JobId, actor: string): Promise<Job>;
   /** Queues a failed or cancelled job again. @throws AppError job_state_conflict when what it needs is gone. */
   retry(id: JobId, actor: string): Promise<Job>;
   /** An operator's decision about a job that no worker holds. @throws AppError job_state_conflict. */
   setState(id: JobId, state: JobState, actor: string, reason: string): Promise<Job>;
-  /** The one way every job changes: compare-and-set, then watchers of this process are woken. */
-  change(id: JobId, from: readonly JobState[], change: JobChange, note?: ChangeNote): Promise<Job | undefined>;
+  /**
+   * The one way every job changes: compare-and-set, then watchers of this process are woken.
+   * @param attempts names the run of the job that the caller stands for, see {@link JobStore.update}.
+   */
+  change(
+    id: JobId,
+    from: readonly JobState[],
+    change: JobChange,
+    note?: ChangeNote,
+    attempts?: number,
+  ): Promise<Job | undefined>;
   /** Called with each job this process changes, as it stands then. @returns a function that stops it. */
   onChange(listener: (job: Job) => void): () => void;
   /** Queues fed jobs whose request died, so that a worker finds out what is there and ends them. */
@@ -87,11 +90,16 @@ export function jobService(
 ): Jobs {
   const listeners = new Set<(job: Job) => void>();
 
-  const change: Jobs["change"] = async (id, from, fields, note = {}) => {
-    const changed = await store.update(id, from, fields, clock.now(), eventsOf(fields, note));
+  const change: Jobs["change"] = async (id, from, fields, note = {}, attempts) => {
+    const changed = await store.update(id, from, fields, clock.now(), eventsOf(fields, note), attempts);
     if (changed) for (const listener of listeners) listener(changed);
     return changed;
   };
+
+  function onChange(listener: (job: Job) => void) {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
 
   async function get(id: JobId): Promise<Job> {
     const job = await store.get(id);
@@ -103,7 +111,7 @@ export function jobService(
   async function changeOrExplain(id: JobId, from: readonly JobState[], fields: JobChange, note: ChangeNote) {
     const changed = await change(id, from, fields, note);
     if (changed) return changed;
-    throw new AppError("job_state_conflict", { id, expected: from.join(" or "), found: (await get(id)).state });
+    throw conflict(await get(id), from.join(" or "));
   }
 
   async function create(request: JobRequest, fedUntil: number | null) {
@@ -121,64 +129,6 @@ export function jobService(
     return created;
   }
 
-  function feeding(job: Job): FedJob {
-    const tasks = taskTracker(job, clock, async (fields, task) => {
-      await change(job.id, ["running"], fields, task === undefined ? {} : { task });
-    });
-    const ended = new AbortController();
-    const lost = new AbortController();
-    const cancelled = () => lost.abort(new AppError("job_cancelled", { id: job.id }));
-    const listener = (changed: Job) => {
-      if (changed.id === job.id && changed.cancelRequested) cancelled();
-    };
-    listeners.add(listener);
-
-    async function beat(): Promise<void> {
-      for (;;) {
-        await clock.sleep(FEED_BEAT_MS, ended.signal);
-        if (ended.signal.aborted) return;
-        const alive = await store.update(job.id, ["running"], { fedUntil: clock.now() + FED_MS }, clock.now());
-        if (!alive || alive.cancelRequested) return cancelled();
-      }
-    }
-    let beatFailure: unknown;
-    const beating = beat().catch((error: unknown) => {
-      beatFailure = error;
-    });
-    async function end(outcome: "done" | "stopped") {
-      ended.abort();
-      listeners.delete(listener);
-      await beating;
-      return tasks.finish(outcome);
-    }
-
-    return {
-      job,
-      tasks,
-      signal: lost.signal,
-      async handOver(checkpoint) {
-        const progress = await end("done");
-        if (beatFailure !== undefined) throw beatFailure;
-        return changeOrExplain(job.id, ["running"], { ...progress, checkpoint, state: "queued", fedUntil: null }, {});
-      },
-      async fail(error) {
-        const progress = await end("stopped");
-        const isCancelled = error instanceof AppError && error.code === "job_cancelled";
-        // Clean first: if this process dies in between, the job is starved, and whoever adopts it cleans again.
-        await kinds[job.kind]?.cleanUp?.(job);
-        const over = await change(job.id, ["running"], {
-          ...progress,
-          state: isCancelled ? "cancelled" : "failed",
-          error: errorRecord(error),
-          cancelRequested: false,
-          fedUntil: null,
-          finishedAt: clock.now(),
-        });
-        return over ?? get(job.id);
-      },
-    };
-  }
-
   return {
     change,
     get,
@@ -190,118 +140,114 @@ export function jobService(
     },
 
     async feed(request) {
-      const { job, created } = await create(request, clock.now() + FED_MS);
-      if (created) return feeding(job);
-      if (job.fedUntil !== null)
-        throw new AppError("idempotency_conflict", { id: job.id, key: request.idempotencyKey ?? "" });
-      if (job.error?.code !== "upload_interrupted") return { earlier: job };
-      // Its bytes never arrived: the key is free for another try.
-      await store.update(job.id, FINISHED_STATES, { idempotencyKey: null }, clock.now());
-      const again = await create(request, clock.now() + FED_MS);
-      return again.created ? feeding(again.job) : { earlier: again.job };
+      for (;;) {
+        const { job, created } = await create(request, clock.now() + FED_MS);
+        if (created) return feedJob(job, { get, change, onChange }, kinds[job.kind], clock);
+        if (job.fedUntil !== null)
+          throw new AppError("idempotency_conflict", { id: job.id, key: request.idempotencyKey ?? "" });
+        if (job.error?.code !== "upload_interrupted") return { earlier: job };
+        // Its bytes never arrived: the key is free for another try.
+        await store.update(job.id, FINISHED_STATES, { idempotencyKey: null }, clock.now());
+      }
     },
 
     async *watch(id, afterSeq, signal) {
       let seq = afterSeq;
-      let shown = -1;
+      let shownAt = -1;
+      let isChanged = false;
       let changed = Promise.withResolvers<void>();
-      const listener = (job: Job) => {
-        if (job.id === id) changed.resolve();
-      };
-      listeners.add(listener);
+      const unlisten = onChange((job) => {
+        if (job.id !== id) return;
+        isChanged = true;
+        changed.resolve();
+      });
       try {
         for (;;) {
           changed = Promise.withResolvers<void>();
+          // Two changes may bear the same millisecond: here we are told of each, and a finished job is always shown.
+          const wasChanged = isChanged;
+          isChanged = false;
           // The job is read before its events: when it is finished here, the events below include the last one.
           const job = await get(id);
-          for (const event of await store.events(id, seq, 1000)) {
-            seq = event.seq;
-            yield { type: "event", event };
+          const isFinished = FINISHED_STATES.includes(job.state);
+          for (let more = true; more; ) {
+            const events = await store.events(id, seq, WATCH_PAGE);
+            for (const event of events) {
+              seq = event.seq;
+              yield { type: "event", event };
+            }
+            more = events.length === WATCH_PAGE;
           }
-          if (job.updatedAt !== shown) yield { type: "progress", job };
-          shown = job.updatedAt;
-          if (signal.aborted || FINISHED_STATES.includes(job.state)) return;
+          if (wasChanged || isFinished || job.updatedAt !== shownAt) yield { type: "progress", job };
+          shownAt = job.updatedAt;
+          if (signal.aborted || isFinished) return;
           const waiting = new AbortController();
           await Promise.race([changed.promise, clock.sleep(WATCH_POLL_MS, AbortSignal.any([signal, waiting.signal]))]);
           waiting.abort();
         }
       } finally {
-        listeners.delete(listener);
+        unlisten();
       }
     },
 
     async cancel(id, actor) {
-      const job = await get(id);
-      const note = { actor, text: job.state === "running" ? "cancel requested" : "cancelled" };
-      if (job.state === "running") return changeOrExplain(id, ["running"], { cancelRequested: true }, note);
-      // Its queue entry stays: the worker that gets it finds the job cancelled and cleans up, should this process die.
-      const cancelled = await changeOrExplain(
-        id,
-        ["queued"],
-        {
-          state: "cancelled",
-          error: errorRecord(new AppError("job_cancelled", { by: actor })),
-          finishedAt: clock.now(),
-        },
-        note,
-      );
-      await kinds[cancelled.kind]?.cleanUp?.(cancelled);
-      return cancelled;
+      // By compare-and-set: between two looks a queued job may begin, and a running one end or go back to the queue.
+      for (;;) {
+        const job = await get(id);
+        if (FINISHED_STATES.includes(job.state)) throw conflict(job, "queued or running");
+        if (job.state === "running") {
+          const asked = await change(id, ["running"], { cancelRequested: true }, { actor, text: "cancel requested" });
+          if (asked) return asked;
+          continue;
+        }
+        if (await kinds[job.kind]?.committed?.(job))
+          throw conflict(job, "a job that can still be undone", "what it makes is final already");
+        // Its queue entry stays: the worker that gets it finds the job cancelled and cleans up, should this process die.
+        const error = errorRecord(new AppError("job_cancelled", { by: actor }));
+        const fields = { state: "cancelled", error, finishedAt: clock.now() } as const;
+        const cancelled = await change(id, ["queued"], fields, { actor, text: "cancelled" }, job.attempts);
+        if (!cancelled) continue;
+        await kinds[cancelled.kind]?.cleanUp?.(cancelled);
+        return cancelled;
+      }
     },
 
     async retry(id, actor) {
       const job = await get(id);
+      const from: readonly JobState[] = ["failed", "cancelled"];
+      if (!from.includes(job.state)) throw conflict(job, from.join(" or "));
       const possible = (await kinds[job.kind]?.retryable?.(job)) ?? true;
-      if (!possible)
-        throw new AppError("job_state_conflict", {
-          id,
-          found: job.state,
-          hint: "what the job needs is no longer there; send it anew",
-        });
-      return changeOrExplain(
-        id,
-        ["failed", "cancelled"],
-        { state: "queued", error: null, attempts: 0, cancelRequested: false, finishedAt: null },
-        { actor, text: "retried" },
-      );
+      if (!possible) throw conflict(job, "a job that can be begun again", "what it needs is gone; send it anew");
+      return changeOrExplain(id, from, { state: "queued", ...BEGUN_ANEW }, { actor, text: "retried" });
     },
 
     async setState(id, state, actor, reason) {
       const job = await get(id);
-      if (job.state === "running")
-        throw new AppError("job_state_conflict", { id, found: job.state, hint: "cancel it first: a worker holds it" });
-      const finished = FINISHED_STATES.includes(state);
-      if (state === "running" || state === job.state)
-        throw new AppError("job_state_conflict", {
-          id,
-          found: job.state,
-          expected: "another state that is not running",
-        });
-      const changed = await changeOrExplain(
-        id,
-        [job.state],
-        { state, finishedAt: finished ? clock.now() : null, ...(finished ? {} : { attempts: 0, error: null }) },
-        { actor, text: reason },
-      );
+      if (job.state === "running") throw conflict(job, "a job that no worker holds", "cancel it first");
+      if (state === "running" || state === job.state) throw conflict(job, "another state that is not running");
+      const over = { finishedAt: clock.now(), ...(state === "succeeded" ? { error: null } : {}) };
+      const fields = { state, ...(FINISHED_STATES.includes(state) ? over : BEGUN_ANEW) };
+      const changed = await changeOrExplain(id, [job.state], fields, { actor, text: reason });
       if (state === "cancelled") await kinds[changed.kind]?.cleanUp?.(changed);
       return changed;
     },
 
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onChange,
 
     async adoptStarved() {
       const starved = await store.listStarved(clock.now(), 100);
       let adopted = 0;
       for (const job of starved) {
         const note = { text: "the request that fed this job died" };
-        if (await change(job.id, ["running"], { state: "queued", fedUntil: null }, note)) adopted++;
+        if (await change(job.id, ["running"], { state: "queued", fedUntil: null }, note, 0)) adopted++;
       }
       return adopted;
     },
   };
+}
+
+function conflict({ id, state }: Job, expected: string, hint?: string): AppError {
+  return new AppError("job_state_conflict", { id, expected, found: state, ...(hint === undefined ? {} : { hint }) });
 }
 
 function eventsOf(change: JobChange, note: ChangeNote): Pick<JobEvent, "type" | "data">[] {

@@ -2,7 +2,8 @@ import type { Clock } from "../clock.ts";
 import { AppError, type Details, errorRecord } from "../errors.ts";
 import { FINISHED_STATES, type Job, LANES, type Lane } from "./job.ts";
 import type { Delivery, JobQueue } from "./job-queue.ts";
-import type { JobKind, Jobs } from "./jobs.ts";
+import type { JobChange } from "./job-store.ts";
+import type { ChangeNote, JobKind, Jobs } from "./jobs.ts";
 import { type TaskTracker, taskTracker } from "./task-tracker.ts";
 
 /** A job that workers died with, or that found a service unavailable, this often is given up. */
@@ -15,16 +16,20 @@ const IDLE_MS = 5_000;
 export interface JobContext {
   readonly job: Job;
   readonly tasks: TaskTracker;
-  /** Aborts with the reason: cancelled, lease lost, or the worker is shutting down. */
+  /**
+   * Aborts with an error that says why: the job is to be cancelled (`job_cancelled`), its lease was lost, or the worker
+   * shuts down. It may be aborted from the start.
+   */
   readonly signal: AbortSignal;
-  /** Saves what a later worker needs to continue from here. */
+  /** Saves what a later worker needs to continue from here. Throws when the job is no longer this worker's. */
   checkpoint(data: Details): Promise<void>;
 }
 
 /** Does one kind of job. */
 export interface JobHandler extends JobKind {
   /**
-   * Runs or continues the job; must be idempotent from its last checkpoint on.
+   * Runs or continues the job; must be idempotent from its last checkpoint on. Asked to stop, it throws the signal's
+   * reason; past the point where stopping would leave half a thing behind, it finishes instead.
    * @returns the job's result. Throwing an `AppError` of a retryable kind queues the job again, with a growing pause.
    */
   run(context: JobContext): Promise<Details>;
@@ -44,8 +49,19 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
-/** Why a job's signal aborted. */
-type StopReason = "cancelled" | "lease_lost" | "shutdown";
+/** Why a worker stops a job other than to cancel it. */
+const LEASE_LOST = new Error("Another worker has taken the job over.");
+const SHUTDOWN = new Error("The worker is shutting down.");
+
+const cancelled = () => new AppError("job_cancelled");
+
+/** A job that this worker has begun. */
+interface Run {
+  readonly job: Job;
+  readonly tasks: TaskTracker;
+  /** Changes the job while it is this worker's. @throws LEASE_LOST, having stopped the handler, when it is not. */
+  change(fields: JobChange, note?: ChangeNote): Promise<Job>;
+}
 
 /** Claims jobs and runs them until `stop`. Starts at once. */
 export function startWorker(
@@ -55,7 +71,7 @@ export function startWorker(
   clock: Clock,
   options: WorkerOptions,
 ): Worker {
-  const running = new Map<Delivery, { readonly done: Promise<void>; readonly stop: (reason: StopReason) => void }>();
+  const running = new Map<Delivery, { readonly done: Promise<void>; readonly stop: (reason: Error) => void }>();
   const stopping = new AbortController();
   let wake = Promise.withResolvers<void>();
   const unlisten = queue.onAvailable(() => wake.resolve());
@@ -85,101 +101,96 @@ export function startWorker(
 
   function begin(delivery: Delivery): void {
     const abort = new AbortController();
-    const stop = (reason: StopReason) => abort.abort(reason);
-    const done = work(delivery, abort.signal)
+    const stop = (reason: Error) => abort.abort(reason);
+    const done = work(delivery, abort.signal, stop)
       .catch((error: unknown) => trouble(error, `job ${delivery.jobId}`))
       .finally(() => {
         running.delete(delivery);
         wake.resolve();
       });
     running.set(delivery, { done, stop });
-    if (stopping.signal.aborted) stop("shutdown");
+    if (stopping.signal.aborted) stop(SHUTDOWN);
   }
 
   /**
    * One delivery, start to end. If this process dies on any line the lease runs out and the delivery is repeated:
    * an unfinished job continues from its checkpoint, a finished one is only cleaned up after.
    */
-  async function work(delivery: Delivery, signal: AbortSignal): Promise<void> {
+  async function work(delivery: Delivery, signal: AbortSignal, stop: (reason: Error) => void): Promise<void> {
     const found = await jobs.get(delivery.jobId);
     const handler = handlers[found.kind];
     if (FINISHED_STATES.includes(found.state)) {
       if (found.state !== "succeeded") await handler?.cleanUp?.(found);
       return queue.done(delivery);
     }
-    const job = await jobs.change(found.id, ["queued", "running"], {
+    const begun = {
       state: "running",
       attempts: found.attempts + 1,
       startedAt: found.startedAt ?? clock.now(),
       fedUntil: null,
-    });
+    } as const;
+    const job = await jobs.change(found.id, ["queued", "running"], begun, {}, found.attempts);
     if (!job) return queue.release(delivery, 0);
-    const tasks = taskTracker(job, clock, async (change, task) => {
-      await jobs.change(job.id, ["running"], change, task === undefined ? {} : { task });
-    });
+    if (job.cancelRequested) stop(cancelled());
 
+    const run: Run = {
+      job,
+      async change(fields, note) {
+        const changed = await jobs.change(job.id, ["running"], fields, note, job.attempts);
+        if (changed) return changed;
+        stop(LEASE_LOST);
+        throw LEASE_LOST;
+      },
+      tasks: taskTracker(job, clock, async (fields, task) => {
+        await run.change(fields, task === undefined ? {} : { task });
+      }),
+    };
+    const ended = await end(run, handler, signal).catch((error: unknown) => {
+      if (error !== LEASE_LOST) throw error;
+    });
+    if (!ended) return;
+    if (ended.state === "failed" || ended.state === "cancelled") await handler?.cleanUp?.(ended);
+    await queue.done(delivery);
+    if (FINISHED_STATES.includes(ended.state)) options.onJobEnd?.(ended);
+  }
+
+  /** Runs the job and saves how that ended. @throws LEASE_LOST when it is no longer this worker's. */
+  async function end({ job, tasks, change }: Run, handler: JobHandler | undefined, signal: AbortSignal): Promise<Job> {
     let result: Details;
     try {
       if (!handler) throw new AppError("job_kind_unknown", { kind: job.kind });
       if (job.attempts > MAX_ATTEMPTS) throw new AppError("job_attempts_exhausted", { attempts: MAX_ATTEMPTS });
-      if (job.cancelRequested) throw new AppError("job_cancelled", {});
       const checkpoint = async (data: Details) => {
-        await jobs.change(job.id, ["running"], { checkpoint: data });
+        await change({ checkpoint: data });
       };
       result = await handler.run({ job, tasks, signal, checkpoint });
     } catch (error) {
-      return endUnfinished(delivery, job, tasks, handler, signal, error);
+      const progress = await tasks.finish("stopped");
+      return change({ ...progress, ...unfinished(job, error, signal) });
     }
     const progress = await tasks.finish("done");
-    await jobs.change(job.id, ["running"], {
-      ...progress,
-      state: "succeeded",
-      result,
-      error: null,
-      cancelRequested: false,
-      finishedAt: clock.now(),
-    });
-    await queue.done(delivery);
-    options.onJobEnd?.(await jobs.get(job.id));
+    const over = { state: "succeeded", error: null, cancelRequested: false, finishedAt: clock.now() } as const;
+    return change({ ...progress, ...over, result });
   }
 
-  async function endUnfinished(
-    delivery: Delivery,
-    job: Job,
-    tasks: TaskTracker,
-    handler: JobHandler | undefined,
-    signal: AbortSignal,
-    error: unknown,
-  ): Promise<void> {
-    const reason: StopReason | undefined = signal.aborted ? signal.reason : undefined;
-    if (reason === "lease_lost") return;
-    const progress = await tasks.finish("stopped");
-    const giveUp = job.attempts >= MAX_ATTEMPTS;
-
-    if (reason === "shutdown") {
-      // Not the job's fault: the attempt does not count.
-      await jobs.change(job.id, ["running"], { ...progress, state: "queued", attempts: job.attempts - 1 });
-      return queue.done(delivery);
-    }
-    const cancelled = reason === "cancelled" || (error instanceof AppError && error.code === "job_cancelled");
-    if (!cancelled && error instanceof AppError && error.retryable && !giveUp) {
-      const pauseMs = Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** (job.attempts - 1));
-      const later = { state: "queued", error: errorRecord(error), dueAt: clock.now() + pauseMs } as const;
-      await jobs.change(job.id, ["running"], { ...progress, ...later });
-      return queue.done(delivery);
+  /** What becomes of a job whose handler threw. */
+  function unfinished(job: Job, error: unknown, signal: AbortSignal): JobChange {
+    if (error === LEASE_LOST || signal.reason === LEASE_LOST) throw LEASE_LOST;
+    // Not the job's fault: the attempt does not count.
+    if (signal.reason === SHUTDOWN) return { state: "queued", attempts: job.attempts - 1 };
+    const isCancelled = error instanceof AppError && error.code === "job_cancelled";
+    if (error instanceof AppError && error.retryable && job.attempts < MAX_ATTEMPTS) {
+      // A job that is to be cancelled need not wait for what is unavailable.
+      const pauseMs = signal.aborted ? 0 : Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** (job.attempts - 1));
+      return { state: "queued", error: errorRecord(error), dueAt: clock.now() + pauseMs };
     }
     if (!(error instanceof AppError)) trouble(error, `job ${job.id}`);
-    const ended = await jobs.change(job.id, ["running"], {
-      ...progress,
-      state: cancelled ? "cancelled" : "failed",
-      error: errorRecord(cancelled ? new AppError("job_cancelled", {}) : error),
+    return {
+      state: isCancelled ? "cancelled" : "failed",
+      error: errorRecord(error),
       cancelRequested: false,
       finishedAt: clock.now(),
-    });
-    const known = ended ?? (await jobs.get(job.id));
-    await handler?.cleanUp?.(known);
-    await queue.done(delivery);
-    options.onJobEnd?.(known);
+    };
   }
 
   /** Keeps the leases, passes on requests to cancel, adopts jobs whose feeding request died. */
@@ -200,8 +211,8 @@ export function startWorker(
     if (deliveries.length > 0) {
       const held = new Set((await queue.heartbeat(deliveries)).map((delivery) => delivery.receipt));
       for (const delivery of deliveries) {
-        if (!held.has(delivery.receipt)) running.get(delivery)?.stop("lease_lost");
-        else if ((await jobs.get(delivery.jobId)).cancelRequested) running.get(delivery)?.stop("cancelled");
+        if (!held.has(delivery.receipt)) running.get(delivery)?.stop(LEASE_LOST);
+        else if ((await jobs.get(delivery.jobId)).cancelRequested) running.get(delivery)?.stop(cancelled());
       }
     }
     if (!stopping.signal.aborted) await jobs.adoptStarved();
@@ -210,7 +221,7 @@ export function startWorker(
   /** A cancel asked for in this process need not wait for the next beat. */
   const unlistenJobs = jobs.onChange((job) => {
     if (!job.cancelRequested) return;
-    for (const [delivery, { stop }] of running) if (delivery.jobId === job.id) stop("cancelled");
+    for (const [delivery, { stop }] of running) if (delivery.jobId === job.id) stop(cancelled());
   });
 
   const finished = new AbortController();
@@ -221,7 +232,7 @@ export function startWorker(
       stopping.abort();
       wake.resolve();
       await loops[0];
-      for (const { stop } of running.values()) stop("shutdown");
+      for (const { stop } of running.values()) stop(SHUTDOWN);
       await Promise.all([...running.values()].map(({ done }) => done));
       finished.abort();
       await Promise.all(loops);
