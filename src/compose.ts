@@ -11,6 +11,7 @@ import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import type { Config } from "./config.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
+import { verifyJob } from "./core/archive/verify-job.ts";
 import type { Clock } from "./core/clock.ts";
 import { AppError } from "./core/errors.ts";
 import { jobId } from "./core/ids.ts";
@@ -102,6 +103,7 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
   const handlers: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source: fsMoveSource({ roots: config.moveRoots }) }, clock),
+    verify: verifyJob({ archive, catalogue: stores.catalogue, jobs: stores.jobs, clock }),
   };
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);

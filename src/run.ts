@@ -7,10 +7,12 @@ import { type Terminal, terminal } from "./cli/terminal.ts";
 import { loadConfig } from "./config.ts";
 import { CODES, KINDS } from "./core/errors.ts";
 import { doctorCommand } from "./doctor.ts";
+import { rebuildCommand } from "./rebuild.ts";
 import { longshore } from "./sdk/index.ts";
 import { serveCommand, workerCommand } from "./serve.ts";
 import { settingsCommand } from "./settings.ts";
 import { tokenCommand } from "./token.ts";
+import { verifyCommand } from "./verify.ts";
 import { VERSION } from "./version.ts";
 
 /** Every command there is, on one program. */
@@ -26,6 +28,7 @@ export function program(context: CliContext) {
         settingsCommand(context.terminal),
         tokenCommand(context.terminal),
       ],
+      "Keep the archive:": [verifyCommand(context), rebuildCommand(context)],
     },
   });
 }

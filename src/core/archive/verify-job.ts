@@ -33,7 +33,9 @@ export function verifyJob(parts: VerifyParts): JobHandler {
       const request = readRequest(job.input);
       const everything = await catalogue.totals();
       let after = typeof job.checkpoint.after === "string" ? job.checkpoint.after : undefined;
-      let totals = readTotals(job.checkpoint.totals);
+      /** What the walk has found: what is looked at before and after it is looked at anew each time. */
+      let walked = readTotals(job.checkpoint.totals);
+      let totals = walked;
       let savedAt = clock.now();
       await tasks.begin("verify", {
         ...(request.transactions ? {} : { files: everything.files }),
@@ -48,10 +50,13 @@ export function verifyJob(parts: VerifyParts): JobHandler {
         for (const found of checked.notes.slice(0, room)) tasks.warn(found);
         totals = withChecked(totals, checked);
         tasks.advance({ files: checked.files });
-        after = resumePoint(checked) ?? after;
+        const reached = resumePoint(checked);
+        if (reached === undefined) continue;
+        after = reached;
+        walked = withChecked(walked, checked);
         if (clock.now() - savedAt < CHECKPOINT_EVERY_MS) continue;
         savedAt = clock.now();
-        await checkpoint({ ...(after === undefined ? {} : { after }), totals: { ...totals } });
+        await checkpoint({ after, totals: { ...walked } });
       }
       if (totals.problems === 0) return { ...totals };
       await checkpoint({}); // retried, it looks at everything again
