@@ -1,0 +1,150 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import type { FastifyInstance } from "fastify";
+import { pino } from "pino";
+import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
+import { fsMoveSource } from "../../src/adapters/source/move-source.ts";
+import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
+import { systemClock } from "../../src/adapters/system-clock.ts";
+import { fsUploadStore } from "../../src/adapters/upload/upload-store.ts";
+import { access } from "../../src/core/access/access.ts";
+import type { Scope } from "../../src/core/access/access-stores.ts";
+import { audit } from "../../src/core/access/audit.ts";
+import { tokens } from "../../src/core/access/tokens.ts";
+import { ocflArchive } from "../../src/core/archive/archive.ts";
+import { jobId } from "../../src/core/ids.ts";
+import { ingestService } from "../../src/core/ingest/ingest.ts";
+import { ingestJob } from "../../src/core/ingest/ingest-job.ts";
+import { moveJob } from "../../src/core/ingest/move-job.ts";
+import { jobService } from "../../src/core/jobs/jobs.ts";
+import { startWorker } from "../../src/core/jobs/worker.ts";
+import { buildDoor, buildServer, type DoorName } from "../../src/http/server.ts";
+import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
+
+export interface RealServer {
+  readonly url: string;
+  /** Folder of everything; move sources may lie in `sources`. */
+  readonly root: string;
+  readonly sources: string;
+  readonly app: FastifyInstance;
+  readonly deps: ServerDeps;
+  readonly stores: Stores;
+  /** Lines of the log, parsed. */
+  readonly log: readonly Record<string, unknown>[];
+  /** Creates a token and returns the header that presents it. */
+  token(owner: string, ...scopes: Scope[]): Promise<{ readonly authorization: string }>;
+  /** The same collaborators behind one door on a port of its own. @returns its address. */
+  door(name: DoorName): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface RealServerOptions extends Partial<ServerOptions> {
+  /** `false`: jobs stay queued. */
+  readonly worker?: boolean;
+  /** As if bound to an address of the network. */
+  readonly loopback?: boolean;
+  /** Stands between the routes and their collaborators. */
+  wrap?(deps: ServerDeps): ServerDeps;
+  /** A folder that an earlier server left, to start on it again. */
+  readonly root?: string;
+}
+
+/** A server on a free loopback port with SQLite, an archive, uploads and a worker of its own, in a temporary folder. */
+export async function realServer(options: RealServerOptions = {}): Promise<RealServer> {
+  const { worker: withWorker = true, loopback = true, wrap = (deps) => deps, root: given, ...overrides } = options;
+  const root = given ?? (await mkdtemp(join(tmpdir(), "longshore-http-")));
+  const sources = join(root, "sources");
+  await mkdir(sources, { recursive: true });
+  const stores = await openSqlite({ path: join(root, "longshore.sqlite"), clock: systemClock });
+  const storage = fsObjectStorage({ root: join(root, "archive") });
+  const archive = ocflArchive(storage, "sha512");
+  await archive.prepare();
+  const uploads = await fsUploadStore(join(root, "uploads"));
+
+  const ids = {
+    reserve: (mode: "upload_job" | "file", count: number) => stores.sequences.reserve(mode, count),
+  };
+  const parts = {
+    archive,
+    catalogue: stores.catalogue,
+    ids,
+    policy: { judge: async () => [] },
+    announce: () => [],
+  };
+  const handlers = {
+    ingest: ingestJob({ ...parts, spool: uploads }, systemClock),
+    move: moveJob({ ...parts, source: fsMoveSource({ roots: [sources] }) }, systemClock),
+  };
+  const jobs = jobService(stores.jobs, async () => jobId(await ids.reserve("upload_job", 1)), systemClock, handlers);
+  const log: Record<string, unknown>[] = [];
+  const logger = pino(
+    { level: "debug" },
+    new Writable({
+      write(chunk, _encoding, done) {
+        log.push(JSON.parse(chunk));
+        done();
+      },
+    }),
+  );
+  const tokenService = tokens(stores.tokens, systemClock);
+  const deps = wrap({
+    version: "0.0.0-test",
+    logger,
+    clock: systemClock,
+    jobs,
+    ingest: ingestService(jobs, archive),
+    uploads,
+    catalogue: stores.catalogue,
+    storage,
+    access: access(stores.tokens, systemClock, { loopback }),
+    tokens: tokenService,
+    audit: audit(stores.audit, systemClock),
+    observed: { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox },
+    options: {
+      trustedProxies: [],
+      authHeader: "X-Http-Authed-User",
+      defaultUser: "root",
+      uploadExpiryMs: 3_600_000,
+      closeGraceMs: 200,
+      ...overrides,
+    },
+  });
+  const app = await buildServer(deps);
+  const url = await app.listen({ host: "127.0.0.1", port: 0 });
+  const worker = withWorker
+    ? startWorker(jobs, stores.queue, handlers, systemClock, {
+        name: "test",
+        concurrency: { fast: 2, slow: 1 },
+        onTrouble: (err, during) => log.push({ level: 50, during, err }),
+      })
+    : undefined;
+  const doors: FastifyInstance[] = [];
+
+  return {
+    url,
+    root,
+    sources,
+    app,
+    deps,
+    stores,
+    log,
+    async token(owner, ...scopes) {
+      const { text } = await tokenService.create({ owner, scopes, expiresAt: null });
+      return { authorization: `Bearer ${text}` };
+    },
+    async door(name) {
+      const door = await buildDoor(name, deps);
+      doors.push(door);
+      return door.listen({ host: "127.0.0.1", port: 0 });
+    },
+    async stop() {
+      await Promise.all([app, ...doors].map((server) => server.close()));
+      await worker?.stop();
+      await storage.close();
+      await stores.close();
+      if (given === undefined) await rm(root, { recursive: true, force: true });
+    },
+  };
+}
