@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm, rmdir } from "node:fs/promises";
+import { mkdir, open, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { promisify } from "node:util";
-import { ignoring } from "./fs-errors.ts";
 import type { FsLayout } from "./fs-layout.ts";
 import { walkFiles } from "./fs-read.ts";
 import { FILE_MODE } from "./fs-writer-protocol.ts";
@@ -81,23 +80,5 @@ export async function writeAside(
     await place(file);
   } finally {
     await rm(file, { force: true });
-  }
-}
-
-/** Takes a file or folder out of sight in one step, then frees its space. Nothing there is no error. */
-export async function vanish(layout: FsLayout, path: string): Promise<void> {
-  const away = join(layout.discarded, randomUUID());
-  await rename(path, away).catch(ignoring("ENOENT", "ENOTDIR"));
-  await rm(away, { recursive: true, force: true });
-}
-
-/** Removes `folder` and the folders above it as far as they are empty; `top` stays. */
-export async function pruneFolders(top: string, folder: string): Promise<void> {
-  for (const empty of foldersBetween(top, folder).slice(1).reverse()) {
-    try {
-      await rmdir(empty);
-    } catch (error) {
-      return ignoring("ENOTEMPTY", "EEXIST", "ENOENT")(error);
-    }
   }
 }

@@ -2,20 +2,32 @@ import { link, lstat, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { StagedTree, TreeWriter, WrittenFile } from "../../core/archive/object-storage.ts";
 import { AppError } from "../../core/errors.ts";
-import { pruneFolders, syncFiles, syncFolders, syncTree, vanish, writeAside } from "./fs-durability.ts";
+import { syncFiles, syncFolders, syncTree, writeAside } from "./fs-durability.ts";
 import { ABSENT, ignoring, refusals, systemCode } from "./fs-errors.ts";
 import { encodeName, type FsLayout } from "./fs-layout.ts";
 import { isThere, openFile, walkFiles } from "./fs-read.ts";
-import type { WriterThreads } from "./fs-writer.ts";
+import { pruneFolders, removeTree, vanish } from "./fs-remove.ts";
+import { fsTreeWriter, type Slabs } from "./fs-writer.ts";
+import type { WriterThreads } from "./fs-writer-threads.ts";
 
-/** Up to this many files are synced one by one; more in one go. */
+/**
+ * Up to this many files are synced one by one; more in one go, which is cheaper but waits for whatever else the disk is
+ * about to write. Medians on an idle disk, 2026-11-22, fsync(2) of each against `sync -f`, ext4: 1 file 3 and 2 ms,
+ * 64 files 12 and 3 ms, 1,024 files 84 and 17 ms, 10,000 files 780 and 74 ms.
+ */
 const SYNC_EACH = 64;
 
 /**
  * A tree under the staging folder.
  * @param fresh false when an earlier process may have written to it, so that what needs syncing is not known.
  */
-export function fsStagedTree(layout: FsLayout, threads: WriterThreads, prefix: string, fresh: boolean): StagedTree {
+export function fsStagedTree(
+  layout: FsLayout,
+  threads: WriterThreads,
+  slabs: Slabs,
+  prefix: string,
+  fresh: boolean,
+): StagedTree {
   const tree = layout.tree(prefix);
   const notes = layout.notesOf(prefix);
   const fileOf = (path: string) => join(tree, path);
@@ -44,7 +56,7 @@ export function fsStagedTree(layout: FsLayout, threads: WriterThreads, prefix: s
   return {
     prefix,
     writer(algorithms) {
-      const writer = threads.writer(tree, algorithms);
+      const writer = fsTreeWriter(threads, slabs, tree, algorithms);
       writers.add(writer);
       async function finish(): Promise<readonly WrittenFile[]> {
         try {
@@ -134,7 +146,7 @@ export function fsStagedTree(layout: FsLayout, threads: WriterThreads, prefix: s
 /** Notes of a prefix that is no longer staged, or never was. */
 export async function removeNotes(layout: FsLayout, prefix: string): Promise<void> {
   const notes = layout.notesOf(prefix);
-  await rm(notes, { recursive: true, force: true });
+  await removeTree(notes);
   await pruneFolders(layout.notes, dirname(notes));
 }
 

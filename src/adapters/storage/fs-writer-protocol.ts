@@ -1,31 +1,43 @@
-import type { WrittenFile } from "../../core/archive/object-storage.ts";
-import type { DigestName } from "../../core/digest.ts";
+import type { DigestName, Digests } from "../../core/digest.ts";
 
 /** A string begins the file with that path, a number takes that many of the slab's next bytes, `null` ends the file. */
 export type Step = string | number | null;
 
-/** What the main thread asks of a writer thread: steps in order, over bytes that lie in one slab. */
-export interface Batch {
-  /** Which writer it belongs to; a thread serves many, each with its own file under way. */
-  readonly writer: number;
-  /** Absolute path of the folder that paths are relative to. */
-  readonly folder: string;
+export interface LaneWork {
+  /** Absolute path of the folder to write the files to; a lane without one only hashes. */
+  readonly folder: string | undefined;
   readonly algorithms: readonly DigestName[];
+}
+
+/** What the main thread asks of a lane: steps in order, over bytes that lie in one slab. */
+export interface Batch {
   readonly steps: readonly Step[];
-  /** Moved, not copied, to the thread and back. */
-  readonly slab: ArrayBuffer | undefined;
-  /** The writer's last batch: after it the thread forgets the writer, closing a file that is still open. */
+  /** Shared with the other lane of the writer: nobody writes to it before both have answered. */
+  readonly slab: SharedArrayBuffer | undefined;
+  /** The lane's last batch: after it the thread forgets the lane and closes a file that is still open. */
   readonly last: boolean;
 }
 
-/** One per batch, in the writer's order. */
+/** A thread serves many lanes, each with its own file under way. */
+export interface Message extends Batch, LaneWork {
+  readonly lane: number;
+}
+
+/** One per batch, in the lane's order. */
 export interface Answer {
-  readonly writer: number;
-  readonly slab: ArrayBuffer | undefined;
+  readonly lane: number;
   /** Files that ended in this batch. */
-  readonly files: readonly WrittenFile[];
-  /** The first failure of the writer, repeated with every batch after it: none of them is carried out. */
+  readonly files: readonly LaneFile[];
+  /** The first failure of the lane, repeated with every batch after it: none of them is carried out. */
   readonly failure: Failure | undefined;
+}
+
+/** What one lane knows of a file; which one it is follows from the order. */
+export interface LaneFile {
+  readonly sizeBytes: number;
+  /** 0 from a lane that only hashes. */
+  readonly crc32: number;
+  readonly digests: Digests;
 }
 
 /** What the way between threads would strip from an error. */

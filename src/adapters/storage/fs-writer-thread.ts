@@ -1,81 +1,114 @@
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { close, closeSync, fdatasync, mkdirSync, openSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { parentPort } from "node:worker_threads";
 import { crc32 } from "node:zlib";
-import type { WrittenFile } from "../../core/archive/object-storage.ts";
 import { type DigestName, type Digests, digestsOf, type MultiHash, multiHash } from "../../core/digest.ts";
 import { systemCode } from "./fs-errors.ts";
-import { type Answer, type Batch, type Failure, FILE_MODE } from "./fs-writer-protocol.ts";
+import { type Answer, type Failure, FILE_MODE, type LaneFile, type Message } from "./fs-writer-protocol.ts";
 
 /*
  * The worker thread behind `fs-writer.ts`: writes and hashes files with synchronous calls, which for small files cost
  * a fraction of asynchronous ones; here nobody waits for them.
  */
 
-/** One writer's state between its batches. */
-interface Sink {
+/** What is kept of a lane between its batches. */
+interface Lane {
   /** The file last begun. */
   path: string | undefined;
   file: OpenFile | undefined;
   failure: Failure | undefined;
+  /** Write-back of large files that is under way; each closes its file. */
+  readonly flushing: Set<Promise<void>>;
 }
 
 interface OpenFile {
   readonly path: string;
-  readonly fd: number;
+  /** `undefined` in a lane that only hashes. */
+  readonly fd: number | undefined;
   sizeBytes: number;
   crc32: number;
   /** Only for a file that came in more than one piece; the others are hashed in one call. */
   hashing: MultiHash | undefined;
   digests: Digests | undefined;
+  /** Up to where write-back has been asked for, and when it has ended; it never rejects, but fails the lane. */
+  flushedBytes: number;
+  flushed: Promise<void> | undefined;
 }
 
-const sinks = new Map<number, Sink>();
+/**
+ * The disk starts on a large file while the rest of it is still coming: after this many bytes, and at its end. Left
+ * alone, Linux keeps a whole GiB in memory until it is told to sync. What is left to do after the last byte of 1 GiB:
+ * 0.44 s without, 0.06 s with 64 MiB, 0.03 s with 16 MiB (medians of 4, 2026-11-22).
+ */
+const FLUSH_BYTES = 16 * 1024 * 1024;
 
-parentPort?.on("message", (batch: Batch) => {
-  const answer = carryOut(batch);
-  parentPort?.postMessage(answer, answer.slab ? [answer.slab] : []);
+const lanes = new Map<number, Lane>();
+const flush = promisify(fdatasync);
+const closeLater = promisify(close);
+
+parentPort?.on("message", (batch: Message) => {
+  const lane = lanes.get(batch.lane) ?? { path: undefined, file: undefined, failure: undefined, flushing: new Set() };
+  lanes.set(batch.lane, lane);
+  const files: LaneFile[] = [];
+  attempt(lane, () => {
+    if (!lane.failure) carryOut(lane, batch, files);
+  });
+  if (!batch.last) {
+    answer({ lane: batch.lane, files, failure: lane.failure });
+    return;
+  }
+  lanes.delete(batch.lane);
+  attempt(lane, () => abandon(lane));
+  void Promise.all(lane.flushing).then(() => answer({ lane: batch.lane, files, failure: lane.failure }));
 });
 
-function carryOut(batch: Batch): Answer {
-  const { writer, slab } = batch;
-  const sink = sinks.get(writer) ?? { path: undefined, file: undefined, failure: undefined };
-  sinks.set(writer, sink);
-  const files: WrittenFile[] = [];
-  try {
-    if (!sink.failure) write(sink, batch, files);
-    if (batch.last) close(sink);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    sink.failure ??= { message, code: systemCode(error), path: sink.path };
-    closeAfterFailure(sink);
-  }
-  if (batch.last) sinks.delete(writer);
-  return { writer, slab, files, failure: sink.failure };
+function answer(message: Answer): void {
+  parentPort?.postMessage(message);
 }
 
-function write(sink: Sink, { folder, algorithms, steps, slab }: Batch, files: WrittenFile[]): void {
+/** The first failure is the one that is reported; it ends the lane's work. */
+function attempt(lane: Lane, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    fail(lane, error, lane.path);
+    if (lane.file) attempt(lane, () => abandon(lane));
+  }
+}
+
+function fail(lane: Lane, error: unknown, path: string | undefined): void {
+  lane.failure ??= { message: error instanceof Error ? error.message : String(error), code: systemCode(error), path };
+}
+
+function carryOut(lane: Lane, { folder, algorithms, steps, slab }: Message, files: LaneFile[]): void {
   const bytes = slab && new Uint8Array(slab);
   let at = 0;
   for (const [i, step] of steps.entries()) {
     if (typeof step === "string") {
-      sink.path = step;
-      sink.file = begin(folder, step);
-    } else if (sink.file && bytes && typeof step === "number") {
-      append(sink.file, bytes.subarray(at, at + step), algorithms, steps[i + 1] === null);
+      lane.path = step;
+      lane.file = begin(folder, step);
+    } else if (lane.file && bytes && typeof step === "number") {
+      append(lane.file, bytes.subarray(at, at + step), algorithms, steps[i + 1] === null);
       at += step;
-    } else if (sink.file) {
-      const { path, sizeBytes, crc32, hashing, digests } = sink.file;
-      close(sink);
-      files.push({ path, sizeBytes, crc32, digests: digests ?? hashing?.digests() ?? digestsOf(NOTHING, algorithms) });
+      if (lane.file.sizeBytes - lane.file.flushedBytes >= FLUSH_BYTES) startFlush(lane, lane.file);
+    } else if (lane.file) {
+      files.push(end(lane, lane.file, algorithms));
     }
   }
 }
 
-const NOTHING = new Uint8Array();
-
-function begin(folder: string, path: string): OpenFile {
-  return { path, fd: create(join(folder, path)), sizeBytes: 0, crc32: 0, hashing: undefined, digests: undefined };
+function begin(folder: string | undefined, path: string): OpenFile {
+  return {
+    path,
+    fd: folder === undefined ? undefined : create(join(folder, path)),
+    sizeBytes: 0,
+    crc32: 0,
+    hashing: undefined,
+    digests: undefined,
+    flushedBytes: 0,
+    flushed: undefined,
+  };
 }
 
 /** Folders are made when one turns out to be missing: no list of those known, no call for those that exist. */
@@ -91,27 +124,49 @@ function create(file: string): number {
 
 /** @param ends whether these are the file's last bytes. */
 function append(file: OpenFile, bytes: Uint8Array, algorithms: readonly DigestName[], ends: boolean): void {
-  for (let at = 0; at < bytes.byteLength; ) at += writeSync(file.fd, bytes, at);
+  if (file.fd !== undefined) {
+    for (let at = 0; at < bytes.byteLength; ) at += writeSync(file.fd, bytes, at);
+    file.crc32 = crc32(bytes, file.crc32);
+  }
   if (ends && file.sizeBytes === 0) {
     file.digests = digestsOf(bytes, algorithms);
   } else {
     file.hashing ??= multiHash(algorithms);
     file.hashing.update(bytes);
   }
-  file.crc32 = crc32(bytes, file.crc32);
   file.sizeBytes += bytes.byteLength;
 }
 
-function close(sink: Sink): void {
-  const fd = sink.file?.fd;
-  sink.file = undefined;
-  if (fd !== undefined) closeSync(fd);
+function startFlush(lane: Lane, file: OpenFile): void {
+  if (file.fd === undefined) return;
+  file.flushedBytes = file.sizeBytes;
+  file.flushed = Promise.all([file.flushed, flush(file.fd)]).then(
+    () => {},
+    (error: unknown) => fail(lane, error, file.path),
+  );
 }
 
-function closeAfterFailure(sink: Sink): void {
-  try {
-    close(sink);
-  } catch {
-    // Whatever close(2) says now, the descriptor is gone and the first failure is the one that is reported.
+const NOTHING = new Uint8Array();
+
+function end(lane: Lane, file: OpenFile, algorithms: readonly DigestName[]): LaneFile {
+  if (file.flushed) startFlush(lane, file);
+  abandon(lane);
+  const { sizeBytes, crc32, hashing } = file;
+  return { sizeBytes, crc32, digests: file.digests ?? hashing?.digests() ?? digestsOf(NOTHING, algorithms) };
+}
+
+/** Closes the lane's file, complete or not: at once, or when its write-back has ended. */
+function abandon(lane: Lane): void {
+  const { fd, flushed, path } = lane.file ?? {};
+  lane.file = undefined;
+  if (fd === undefined) return;
+  if (!flushed) {
+    closeSync(fd);
+    return;
   }
+  const closed = flushed
+    .then(() => closeLater(fd))
+    .catch((error: unknown) => fail(lane, error, path))
+    .finally(() => lane.flushing.delete(closed));
+  lane.flushing.add(closed);
 }

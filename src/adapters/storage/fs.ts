@@ -3,12 +3,14 @@ import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { ObjectStorage } from "../../core/archive/object-storage.ts";
 import { AppError } from "../../core/errors.ts";
-import { pruneFolders, syncFolders, vanish, writeAside } from "./fs-durability.ts";
+import { syncFolders, writeAside } from "./fs-durability.ts";
 import { ignoring, refusals, systemCode } from "./fs-errors.ts";
 import { decodeName, fsLayout, isPiece, isStaging } from "./fs-layout.ts";
-import { isThere, openFile, sizeOf, walkFiles } from "./fs-read.ts";
+import { isThere, openFile, sizeOf, walkFiles, walkOddities } from "./fs-read.ts";
+import { pruneFolders, removeTree, vanish } from "./fs-remove.ts";
 import { fsStagedTree, removeNotes } from "./fs-staged-tree.ts";
-import { writerThreads } from "./fs-writer.ts";
+import { slabs } from "./fs-writer.ts";
+import { writerThreads } from "./fs-writer-threads.ts";
 
 /**
  * The archive as plain files below `root`, which is made when it does not exist. All processes that write to one root
@@ -17,6 +19,7 @@ import { writerThreads } from "./fs-writer.ts";
 export function fsObjectStorage({ root }: { readonly root: string }): ObjectStorage {
   const layout = fsLayout(resolve(root));
   const threads = writerThreads(Math.min(4, availableParallelism()));
+  const memory = slabs();
 
   async function* stagedPrefixes(folder: string, base = ""): AsyncGenerator<string> {
     for (const name of await namesIn(folder)) {
@@ -28,7 +31,7 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
   /** Removes what a process that died has left between two steps. */
   async function sweep(): Promise<void> {
     for (const name of await namesIn(layout.discarded)) {
-      await rm(join(layout.discarded, name), { recursive: true, force: true });
+      await removeTree(join(layout.discarded, name));
     }
     for (const name of await namesIn(layout.incoming)) {
       if (!isRunning(Number.parseInt(name, 10))) await rm(join(layout.incoming, name), { force: true });
@@ -50,11 +53,11 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
         await mkdir(tree).catch((error: unknown) => {
           throw systemCode(error) === "EEXIST" ? exists(prefix) : error;
         });
-        return fsStagedTree(layout, threads, prefix, true);
+        return fsStagedTree(layout, threads, memory, prefix, true);
       }),
     reopen: (prefix) =>
       refusals(async () =>
-        (await isThere(layout.tree(prefix))) ? fsStagedTree(layout, threads, prefix, false) : undefined,
+        (await isThere(layout.tree(prefix))) ? fsStagedTree(layout, threads, memory, prefix, false) : undefined,
       ),
     async *staged() {
       await refusals(sweep);
@@ -84,6 +87,7 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
         return sizeBytes === undefined ? undefined : { path, sizeBytes };
       }),
     list: (prefix) => walkFiles(join(layout.root, prefix), prefix, isStaging),
+    oddities: (prefix) => walkOddities(join(layout.root, prefix), prefix, isStaging),
     remove: (prefix) =>
       refusals(async () => {
         if (prefix !== "") {

@@ -1,0 +1,92 @@
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import type { Answer, Batch, LaneWork, Message } from "./fs-writer-protocol.ts";
+
+/** Steps in order, on one thread. It ends with the answer to its last batch. */
+export interface Lane {
+  /** Rejects when the thread is gone; what a batch meets is in its answer. */
+  post(batch: Batch): Promise<Answer>;
+}
+
+/** The threads behind all writers of a storage, started when first needed. */
+export interface WriterThreads {
+  /** A lane for each, on threads of their own where there are enough, the least busy ones. */
+  lanes(works: readonly LaneWork[]): readonly Lane[];
+  /** Lanes that have not ended fail. */
+  close(): Promise<void>;
+}
+
+export function writerThreads(most: number): WriterThreads {
+  const threads: WriterThread[] = [];
+  return {
+    lanes(works) {
+      const idle = threads.filter((thread) => thread.load() === 0).length;
+      for (let missing = works.length - idle; missing > 0 && threads.length < most; missing--) {
+        threads.push(writerThread());
+      }
+      const byLoad = threads.toSorted((a, b) => a.load() - b.load());
+      return works.flatMap((work, i) => byLoad[i % byLoad.length]?.lane(work) ?? []);
+    },
+    async close() {
+      await Promise.all(threads.splice(0).map((thread) => thread.close()));
+    },
+  };
+}
+
+interface WriterThread {
+  /** Lanes that have not ended. */
+  load(): number;
+  lane(work: LaneWork): Lane;
+  close(): Promise<void>;
+}
+
+function writerThread(): WriterThread {
+  // The sources run as .ts, the published build as .js.
+  const worker = new Worker(new URL(`./fs-writer-thread${extname(import.meta.url)}`, import.meta.url));
+  const waiting = new Map<number, PromiseWithResolvers<Answer>[]>();
+  let opened = 0;
+  let underWay = 0;
+  let death: unknown;
+
+  function die(cause: unknown): void {
+    death ??= cause;
+    for (const { reject } of [...waiting.values()].flat()) reject(death);
+    waiting.clear();
+  }
+  worker.on("message", (answer: Answer) => {
+    underWay -= 1;
+    if (underWay === 0) worker.unref();
+    waiting.get(answer.lane)?.shift()?.resolve(answer);
+  });
+  worker.on("error", die);
+  worker.on("exit", () => die(new Error("The writer thread has ended.")));
+  // An idle thread lets the process exit; one with work does not.
+  worker.unref();
+
+  return {
+    load: () => waiting.size,
+    lane(work) {
+      opened += 1;
+      const lane = opened;
+      waiting.set(lane, []);
+      return {
+        async post(batch) {
+          if (death) throw death;
+          const answer = Promise.withResolvers<Answer>();
+          waiting.get(lane)?.push(answer);
+          if (underWay === 0) worker.ref();
+          underWay += 1;
+          worker.postMessage({ lane, ...work, ...batch } satisfies Message);
+          try {
+            return await answer.promise;
+          } finally {
+            if (batch.last) waiting.delete(lane);
+          }
+        },
+      };
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}
