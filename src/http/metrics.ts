@@ -1,10 +1,12 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { FINISHED_STATES } from "../core/jobs/job.ts";
 import type { ServerDeps, Traffic } from "./server-deps.ts";
 
 export interface Metrics {
   readonly traffic: Traffic;
+  /** Counts a request that is over. */
+  observe(request: FastifyRequest, reply: FastifyReply): void;
   readonly contentType: string;
   /** Prometheus text exposition. */
   render(): Promise<string>;
@@ -16,8 +18,8 @@ export interface Metrics {
 const REQUEST_BUCKETS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600, 3600, 86_400];
 const INGEST_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 43_200];
 
-/** Counts what `app` serves and what the jobs of this process come to, in a registry of its own. */
-export function metrics(app: FastifyInstance, { jobs, observed }: ServerDeps): Metrics {
+/** Counts what a server serves and what the jobs of this process come to, in a registry of its own. */
+export function metrics({ jobs, observed }: ServerDeps): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -29,11 +31,6 @@ export function metrics(app: FastifyInstance, { jobs, observed }: ServerDeps): M
     buckets: REQUEST_BUCKETS,
     registers,
   });
-  app.addHook("onResponse", async (request, reply) => {
-    const { method, routeOptions } = request;
-    requests.observe({ method, route: routeOptions.url ?? "none", status: reply.statusCode }, reply.elapsedTime / 1000);
-  });
-
   const received = new Counter({
     name: "longshore_received_bytes_total",
     help: "Bytes of bundles received.",
@@ -82,6 +79,10 @@ export function metrics(app: FastifyInstance, { jobs, observed }: ServerDeps): M
   });
 
   return {
+    observe({ method, routeOptions }, reply) {
+      const status = reply.raw.writableFinished ? reply.statusCode : "aborted";
+      requests.observe({ method, route: routeOptions.url ?? "none", status }, reply.elapsedTime / 1000);
+    },
     traffic: { received: (bytes) => received.inc(bytes), sent: (bytes) => sent.inc(bytes) },
     contentType: registry.contentType,
     render: () => registry.metrics(),

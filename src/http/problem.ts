@@ -44,11 +44,24 @@ export function problemDocument(error: AppError, requestId: string, status = sta
   };
 }
 
+/** What was said about an answer that this problem replaces; 416 keeps `content-range`, to say what there is. */
+const ABOUT_ANSWER = [
+  "accept-ranges",
+  "content-digest",
+  "content-disposition",
+  "content-length",
+  "etag",
+  "last-modified",
+  "repr-digest",
+];
+
 /** Answers with the problem and logs what a reader of the log needs: the cause of anything that is our fault. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, thrown: unknown, status?: number) {
   const error = asAppError(thrown);
   const document = problemDocument(error, request.id, status);
   if (document.status >= 500) request.log.error({ err: thrown, code: error.code }, error.message);
+  for (const name of ABOUT_ANSWER) reply.removeHeader(name);
+  if (document.status !== 416) reply.removeHeader("content-range");
   if (document.status === 401) reply.header("www-authenticate", 'Bearer realm="longshore"');
   if (error.retryable) reply.header("retry-after", RETRY_AFTER_S);
   return reply

@@ -13,17 +13,20 @@ export function withoutSecrets(logger: FastifyBaseLogger): FastifyBaseLogger {
   return logger.child({}, { redact: { paths, censor: "(hidden)" } });
 }
 
-/** One line per request, written when it is over. */
-export class RequestLog extends LogController {
+/** Fastify's own lines, without the two per request: it does not write the second when the client leaves early. */
+export class ServerLog extends LogController {
   constructor() {
     super({ requestIdLogLabel: "requestId" });
   }
-
   override incomingRequest(): void {}
+  override requestCompleted(): void {}
+}
 
-  override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
-    const { method, routeOptions, url, ip } = request;
-    const line = {
+/** The one line per request, written when it is over, however it ended. */
+export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+  const { method, routeOptions, url, ip } = request;
+  request.log.info(
+    {
       method,
       path: url.split("?")[0],
       route: routeOptions.url,
@@ -31,10 +34,9 @@ export class RequestLog extends LogController {
       durationMs: Math.round(reply.elapsedTime),
       remote: ip,
       ...(request.principal ? { principal: request.principal.name } : {}),
-      // The sender went away, or its connection was broken off.
+      // The client went away, or the connection was broken off.
       ...(reply.raw.writableFinished ? {} : { aborted: true }),
-    };
-    if (error) request.log.error({ ...line, err: error }, "request");
-    else request.log.info(line, "request");
-  }
+    },
+    "request",
+  );
 }

@@ -11,7 +11,7 @@ import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
 import { endUnreadBody } from "./request-body.ts";
-import { RequestLog, withoutSecrets } from "./request-log.ts";
+import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
 import type { ServerContext, ServerDeps } from "./server-deps.ts";
 
 /** A peer that is silent for this long while it is its turn to send or to read is gone. */
@@ -61,7 +61,7 @@ interface BareServer {
 function bareServer(deps: ServerDeps): BareServer {
   const app: FastifyInstance = Fastify({
     loggerInstance: withoutSecrets(deps.logger),
-    logController: new RequestLog(),
+    logController: new ServerLog(),
     genReqId: ({ headers }) => plainId(headers["x-request-id"]) ?? randomUUID(),
     bodyLimit: BODY_LIMIT_BYTES,
     // An upload may take days, as long as it moves.
@@ -76,7 +76,7 @@ function bareServer(deps: ServerDeps): BareServer {
   app.setSerializerCompiler(serializerCompiler);
   app.decorateRequest("principal");
 
-  const counted = metrics(app, deps);
+  const counted = metrics(deps);
   const allowed = allowedMethods(app);
   const closing = closeInTime(app, deps.options.closeGraceMs ?? CLOSE_GRACE_MS);
   const prefix =
@@ -85,8 +85,13 @@ function bareServer(deps: ServerDeps): BareServer {
 
   app.addHook("onRequest", async (request, reply) => {
     reply.headers({ "x-request-id": request.id, "x-content-type-options": "nosniff" });
+    // Fastify's `onResponse` does not come when the client leaves early; this does.
+    reply.raw.once("close", () => {
+      endUnreadBody(request);
+      counted.observe(request, reply);
+      logRequest(request, reply);
+    });
   });
-  app.addHook("onResponse", async (request) => endUnreadBody(request));
   app.addHook("onClose", async () => {
     counted.close();
     await Promise.allSettled(underWay);

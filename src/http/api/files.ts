@@ -106,7 +106,6 @@ function rangeOrRefuse(request: FastifyRequest, reply: FastifyReply, file: Archi
   try {
     return requestedRange(request.headers, file.sizeBytes, validators);
   } catch (error) {
-    for (const name of ["etag", "repr-digest", "content-disposition", "last-modified"]) reply.removeHeader(name);
     reply.header("content-range", `bytes */${file.sizeBytes}`);
     sendProblem(request, reply, error);
     return "refused";
@@ -117,7 +116,7 @@ const pathOf = (transaction: Transaction, file: ArchivedFile) => `${transaction.
 
 /**
  * Passes `sizeBytes` bytes on, no more and no fewer: anything else breaks the connection, so that a client never takes
- * a short file for the whole.
+ * another file for the whole. The last piece waits until it is known to be the last.
  * @throws AppError object_corrupt.
  */
 async function* exactly(
@@ -126,13 +125,16 @@ async function* exactly(
   onBytes: (count: number) => void,
 ): AsyncGenerator<Uint8Array> {
   let passed = 0;
+  let held: Uint8Array | undefined;
   for await (const chunk of bytes) {
     passed += chunk.length;
     if (passed > sizeBytes) break;
     onBytes(chunk.length);
-    yield chunk;
+    if (held) yield held;
+    held = chunk;
   }
   if (passed !== sizeBytes) throw new AppError("object_corrupt", { expected: sizeBytes, found: passed });
+  if (held) yield held;
 }
 
 /** A media type as RFC 9110 §8.3.1 spells it, so that nothing else can get into the head. */
