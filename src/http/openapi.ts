@@ -58,15 +58,26 @@ const transform: SwaggerTransform = (route) => {
   return transformed;
 };
 
+/** Leaves the routes that are added to `app` from now on out of the description. */
+export function hideRoutes(app: FastifyInstance): void {
+  app.addHook("onRoute", (route) => {
+    route.schema = { ...route.schema, hide: true };
+  });
+}
+
 const transformObject: SwaggerTransformObject = (document) => {
   const described = jsonSchemaTransformObject(document);
-  const schemas = "components" in described ? described.components?.schemas : undefined;
-  // Every schema was made twice, as it is sent and as it is received; only one of the two is referred to.
-  const text = JSON.stringify(described);
-  for (const name of Object.keys(schemas ?? {}))
-    if (!text.includes(`"#/components/schemas/${name}"`)) delete schemas?.[name];
+  if ("components" in described) dropUnused(described, described.components?.schemas ?? {});
   return described;
 };
+
+/** Every schema is made twice, as it is sent and as it is received; mostly only one of the two is referred to. */
+function dropUnused(document: object, schemas: Record<string, unknown>): void {
+  const text = JSON.stringify(document);
+  const unused = Object.keys(schemas).filter((name) => !text.includes(`"#/components/schemas/${name}"`));
+  for (const name of unused) delete schemas[name];
+  if (unused.length > 0) dropUnused(document, schemas); // what only those referred to
+}
 
 /** `openapi.json`, as it lies at the top of the repository. Made from the routes alone: nothing has to run. */
 export async function openApiDocument(version: string): Promise<string> {

@@ -3,6 +3,7 @@ import { requireScope } from "../core/access/access.ts";
 import type { Authentication } from "./authentication.ts";
 import { health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
+import { hideRoutes } from "./openapi.ts";
 import type { ServerContext } from "./server-deps.ts";
 import { errorsPage, welcome, welcomePage } from "./welcome.ts";
 
@@ -15,9 +16,7 @@ export const operationRoutes =
     doors: readonly string[],
   ): FastifyPluginAsyncZod =>
   async (app) => {
-    app.addHook("onRoute", (route) => {
-      route.schema = { ...route.schema, hide: true };
-    });
+    hideRoutes(app);
 
     app.get("/", async (request, reply) => {
       const facts = welcome(context, doors);

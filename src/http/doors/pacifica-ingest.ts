@@ -6,6 +6,7 @@ import { jobId } from "../../core/ids.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
 import { DOCUMENT_LIMIT_BYTES, depositBundle, depositMove } from "../deposit.ts";
+import { hideRoutes } from "../openapi.ts";
 import { asAppError, statusOf } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { PACIFICA_KINDS, pacificaJob, unreadableJob } from "./pacifica-job.ts";
@@ -47,6 +48,7 @@ export const pacificaIngest =
       requireScope(request.principal, request.method === "POST" ? "deposit" : "read");
     }
 
+    hideRoutes(app);
     app.removeAllContentTypeParsers();
     app.setErrorHandler((error, request, reply) => sendError(request, reply, error));
     // CherryPy's dispatcher says `Allow` on every answer of a resource, and JSON whatever it answers.
