@@ -1,0 +1,136 @@
+import type { Outbox, OutboxMessage } from "../catalogue/catalogue-store.ts";
+import type { Clock } from "../clock.ts";
+import { AppError, errorRecord } from "../errors.ts";
+
+/** Carries messages to one kind of receiver. */
+export interface OutboxChannel {
+  /**
+   * Resolves once the receiver has taken the message, and rejects when it has not: then it is tried again later. Settles
+   * well within {@link LEASE_MS}, or else another process repeats the delivery meanwhile.
+   */
+  deliver(message: OutboxMessage, signal: AbortSignal): Promise<void>;
+}
+
+export interface OutboxDeliveryParts {
+  readonly outbox: Outbox;
+  /** By the messages' `channel`. */
+  readonly channels: Readonly<Record<string, OutboxChannel>>;
+  readonly clock: Clock;
+  /** Told of every delivery that failed, and of whatever goes wrong around them; for the log. */
+  onTrouble?(error: unknown, during: string): void;
+}
+
+/** What this process has seen since it began. */
+export interface DeliveryCounts {
+  readonly delivered: number;
+  /** Tries that failed. */
+  readonly failed: number;
+  /** Messages that have failed for {@link OVERDUE_MS} and more, and are still being tried. */
+  readonly overdue: number;
+}
+
+export interface OutboxDelivery {
+  counts(): DeliveryCounts;
+  /** Breaks off what is under way, which is due again at once. Resolves when all is settled. */
+  stop(): Promise<void>;
+}
+
+/** How long a claimed message is left alone before it is taken for lost with its process. */
+export const LEASE_MS = 10 * 60_000;
+const AT_A_TIME = 8;
+/** How often the outbox is looked at; nobody says when something is due. */
+const IDLE_MS = 1_000;
+const RETRY_FIRST_MS = 1_000;
+const RETRY_LONGEST_MS = 3_600_000;
+const OVERDUE_MS = 24 * 3_600_000;
+
+/**
+ * Delivers what is in the outbox, at least once each, until `stop`. Starts at once.
+ *
+ * A receiver that fails is tried again after 1 s, 2 s, 4 s … and then every hour, for as long as it takes. If this
+ * process dies on any line, the message's lease runs out and it is delivered again; so receivers may see one twice.
+ */
+export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDeliveryParts): OutboxDelivery {
+  const running = new Set<Promise<void>>();
+  /** When each overdue message failed last. */
+  const overdue = new Map<string, number>();
+  const stopping = new AbortController();
+  let wake = Promise.withResolvers<void>();
+  let delivered = 0;
+  let failed = 0;
+
+  async function claimLoop(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      wake = Promise.withResolvers<void>();
+      try {
+        const room = AT_A_TIME - running.size;
+        if (room > 0) for (const message of await outbox.claim(clock.now(), LEASE_MS, room)) begin(message);
+      } catch (error) {
+        onTrouble?.(error, "claiming messages");
+      }
+      const waited = new AbortController();
+      await Promise.race([wake.promise, clock.sleep(IDLE_MS, AbortSignal.any([stopping.signal, waited.signal]))]);
+      waited.abort();
+    }
+  }
+
+  function begin(message: ClaimedMessage): void {
+    const done = work(message)
+      .catch((error: unknown) => onTrouble?.(error, `message ${message.key}`))
+      .finally(() => {
+        running.delete(done);
+        wake.resolve();
+      });
+    running.add(done);
+  }
+
+  async function work(message: ClaimedMessage): Promise<void> {
+    try {
+      const channel = channels[message.channel];
+      if (!channel) throw new AppError("remote_unavailable", { channel: message.channel, reason: "not configured" });
+      await channel.deliver(message, stopping.signal);
+    } catch (error) {
+      return putOff(message, error);
+    }
+    await outbox.delivered(message.key);
+    delivered++;
+    overdue.delete(message.key);
+  }
+
+  async function putOff({ key, attempts }: ClaimedMessage, error: unknown): Promise<void> {
+    if (stopping.signal.aborted) return outbox.failed(key, clock.now(), "The server stopped during the delivery.");
+    failed++;
+    if (failingForMs(attempts) >= OVERDUE_MS) overdue.set(key, clock.now());
+    onTrouble?.(error, `message ${key}`);
+    await outbox.failed(key, clock.now() + pauseMs(attempts), errorRecord(error).message);
+  }
+
+  const loop = claimLoop();
+
+  return {
+    counts() {
+      // Silent for two rounds: another process has taken it, and knows better.
+      for (const [key, failedAt] of overdue) if (clock.now() - failedAt > 2 * RETRY_LONGEST_MS) overdue.delete(key);
+      return { delivered, failed, overdue: overdue.size };
+    },
+    async stop() {
+      stopping.abort();
+      await loop;
+      await Promise.all(running);
+    },
+  };
+}
+
+type ClaimedMessage = Awaited<ReturnType<Outbox["claim"]>>[number];
+
+/** The pause after the n-th try. */
+function pauseMs(attempts: number): number {
+  return Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** (attempts - 1));
+}
+
+/** How long ago the first try was, at least, when the n-th fails: the outbox counts tries and keeps no time. */
+function failingForMs(attempts: number): number {
+  let ms = 0;
+  for (let n = 1; n < attempts; n++) ms += pauseMs(n);
+  return ms;
+}
