@@ -1,3 +1,5 @@
+import type { SequenceStore } from "../catalogue/catalogue-store.ts";
+
 /**
  * Where job and file ids come from: our own durable sequences, or a Pacifica uniqueid service
  * (`adapters/pacifica/id-source.ts`). `mode` is Pacifica's word for the sequence's name.
@@ -5,4 +7,9 @@
 export interface IdSource {
   /** Reserves `count` consecutive ids, never handed out before. @returns the first. */
   reserve(mode: "upload_job" | "file", count: number): Promise<number>;
+}
+
+/** Our own ids: a durable sequence for each mode, named like it. */
+export function sequenceIdSource(sequences: SequenceStore): IdSource {
+  return { reserve: (mode, count) => sequences.reserve(mode, count) };
 }
