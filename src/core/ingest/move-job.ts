@@ -85,7 +85,8 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
         found.push(file);
       } catch (error) {
         if (!(error instanceof AppError) || error.retryable) throw error;
-        problems.push(problem(error.code, { path, found: from ?? "" }));
+        const { hint } = error.details;
+        problems.push(problem(error.code, { path, found: from ?? "", ...(typeof hint === "string" ? { hint } : {}) }));
       }
     }
     if (problems.length > 0) throw refusal(problems);

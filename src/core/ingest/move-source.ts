@@ -7,13 +7,17 @@ export interface SourceFile {
   readonly sizeBytes: number;
   /** Epoch milliseconds. */
   readonly modifiedAt: number;
+  /** The stream breaks with source_unsuitable when another file lies there by now. */
   open(): Readable;
 }
 
 /** Files on the server's disk, under the configured roots only. Adapter: `adapters/source/move-source.ts`. */
 export interface MoveSource {
-  /** @throws AppError source_missing, source_outside_roots (also when a link leads out of the roots). */
+  /**
+   * @throws AppError source_missing; source_outside_roots (also when a link leads out of the roots, and whether or not
+   * something is there); source_unsuitable (not a regular file, or one that the server may not read and remove).
+   */
   find(path: string): Promise<SourceFile>;
-  /** Removes the file once it is archived. Idempotent. */
+  /** Removes the file once it is archived. Idempotent. @throws AppError source_outside_roots, source_unsuitable. */
   remove(path: string): Promise<void>;
 }
