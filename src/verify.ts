@@ -5,7 +5,6 @@ import { bytesText, countText, durationText, rateMeter, transferText } from "./c
 import { type CliContext, command, count, id, type JsonOption, withExamples } from "./cli/command.ts";
 import { Interrupted } from "./cli/failure.ts";
 import type { Terminal } from "./cli/terminal.ts";
-import { openFoundation } from "./compose.ts";
 import { loadConfig } from "./config.ts";
 import { NOTHING_VERIFIED, type VerifyTotals, verifyArchive, withChecked } from "./core/archive/verify.ts";
 import { AppError, type Problem } from "./core/errors.ts";
@@ -51,6 +50,7 @@ async function runVerify(
   if (options.resume && transactions.length > 0)
     throw new AppError("usage", { expected: "--resume or transactions", found: "both" });
   const config = loadConfig(process.env);
+  const { openFoundation } = await import("./compose.ts"); // the other commands start without it
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;
