@@ -38,17 +38,17 @@ export interface TestArchive extends Foundation {
   deposit(files: Readonly<Record<string, string | Uint8Array>>): Promise<Job>;
   verify(options?: Partial<VerifyOptions> & { readonly archive?: Archive }): Promise<Verified>;
   /** Another archive with the same content, closed and removed with this one. */
-  copy(): Promise<TestArchive>;
+  copy(database?: "with its database" | "with an empty database"): Promise<TestArchive>;
   close(): Promise<void>;
 }
 
-/** @param from data folder to start with; kept. */
+/** @param prepare fills the data folder. */
 export async function testArchive(
   settings: Readonly<Record<string, string>> = {},
-  from?: string,
+  prepare: (dataDir: string) => Promise<void> = async () => {},
 ): Promise<TestArchive> {
   const dataDir = await mkdtemp(join(tmpdir(), "longshore-archive-"));
-  if (from !== undefined) await cp(from, dataDir, { recursive: true });
+  await prepare(dataDir);
   const config = loadConfig({ LONGSHORE_DATA_DIR: dataDir, ...settings });
   const foundation = await openFoundation(config, systemClock);
   const { stores, archive } = foundation;
@@ -83,8 +83,9 @@ export async function testArchive(
         notes: checked.flatMap(({ notes }) => notes.map(factOf)),
       };
     },
-    async copy() {
-      const copied = await testArchive(settings, dataDir);
+    async copy(database = "with its database") {
+      const isWanted = (path: string) => database === "with its database" || !path.includes("longshore.sqlite");
+      const copied = await testArchive(settings, (to) => cp(dataDir, to, { recursive: true, filter: isWanted }));
       copies.push(copied);
       return copied;
     },

@@ -23,16 +23,24 @@ export interface ContentPaths {
 
 export function contentPaths(): ContentPaths {
   const files = new Set<string>();
-  const folders = new Set<string>(["renamed"]);
+  /** As they are taken for → as they are written, everywhere. */
+  const folders = new Map<string, string>([["renamed", ""]]);
   let renamed = 0;
 
   function claim(logicalPath: string): boolean {
     const folded = fold(logicalPath);
     if (!isPlainlySafe(logicalPath) || files.has(folded) || folders.has(folded)) return false;
-    const parents = parentsOf(folded);
-    if (parents.some((parent) => files.has(parent))) return false;
+    if (!claimFolder(folderOf(logicalPath), folderOf(folded))) return false;
     files.add(folded);
-    for (const parent of parents) folders.add(parent);
+    return true;
+  }
+
+  function claimFolder(folder: string, folded: string): boolean {
+    if (folder === "") return true;
+    const known = folders.get(folded);
+    if (known !== undefined || files.has(folded)) return known === folder;
+    if (!claimFolder(folderOf(folder), folderOf(folded))) return false;
+    folders.set(folded, folder);
     return true;
   }
 
@@ -59,18 +67,18 @@ function isSafePart(part: string): boolean {
   );
 }
 
-/** What a file system that ignores case and normalisation takes a path for. */
+/**
+ * What a file system that ignores case and normalisation takes a path for. Through upper case, since some letters that
+ * differ in lower case share it: `ß` and `ss`, `ς` and `σ`.
+ */
 function fold(path: string): string {
-  return isAscii(path) ? path.toLowerCase() : path.normalize("NFKC").toLowerCase().normalize("NFKC");
+  return isAscii(path) ? path.toLowerCase() : path.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");
 }
 
 function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length;
 }
 
-function parentsOf(path: string): string[] {
-  const parents: string[] = [];
-  for (let slash = path.indexOf("/"); slash >= 0; slash = path.indexOf("/", slash + 1))
-    parents.push(path.slice(0, slash));
-  return parents;
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
