@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { randomInt } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -14,6 +13,7 @@ import type { Job } from "../../../src/core/jobs/job.ts";
 import { jobService } from "../../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../../src/core/jobs/worker.ts";
 import { type TestArchive, testArchive } from "../../support/archive.ts";
+import { seededRandom } from "../../support/random.ts";
 import { until } from "../../support/until.ts";
 
 const OBJECTS = 6;
@@ -118,9 +118,7 @@ describe("a verification", () => {
   });
 
   test("notices any single change to any file of an object, and survives it", async (t) => {
-    const seed = Number(process.env.TEST_SEED ?? randomInt(2 ** 31));
-    t.diagnostic(`seed ${seed}`);
-    const random = generator(seed);
+    const random = seededRandom(t);
     const lab = await original.copy();
     const files = readdirSync(lab.fileOf(1), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
@@ -139,7 +137,7 @@ describe("a verification", () => {
       const [name = "", harm = () => {}] = Object.entries(harms)[random(5)] ?? [];
       harm();
       const { problems } = await lab.verify({ transactions: [transactionId(1)] });
-      assert.notEqual(problems.length, 0, `seed ${seed}, round ${round}: ${name} at ${at} of ${file} was not noticed`);
+      assert.notEqual(problems.length, 0, `round ${round}: ${name} at ${at} of ${file} was not noticed`);
       writeFileSync(file, before);
     }
     assert.deepEqual((await lab.verify()).problems, []);
@@ -202,12 +200,3 @@ describe("a verification", () => {
     });
   });
 });
-
-/** Numerical Recipes' linear congruential generator: reproducible, which is all that is wanted. */
-function generator(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
