@@ -29,6 +29,17 @@ export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];
 /** The native API under `/api/v1`, every door under `/doors/<name>`, and what operators need. Not yet listening. */
 export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   const { app, context, auth, allowed, counted } = bareServer(deps);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?")[0] ?? "";
+    const methods = allowed.of(path);
+    if (methods.length === 0) return sendProblem(request, reply, new AppError("route_unknown", { path }));
+    reply.header("allow", methods.join(", "));
+    return sendProblem(
+      request,
+      reply,
+      new AppError("method_not_allowed", { method: request.method, allowed: methods }),
+    );
+  });
   await describeRoutes(app, deps.version);
   await app.register(
     async (api) => {
@@ -97,18 +108,6 @@ function bareServer(deps: ServerDeps): BareServer {
     await Promise.allSettled(underWay);
   });
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split("?")[0] ?? "";
-    const methods = allowed.of(path);
-    if (methods.length === 0) return sendProblem(request, reply, new AppError("route_unknown", { path }));
-    reply.header("allow", methods.join(", "));
-    return sendProblem(
-      request,
-      reply,
-      new AppError("method_not_allowed", { method: request.method, allowed: methods }),
-    );
-  });
-
   const context: ServerContext = {
     ...deps,
     traffic: counted.traffic,

@@ -52,8 +52,10 @@ export const pacificaIngest =
     app.removeAllContentTypeParsers();
     app.setErrorHandler((error, request, reply) => sendError(request, reply, error));
     // CherryPy's dispatcher says `Allow` on every answer of a resource, and JSON whatever it answers.
-    app.addHook("onRequest", async (request, reply) => {
+    app.addHook("onSend", async (_request, reply) => {
       reply.header("content-type", "application/json");
+    });
+    app.addHook("onRequest", async (request, reply) => {
       const methods = allowed.of(pathOf(request));
       if (methods.length > 0) reply.header("allow", methods.join(", "));
     });
