@@ -1,8 +1,5 @@
 #!/usr/bin/env node
-import { enableCompileCache } from "node:module";
-import { setFlagsFromString } from "node:v8";
-
-// Nothing else is imported before the version is known: an older Node would stop at an import with a riddle.
+// Nothing is imported before the version is known: an older Node would stop at an import with a riddle.
 const [major = 0] = process.versions.node.split(".").map(Number);
 if (major < 24) {
   process.stderr.write(
@@ -10,6 +7,8 @@ if (major < 24) {
   );
   process.exitCode = 2;
 } else {
+  const { setFlagsFromString } = await import("node:v8");
+  const { enableCompileCache } = await import("node:module");
   // The young generation stays small. Bytes in transit are short-lived buffers outside the heap, freed when it is swept:
   // grown to its usual size it is swept so rarely that they pile up. Peak while 1 GiB comes in: 178 MiB instead of 310.
   setFlagsFromString("--semi-space-growth-factor=1");
