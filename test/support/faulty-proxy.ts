@@ -1,0 +1,97 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, connect as dial, type Socket } from "node:net";
+
+/** A TCP proxy whose connections break or stall on demand: what networks do, on real sockets. */
+export interface FaultyProxy {
+  readonly url: string;
+  /** Connections that were broken so far. */
+  readonly cuts: number;
+  /** Bytes that went to the server so far. */
+  readonly sentBytes: number;
+  /** Every new connection is broken once `bytes()` have passed through it, both directions together. */
+  cutAfter(bytes: () => number): void;
+  /** Once this many bytes in all have gone to the server, no more do. @returns when that has happened. */
+  stallAfter(bytes: number): Promise<void>;
+  /** No more faults; what was held back goes on. */
+  heal(): void;
+  close(): Promise<void>;
+}
+
+export async function faultyProxy(target: string): Promise<FaultyProxy> {
+  const { hostname, port } = new URL(target);
+  const sockets = new Set<Socket>();
+  let cutAfter: () => number = () => Number.POSITIVE_INFINITY;
+  let stallAfter = Number.POSITIVE_INFINITY;
+  let stalled = Promise.withResolvers<void>();
+  let healed = Promise.withResolvers<void>();
+  let cuts = 0;
+  let sentBytes = 0;
+
+  const server = createServer((client) => {
+    const upstream = dial(Number(port), hostname);
+    const limit = cutAfter();
+    let passed = 0;
+    for (const [socket, peer] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket);
+      socket.on("error", () => {}); // a broken connection is what this is for
+      socket.on("close", () => {
+        sockets.delete(socket);
+        peer.destroy();
+      });
+      socket.on("end", () => peer.end());
+    }
+    function forward(chunk: Buffer, to: Socket): void {
+      to.write(chunk.subarray(0, Math.max(0, limit - passed)));
+      passed += chunk.length;
+      if (passed < limit || client.destroyed) return;
+      cuts++;
+      client.destroy();
+      upstream.destroy();
+    }
+    client.on("data", async (chunk: Buffer) => {
+      if (sentBytes >= stallAfter) {
+        client.pause();
+        stalled.resolve();
+        await healed.promise;
+        client.resume();
+      }
+      sentBytes += chunk.length;
+      forward(chunk, upstream);
+    });
+    upstream.on("data", (chunk: Buffer) => forward(chunk, client));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    get cuts() {
+      return cuts;
+    },
+    get sentBytes() {
+      return sentBytes;
+    },
+    cutAfter(bytes) {
+      cutAfter = bytes;
+    },
+    stallAfter(bytes) {
+      stallAfter = bytes;
+      stalled = Promise.withResolvers();
+      healed = Promise.withResolvers();
+      return stalled.promise;
+    },
+    heal() {
+      cutAfter = () => Number.POSITIVE_INFINITY;
+      stallAfter = Number.POSITIVE_INFINITY;
+      healed.resolve();
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
