@@ -34,13 +34,19 @@ export async function* jsonLines(values: Iterable<unknown> | AsyncIterable<unkno
 /** Lines of a UTF-8 stream, without their ends. Memory: the longest line. */
 export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let rest = "";
+  /** Of the line that has begun: joined once, as a long one comes in many. */
+  let pieces: string[] = [];
   for await (const chunk of bytes) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
+    const [first = "", ...others] = decoder.decode(chunk, { stream: true }).split("\n");
+    pieces.push(first);
+    const last = others.pop();
+    if (last === undefined) continue;
+    yield pieces.join("");
+    yield* others;
+    pieces = [last];
   }
-  rest += decoder.decode();
+  pieces.push(decoder.decode());
+  const rest = pieces.join("");
   if (rest !== "") yield rest;
 }
 

@@ -140,8 +140,12 @@ function isDigests(value: unknown): value is Digests {
 
 async function* parsedLines(bytes: AsyncIterable<Uint8Array>, where: string): AsyncGenerator<unknown> {
   let number = 0;
-  const fault = (found: string, cause: unknown) =>
-    new AppError("object_corrupt", { path: where, line: number + 1, expected: "JSON", found }, { cause });
+  const fault = (found: string, cause: unknown, line?: number) =>
+    new AppError(
+      "object_corrupt",
+      { path: where, ...(line === undefined ? {} : { line }), expected: "JSON", found },
+      { cause },
+    );
   try {
     for await (const line of linesOf(inLines(bytes))) {
       const value = JSON.parse(line);
@@ -149,10 +153,10 @@ async function* parsedLines(bytes: AsyncIterable<Uint8Array>, where: string): As
       yield value;
     }
   } catch (error) {
-    if (error instanceof SyntaxError) throw fault("something else", error);
+    if (error instanceof SyntaxError) throw fault("something else", error, number + 1);
     if (error instanceof TypeError && "code" in error && error.code === "ERR_ENCODING_INVALID_ENCODED_DATA")
       throw fault("bytes that are not UTF-8", error);
-    if (error instanceof EndlessLine) throw fault(error.message, error);
+    if (error instanceof EndlessLine) throw fault(error.message, error, number + 1);
     throw error;
   }
 }
