@@ -63,7 +63,7 @@ describe("files that may be moved", () => {
   });
 
   test("names of any kind are names", async () => {
-    for (const name of ["..a", "..", " ", "ü 漢\n", "-rf", "*"].map((one) => join("sub", `${one}x`))) {
+    for (const name of ["..a", "...", " ", "ü 漢\n", "-rf", "*", "sub/..b"]) {
       await writeFile(inside(name), name);
       assert.equal(await text((await source.find(inside(name))).open()), name);
     }
@@ -200,6 +200,13 @@ describe("files that change meanwhile", () => {
     const found = await source.find(inside("a.txt"));
     await writeFile(inside("b.txt"), "other");
     await rename(inside("b.txt"), inside("a.txt"));
+    await assert.rejects(text(found.open()), isRefused("source_unsuitable", /another file/));
+  });
+
+  test("another file is told apart even when it was given the number of the one before", async () => {
+    const found = await source.find(inside("a.txt"));
+    await unlink(inside("a.txt"));
+    await writeFile(inside("a.txt"), "other");
     await assert.rejects(text(found.open()), isRefused("source_unsuitable", /another file/));
   });
 
