@@ -68,9 +68,12 @@ export function taskTracker(
     advance(done) {
       const task = current();
       if (!task) return;
-      const doneFiles = (task.doneFiles ?? 0) + (done.files ?? 0);
-      const doneBytes = (task.doneBytes ?? 0) + (done.bytes ?? 0);
-      replaceCurrent({ ...task, doneFiles, doneBytes, percent: percentOf(task, doneFiles, doneBytes) });
+      const counted = {
+        ...task,
+        ...(done.files === undefined ? {} : { doneFiles: (task.doneFiles ?? 0) + done.files }),
+        ...(done.bytes === undefined ? {} : { doneBytes: (task.doneBytes ?? 0) + done.bytes }),
+      };
+      replaceCurrent({ ...counted, percent: percentOf(counted) });
       const now = clock.now();
       if (saving || now - savedAt < SAVE_EVERY_MS) return;
       savedAt = now;
@@ -94,12 +97,8 @@ export function taskTracker(
 }
 
 /** Bytes tell more than files where both totals are known. Below 100 until the task is ended. */
-function percentOf(task: TaskProgress, doneFiles: number, doneBytes: number): number {
-  const share = task.totalBytes
-    ? doneBytes / task.totalBytes
-    : task.totalFiles
-      ? doneFiles / task.totalFiles
-      : task.percent / 100;
+function percentOf({ totalBytes, doneBytes = 0, totalFiles, doneFiles = 0 }: TaskProgress): number {
+  const share = totalBytes ? doneBytes / totalBytes : totalFiles ? doneFiles / totalFiles : 0;
   return Math.min(99.99, Math.round(share * 10_000) / 100);
 }
 
