@@ -4,24 +4,45 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { after, afterEach, describe, test } from "node:test";
 import { CamelCasePlugin, type CompiledQuery, type Dialect, Kysely, sql } from "kysely";
 import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
 import { type DialectName, migrate } from "../../src/adapters/db/migrate.ts";
 import { optionalDriver } from "../../src/adapters/db/optional-driver.ts";
 import { postgresDialect } from "../../src/adapters/db/postgres.ts";
 import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
-import { openPostgres } from "../../src/adapters/db/stores.ts";
+import { openPostgres, type Stores } from "../../src/adapters/db/stores.ts";
 import type { Tables } from "../../src/adapters/db/tables.ts";
 import { jobId } from "../../src/core/ids.ts";
 import { JOB_STATES } from "../../src/core/jobs/job.ts";
 import { startPostgres } from "../support/postgres.ts";
 
 const postgres = await startPostgres();
+/** What a test opened, whether or not it came to its end. */
+const opened: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const { close } of opened.splice(0)) await close();
+});
 after(() => postgres.stop());
 
 const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
-const onTrouble = (error: unknown) => assert.fail(String(error));
+const onTrouble = (error: unknown): void => assert.fail(String(error));
+
+async function open(url: string, troubled: (error: unknown) => void = onTrouble): Promise<Stores> {
+  const stores = await openPostgres({ url, clock, onTrouble: troubled });
+  opened.push(stores);
+  return stores;
+}
+
+async function connect<T>(url: string, troubled = onTrouble, log?: (query: CompiledQuery) => void): Promise<Kysely<T>> {
+  const db = new Kysely<T>({
+    dialect: await postgresDialect({ url, onTrouble: troubled }),
+    plugins: [new CamelCasePlugin()],
+    log: ({ query }) => log?.(query),
+  });
+  opened.push({ close: () => db.destroy() });
+  return db;
+}
 
 describe("PostgreSQL", () => {
   test("both dialects have the same tables with the same columns, but for the embedded queue", async () => {
@@ -54,18 +75,16 @@ describe("PostgreSQL", () => {
 
   test("processes that open a new database at the same moment all find it ready", async () => {
     const url = await postgres.freshDatabase();
-    const opened = await Promise.all(Array.from({ length: 4 }, () => openPostgres({ url, clock })));
-    await Promise.all(opened.map((stores) => stores.ping()));
-    await Promise.all(opened.map((stores) => stores.close()));
+    const all = await Promise.allSettled(Array.from({ length: 4 }, () => open(url)));
+    for (const one of all) await (one.status === "fulfilled" ? one.value.ping() : assert.fail(one.reason));
   });
 
   test("a database of a newer program is refused in a sentence", async () => {
     const url = await postgres.freshDatabase();
-    const db = new Kysely<unknown>({ dialect: await postgresDialect({ url, onTrouble }) });
+    const db = await connect(url);
     await migrate(db, "postgres");
     await sql`insert into migrations (version, name) values (9999, 'later')`.execute(db);
-    await db.destroy();
-    await assert.rejects(openPostgres({ url, clock }), { code: "database_newer" });
+    await assert.rejects(open(url), { code: "database_newer" });
   });
 
   test("a server that does not answer is an unavailable database", async () => {
@@ -75,25 +94,42 @@ describe("PostgreSQL", () => {
     port.close();
     assert.ok(address && typeof address === "object");
     const url = `postgres://nobody@127.0.0.1:${address.port}/nothing`;
-    await assert.rejects(openPostgres({ url, clock }), { code: "database_unavailable", retryable: true });
+    await assert.rejects(open(url), {
+      code: "database_unavailable",
+      retryable: true,
+      details: { reason: "ECONNREFUSED" },
+    });
   });
 
-  test("a connection that the server ends is reported, and the next statement has a new one", async () => {
+  test("a database or a user that the server does not know is an unavailable database, with PostgreSQL's code", async () => {
+    // invalid_catalog_name and invalid_password in appendix A of PostgreSQL's documentation.
+    const url = await postgres.freshDatabase();
+    const unknown = (reason: string) => ({ code: "database_unavailable", details: { reason } });
+    await assert.rejects(open(`${url}-not`), unknown("3D000"));
+    await assert.rejects(open(url.replace(":password@", ":wrong@")), unknown("28P01"));
+  });
+
+  test("when the server ends all connections statements fail as unavailable, and soon have new connections", async () => {
     const url = await postgres.freshDatabase();
     const troubles: unknown[] = [];
-    const stores = await openPostgres({ url, clock, onTrouble: (error) => troubles.push(error) });
-    const db = new Kysely<unknown>({ dialect: await postgresDialect({ url, onTrouble }) });
+    const stores = await open(url, (error) => troubles.push(error));
+    const db = await connect(url);
+    const busy = await connect(url, () => {});
+    const asleep = assert.rejects(sql`select pg_sleep(60)`.execute(busy), { code: "database_unavailable" });
+    for (let running = false; !running; ) {
+      const { rows } = await sql`select 1 from pg_stat_activity where query = 'select pg_sleep(60)'`.execute(db);
+      running = rows.length > 0;
+    }
     await sql`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and pid <> pg_backend_pid()`.execute(db);
-    await db.destroy();
+    await asleep;
     for (let answered = false; !answered; )
       answered = await stores.ping().then(
         () => true,
-        (error) => assert.equal(error.code, "database_unavailable") ?? false,
+        ({ code }) => assert.equal(code, "database_unavailable") ?? false,
       );
-    assert.ok(troubles.length > 0);
     assert.equal(await stores.sequences.reserve("after", 1), 1);
-    await stores.close();
+    assert.ok(troubles.length > 0, "what broke while nobody used it was reported");
   });
 
   test("a driver that is not installed is named", async () => {
@@ -107,13 +143,7 @@ describe("PostgreSQL", () => {
   test("with 200,000 finished jobs a page of the history touches no more rows than it has per state", async () => {
     const url = await postgres.freshDatabase();
     const executed: CompiledQuery[] = [];
-    const db = new Kysely<Tables>({
-      dialect: await postgresDialect({ url, onTrouble }),
-      plugins: [new CamelCasePlugin()],
-      log: ({ query }) => {
-        executed.push(query);
-      },
-    });
+    const db = await connect<Tables>(url, onTrouble, (query) => executed.push(query));
     await migrate(db, "postgres");
     await sql`
       insert into jobs (id, kind, lane, state, owner, created_at, updated_at)
@@ -146,6 +176,5 @@ describe("PostgreSQL", () => {
       );
       assert.ok(touched.length > 2 && Math.max(...touched) <= 250, plan);
     }
-    await db.destroy();
   });
 });

@@ -13,9 +13,10 @@ after(() => postgres.stop());
 
 const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
 
-test("what a killed process held is delivered to another within 30 seconds, while a living one keeps what it holds", async () => {
+test("what a killed process held is delivered to another within 30 seconds, while a living one keeps what it holds", async (t) => {
   const url = await postgres.freshDatabase();
   const stores = await openPostgres({ url, clock });
+  t.after(() => stores.close());
   const submit = (id: number) =>
     stores.jobs.create({
       id: jobId(id),
@@ -33,6 +34,7 @@ test("what a killed process held is delivered to another within 30 seconds, whil
   await submit(2);
   const claimer = fileURLToPath(new URL("./claimer.ts", import.meta.url));
   const holder = spawn(process.execPath, [claimer, "hold", url], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => holder.kill("SIGKILL"));
   const [line] = await once(holder.stdout, "data");
   assert.deepEqual(JSON.parse(String(line)), [2]);
   holder.kill("SIGKILL");
@@ -49,5 +51,4 @@ test("what a killed process held is delivered to another within 30 seconds, whil
     assert.ok(Date.now() - killedAt < 30_000, "the lease runs out, and somebody notices");
     await setTimeout(200);
   }
-  await stores.close();
 });

@@ -73,7 +73,11 @@ describe("SQLite", () => {
   test("another process's lock is waited for, and then the database is unavailable", async () => {
     const other = new DatabaseSync(path);
     other.exec("begin immediate");
-    await assert.rejects(insert(1), { code: "database_unavailable", retryable: true });
+    await assert.rejects(insert(1), {
+      code: "database_unavailable",
+      retryable: true,
+      details: { reason: "database is locked" },
+    });
     other.exec("commit");
     other.close();
     await insert(1);

@@ -30,11 +30,13 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       },
     });
     await migrate(db, "sqlite");
-    // One in a thousand failed, of another kind and owner: what is rare must not cost a search through the rest.
+    // Half of the jobs are moves of the busy owner, half are others' ingests; what is rare (a failure, a verify job, a job
+    // of one of the others, an ingest of the busy owner) must not cost a search through the rest.
     await sql`
       with recursive n (id) as (select 1 union all select id + 1 from n where id < ${FINISHED})
       insert into jobs (id, kind, lane, state, owner, created_at, updated_at)
-      select id, iif(id % 1000, 'ingest', 'verify'), 'fast', iif(id % 1000, 'succeeded', 'failed'), 'owner-' || (id % 1000), 1, 1
+      select id, iif(id % 1000 = 3, 'verify', iif(id % 2 and id % 1000 <> 1, 'move', 'ingest')), 'fast', iif(id % 500, 'succeeded', 'failed'),
+        iif(id % 2, 'busy', 'owner-' || (id % 1000)), 1, 1
       from n`.execute(db);
   });
   after(async () => {
@@ -62,8 +64,8 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
   const jobs = () => sqlJobStore(db, async () => {});
   const filters: JobFilter[] = [];
   for (const states of [undefined, ["failed"], ["queued", "running"], ["succeeded", "failed", "cancelled"]] as const)
-    for (const kind of [undefined, "verify"])
-      for (const owner of [undefined, "owner-0"])
+    for (const kind of [undefined, "ingest", "verify"])
+      for (const owner of [undefined, "busy", "owner-2"])
         for (const beforeId of [undefined, jobId(FINISHED / 2)])
           filters.push({
             limit: 50,

@@ -20,7 +20,7 @@ interface Opened {
 
 /** What every CatalogueStore, Outbox and SequenceStore must do. One fresh database for the whole suite. */
 export function catalogueConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`CatalogueStore: ${name}`, () => {
+  describe(`CatalogueStore: ${name}`, { timeout: 120_000 }, () => {
     let opened: Opened;
     let store: CatalogueStore;
     before(async () => {
@@ -211,7 +211,7 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
     });
   });
 
-  describe(`Outbox: ${name}`, () => {
+  describe(`Outbox: ${name}`, { timeout: 120_000 }, () => {
     let opened: Opened;
     let outbox: Outbox;
     before(async () => {
@@ -288,7 +288,7 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
     });
   });
 
-  describe(`SequenceStore: ${name}`, () => {
+  describe(`SequenceStore: ${name}`, { timeout: 120_000 }, () => {
     let opened: Opened;
     let sequences: SequenceStore;
     before(async () => {

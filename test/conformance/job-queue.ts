@@ -28,7 +28,7 @@ const PATIENCE_MS = 30_000;
 
 /** What every JobQueue must do, together with the JobStore of its database. */
 export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnderTest>): void {
-  describe(`JobQueue: ${name}`, () => {
+  describe(`JobQueue: ${name}`, { timeout: 120_000 }, () => {
     let world: QueueUnderTest;
     let here: Opened;
     let there: Opened;

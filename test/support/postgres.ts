@@ -19,6 +19,16 @@ export interface TestPostgres {
  * As root it runs as the user `postgres`, whom it makes on this machine when there is none: PostgreSQL refuses root.
  */
 export async function startPostgres(): Promise<TestPostgres> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (tries === 3) throw error; // another process may have been given the same free port
+    }
+  }
+}
+
+async function start(): Promise<TestPostgres> {
   const databaseDir = await mkdtemp(join(tmpdir(), "longshore-postgres-"));
   const port = await freePort();
   const log: string[] = [];

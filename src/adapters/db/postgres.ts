@@ -7,8 +7,8 @@ const INT8 = 20;
 const NUMERIC = 1700;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** How Node and PostgreSQL (appendix A, "Error Codes") say that there is no working connection. */
-const NO_CONNECTION = /^(E(CONN|HOST|NET|ADDR|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN)|08|57P0|53300)/;
+/** How Node and PostgreSQL (appendix A, "Error Codes") say that there is no connection, or none for this user or database. */
+const NO_CONNECTION = /^(E(CONN|HOST|NET|ADDR|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN)|08|57P0|53300|28|3D000)/;
 /** `pg` says these without a code. */
 const CONNECTION_LOST =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a conn)/;
@@ -41,6 +41,11 @@ export async function postgresDialect({ url, poolSize = 10, onTrouble }: Postgre
         type === INT8 || type === NUMERIC ? Number : pg.types.getTypeParser(type, format ?? "text"),
     },
   });
+  // A connection that breaks while it is used rejects the statement under way; without a listener it would, besides, end
+  // the process. One that breaks while it is idle is the pool's to report.
+  pool.on("connect", (client) => {
+    client.on("error", () => {});
+  });
   pool.on("error", (error) => {
     if (!pool.ending) onTrouble(error);
   });
@@ -71,13 +76,13 @@ class TranslatingDriver extends PostgresDriver {
 }
 
 function translate(error: unknown): never {
-  const code = codeOf(error);
-  throw code ? new AppError(code, {}, { cause: error }) : error;
-}
-
-function codeOf(error: unknown): Code | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const code = "code" in error ? String(error.code) : "";
-  if (code === DISK_FULL) return "storage_full";
-  return NO_CONNECTION.test(code) || CONNECTION_LOST.test(error.message) ? "database_unavailable" : undefined;
+  if (!(error instanceof Error)) throw error;
+  const reason = "code" in error ? String(error.code) : "";
+  const code: Code | undefined =
+    reason === DISK_FULL
+      ? "storage_full"
+      : NO_CONNECTION.test(reason) || CONNECTION_LOST.test(error.message)
+        ? "database_unavailable"
+        : undefined;
+  throw code ? new AppError(code, reason ? { reason } : {}, { cause: error }) : error;
 }

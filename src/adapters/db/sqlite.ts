@@ -124,8 +124,8 @@ function translated<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const code = error instanceof Error && "errcode" in error && CODE_OF_RESULT[Number(error.errcode) & 0xff];
-    if (code) throw new AppError(code, {}, { cause: error });
-    throw error;
+    if (!(error instanceof Error && "errcode" in error && "errstr" in error)) throw error;
+    const code = CODE_OF_RESULT[Number(error.errcode) & 0xff];
+    throw code ? new AppError(code, { reason: String(error.errstr) }, { cause: error }) : error;
   }
 }

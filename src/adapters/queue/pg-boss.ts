@@ -70,9 +70,19 @@ export async function pgBossJobQueue(
   const remove = async (tx: Kysely<Tables>, delivery: Delivery) =>
     (await affected(boss.deleteJob(delivery.lane, attemptOf(delivery), through(tx)))) === 1;
 
-  await boss.start();
-  for (const lane of LANES) await boss.createQueue(lane, { policy: "exclusive", ...NEVER_GIVE_UP });
-  const listening = await boss.getDb().listen?.(CHANNEL, wakes.wakeAll, wakes.wakeAll);
+  const start = async () => {
+    await boss.start();
+    for (const lane of LANES) await boss.createQueue(lane, { policy: "exclusive", ...NEVER_GIVE_UP });
+    return await boss.getDb().listen?.(CHANNEL, wakes.wakeAll, wakes.wakeAll);
+  };
+  const stop = async () => {
+    closing = true;
+    await boss.stop({ graceful: false });
+  };
+  const listening = await start().catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
 
   const queue: JobQueue = {
     leaseMs: LEASE_SECONDS * 1000,
@@ -113,10 +123,9 @@ export async function pgBossJobQueue(
     },
 
     async close() {
-      closing = true;
       wakes.close();
       await listening?.close();
-      await boss.stop({ graceful: false });
+      await stop();
     },
   };
 
