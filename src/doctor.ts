@@ -1,15 +1,17 @@
 import { constants } from "node:fs";
-import { access, open, rm, stat, statfs } from "node:fs/promises";
+import { access, open, readdir, readFile, rm, stat, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { systemClock } from "./adapters/system-clock.ts";
 import { bytesText } from "./cli/amounts.ts";
 import { command, type JsonOption, withExamples } from "./cli/command.ts";
+import { problemLines } from "./cli/failure.ts";
 import type { Terminal } from "./cli/terminal.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { ROOT_DECLARATION } from "./core/archive/ocfl.ts";
 import { AppError } from "./core/errors.ts";
+import { isLoopback } from "./serve.ts";
 
 /** What one look found. */
 export interface Finding {
@@ -75,6 +77,7 @@ export async function* examine(env: Readonly<Record<string, string | undefined>>
   yield* port("port", config.host, config.port);
   for (const door of config.doors) yield* port(`door ${door.name}`, config.host, door.port);
   for (const root of config.moveRoots) yield* moveRoot(root);
+  if (config.policyFile !== undefined) yield* policyFile(config.policyFile);
   yield* remotes(config);
 }
 
@@ -84,7 +87,11 @@ const fail = (check: string, found: string, advice: string): Finding => ({ statu
 
 /** A folder that does not exist yet is judged by the nearest one above it. */
 async function* folder(check: string, path: string, setting: string): AsyncGenerator<Finding> {
-  const place = await nearestFolder(path);
+  const place = await nearest(path);
+  if (!(await stat(place)).isDirectory()) {
+    yield fail(check, `${place} is not a folder`, `Set ${setting} to a folder.`);
+    return;
+  }
   try {
     await access(place, constants.R_OK | constants.W_OK | constants.X_OK);
     if (place === path) await probe(place);
@@ -117,17 +124,17 @@ async function probe(path: string): Promise<number> {
   }
 }
 
-async function nearestFolder(path: string): Promise<string> {
-  const there = await stat(path).catch(() => undefined); // judged by whoever asks: any reason means "not usable yet"
-  return there?.isDirectory() || dirname(path) === path ? path : nearestFolder(dirname(path));
+/** The path itself, or the first one above it that exists. */
+async function nearest(path: string): Promise<string> {
+  return (await stat(path).catch(() => undefined)) || dirname(path) === path ? path : nearest(dirname(path));
 }
 
 async function* archiveRoot(path: string): AsyncGenerator<Finding> {
-  const exists = await stat(path).catch(() => undefined);
-  if (!exists) return;
-  if (!exists.isDirectory()) yield fail("archive", `${path} is not a folder`, "Set LONGSHORE_ARCHIVE_URL to a folder.");
-  else if (await stat(join(path, ROOT_DECLARATION.path)).catch(() => undefined))
-    yield ok("archive", "is an OCFL storage root");
+  const names = await readdir(path).catch((): string[] => []); // not there yet, or reported by `folder`
+  const begun = ["extensions", "ocfl_layout.json"]; // left by a process that died in its first second
+  if (names.includes(ROOT_DECLARATION.path)) yield ok("archive", "is an OCFL storage root");
+  else if (names.some((name) => !name.startsWith(".") && !begun.includes(name)))
+    yield fail("archive", `${path} holds something else`, "Set LONGSHORE_ARCHIVE_URL to a folder of its own.");
 }
 
 async function* clock(dataDir: string): AsyncGenerator<Finding> {
@@ -141,8 +148,7 @@ async function* clock(dataDir: string): AsyncGenerator<Finding> {
     );
     return;
   }
-  const place = await nearestFolder(dataDir);
-  const there = place === dataDir ? await probe(place).catch(() => undefined) : undefined; // reported by `folder`
+  const there = await probe(dataDir).catch(() => undefined); // not there yet, or reported by `folder`
   const apart = there === undefined ? 0 : Math.abs(there - now);
   if (apart > CLOCK_SLACK_MS)
     yield warn("clock", `the file system is ${Math.round(apart / 1000)} s apart`, "Synchronise both with NTP.");
@@ -230,6 +236,18 @@ async function* moveRoot(path: string): AsyncGenerator<Finding> {
   }
 }
 
+async function* policyFile(path: string): AsyncGenerator<Finding> {
+  const { readRules } = await import("./core/ingest/rules-file.ts");
+  try {
+    readRules(await readFile(path, "utf8"));
+    yield ok("policy file", path);
+  } catch (error) {
+    const problems = error instanceof AppError ? problemLines(error.details) : [];
+    const reason = problems.length > 0 ? problems.join(" ") : reasonOf(error);
+    yield fail("policy file", `${path}: ${reason}`, "Mend the file; docs/formats/policy.md says what it may hold.");
+  }
+}
+
 async function* remotes(config: Config): AsyncGenerator<Finding> {
   const services = [
     ["policy service", config.policyUrl],
@@ -252,10 +270,6 @@ async function ask(url: string): Promise<Response | string> {
   return fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), redirect: "manual" }).catch((error: Error) =>
     reasonOf(error.cause ?? error),
   );
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function reasonOf(error: unknown): string {
