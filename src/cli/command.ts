@@ -60,7 +60,8 @@ export async function* take<T>(items: AsyncIterable<T>, most: number | undefined
 
 /** The error of a job that did not succeed, with its problems. */
 export function jobFailure(job: Job): LongshoreError {
-  if (job.error) return new LongshoreError(job.error.code, job.error.message, { details: job.error.details });
+  if (job.error && job.state === "failed")
+    return new LongshoreError(job.error.code, job.error.message, { details: job.error.details });
   const code = job.state === "cancelled" ? "job_cancelled" : "job_state_conflict";
   return new LongshoreError(code, `Job ${job.id} is ${job.state}.`, { details: { id: job.id, state: job.state } });
 }
