@@ -28,6 +28,8 @@ const digest = z
 
 const schema = z.record(z.string(), z.unknown()).transform((source, context): ValidateFunction => {
   // `format` is an annotation (JSON Schema 2020-12, Validation §7.2.1). Strict: a misspelt keyword checks nothing.
+  // An asynchronous one would answer with a promise, which is true whatever comes of it.
+  if ("$async" in source) return refuse(context, source, "a JSON Schema without $async");
   const options = { allErrors: true, verbose: true, validateFormats: false, strictTypes: false, strictTuples: false };
   try {
     return new Ajv2020({ ...options, logger: false }).compile(source);

@@ -20,9 +20,11 @@ const FIELD_NAMES = Object.keys(FIELDS) as readonly Field[];
 export function rulesPolicy(rules: Rules): Policy {
   return {
     async judge({ metadata, document }) {
-      const objections = [...declared(rules, metadata).take(MAX_OBJECTIONS + 1)];
-      if (rules.metadataSchema)
-        objections.push(...(await againstSchema(rules.metadataSchema, document, rules.limits.maxMetadataBytes)));
+      const { metadataSchema, limits } = rules;
+      const objections = [
+        ...declared(rules, metadata).take(MAX_OBJECTIONS + 1),
+        ...(metadataSchema ? await againstSchema(metadataSchema, document, limits.maxMetadataBytes) : []),
+      ];
       if (objections.length <= MAX_OBJECTIONS) return objections;
       return [
         ...objections.slice(0, MAX_OBJECTIONS),
@@ -93,7 +95,10 @@ async function againstSchema(
 ): Promise<readonly Problem[]> {
   const text = await shortText(await document(), maxBytes);
   if (text === undefined) return [object(METADATA_PATH, `at most ${maxBytes} bytes`, "more")];
-  return validate(JSON.parse(text)) ? [] : telling(validate.errors ?? []).map(schemaObjection);
+  if (validate(JSON.parse(text))) return [];
+  return telling(validate.errors ?? [])
+    .slice(0, MAX_OBJECTIONS + 1)
+    .map(schemaObjection);
 }
 
 /**

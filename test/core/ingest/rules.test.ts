@@ -207,6 +207,13 @@ describe("a JSON Schema for the metadata", () => {
     );
   });
 
+  test("a document that fails in hundreds of thousands of places gets a list that can be read", async () => {
+    const entries = Array.from({ length: 200_000 }, () => ({ destinationTable: "x" }));
+    const found = await objections(schemaOf({ items: { required: ["a", "b"] } }), entries);
+    assert.equal(found.length, 1_001);
+    assert.equal(found[0], "path: metadata.txt#/0; expected: to have required property 'a'");
+  });
+
   test("a property too many is named", async () => {
     const properties = Object.fromEntries(Object.keys(file("a")).map((key) => [key, true]));
     const rules = schemaOf({ items: { type: "object", properties, additionalProperties: false } });
@@ -276,6 +283,7 @@ describe("a policy file", () => {
   });
 
   test("a schema of another draft, or one that refers to another place, is refused at once", () => {
+    assert.match(mistakes('{"metadataSchema": {"$async": true, "minItems": 9}}')[0] ?? "", /without \$async/);
     for (const metadataSchema of [
       { $schema: "http://json-schema.org/draft-04/schema#" },
       { $ref: "https://example.org/other.json" },
