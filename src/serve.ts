@@ -54,6 +54,7 @@ export function workerCommand(terminal: Terminal): Command {
 async function serveUntil(stop: Promise<void>, config: Config, terminal: Terminal): Promise<void> {
   const { openLog } = await import("./log.ts");
   const { composeServices, openFoundation } = await import("./compose.ts");
+  const { metrics } = await import("./http/metrics.ts");
   const { buildDoor, buildServer } = await import("./http/server.ts");
   const clock = systemClock;
   const log = openLog(config);
@@ -65,6 +66,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     if (!loopback) await requireCredentials(config, () => stores.tokens.anyActive(clock.now()));
 
     const services = await composeServices(config, clock, foundation);
+    const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
     const deps = {
       version: VERSION,
       logger: log,
@@ -77,7 +79,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
       audit: audit(stores.audit, clock),
-      observed: { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox },
+      observed,
+      metrics: metrics(services.jobs, observed),
       options: config,
     };
     const server = await buildServer(deps);

@@ -16,7 +16,7 @@ export async function depositBundle(context: ServerContext, request: FastifyRequ
   const described = bundleRequest(request, owner);
   const length = request.headers["content-length"];
   const job = await context.finish(
-    context.ingest.receive(requestBody(request, context.traffic.received), {
+    context.ingest.receive(requestBody(request, context.metrics.received), {
       ...described,
       expected,
       ...(length === undefined ? {} : { sizeBytes: Number(length) }),

@@ -15,7 +15,10 @@ export async function ingestUpload({ uploads, ingest, audit }: ServerContext, up
   return job.id;
 }
 
-/** Makes jobs of uploads that were completed when nobody could, and forgets those that nobody continued. */
+/**
+ * Makes jobs of uploads that were completed when nobody could, and forgets those that nobody continued. Never rejects:
+ * the next sweep tries again.
+ */
 export async function sweepUploads(context: ServerContext, log: FastifyBaseLogger): Promise<void> {
   const { uploads, clock, options } = context;
   try {

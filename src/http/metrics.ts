@@ -1,25 +1,27 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { FINISHED_STATES } from "../core/jobs/job.ts";
-import type { ServerDeps, Traffic } from "./server-deps.ts";
+import type { Jobs } from "../core/jobs/jobs.ts";
+import type { ServerDeps } from "./server-deps.ts";
 
 export interface Metrics {
-  readonly traffic: Traffic;
+  /** Counts bytes of bundles as they come in. */
+  received(bytes: number): void;
+  /** Counts bytes of files as they go out. */
+  sent(bytes: number): void;
   /** Counts a request that is over. */
   observe(request: FastifyRequest, reply: FastifyReply): void;
   readonly contentType: string;
   /** Prometheus text exposition. */
   render(): Promise<string>;
-  /** Stops listening to jobs. */
-  close(): void;
 }
 
 /** Durations of requests: most take milliseconds, uploads may take days. Seconds. */
 const REQUEST_BUCKETS = [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600, 3600, 86_400];
 const INGEST_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 43_200];
 
-/** Counts what a server serves and what the jobs of this process come to, in a registry of its own. */
-export function metrics({ jobs, observed }: ServerDeps): Metrics {
+/** Counts what the servers of this process serve and what its jobs come to, in a registry of its own. */
+export function metrics(jobs: Jobs, observed: ServerDeps["observed"]): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -50,7 +52,7 @@ export function metrics({ jobs, observed }: ServerDeps): Metrics {
     buckets: INGEST_BUCKETS,
     registers,
   });
-  const close = jobs.onChange((job) => {
+  jobs.onChange((job) => {
     if (job.finishedAt === null || !FINISHED_STATES.includes(job.state)) return;
     finished.inc({ kind: job.kind, state: job.state });
     if (job.kind === "ingest" && job.state === "succeeded") ingest.observe((job.finishedAt - job.createdAt) / 1000);
@@ -83,9 +85,9 @@ export function metrics({ jobs, observed }: ServerDeps): Metrics {
       const status = reply.raw.writableFinished ? reply.statusCode : "aborted";
       requests.observe({ method, route: routeOptions.url ?? "none", status }, reply.elapsedTime / 1000);
     },
-    traffic: { received: (bytes) => received.inc(bytes), sent: (bytes) => sent.inc(bytes) },
+    received: (bytes) => received.inc(bytes),
+    sent: (bytes) => sent.inc(bytes),
     contentType: registry.contentType,
     render: () => registry.metrics(),
-    close,
   };
 }

@@ -2,19 +2,13 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { requireScope } from "../core/access/access.ts";
 import type { Authentication } from "./authentication.ts";
 import { health } from "./health.ts";
-import type { Metrics } from "./metrics.ts";
 import { hideRoutes } from "./openapi.ts";
 import type { ServerContext } from "./server-deps.ts";
 import { errorsPage, welcome, welcomePage } from "./welcome.ts";
 
 /** What is not the API but about the server: for operators, monitors, and whoever finds the address. */
 export const operationRoutes =
-  (
-    context: ServerContext,
-    authentication: Authentication,
-    metrics: Metrics,
-    doors: readonly string[],
-  ): FastifyPluginAsyncZod =>
+  (context: ServerContext, authentication: Authentication, doors: readonly string[]): FastifyPluginAsyncZod =>
   async (app) => {
     hideRoutes(app);
 
@@ -38,6 +32,6 @@ export const operationRoutes =
 
     app.get("/metrics", async (request, reply) => {
       requireScope(await authentication.identify(request), "operate");
-      return reply.type(metrics.contentType).send(await metrics.render());
+      return reply.type(context.metrics.contentType).send(await context.metrics.render());
     });
   };

@@ -10,6 +10,7 @@ import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { JobQueue } from "../core/jobs/job-queue.ts";
 import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** What the routes translate to. The caller owns all of it: closing the server closes none of it. */
 export interface ServerDeps {
@@ -33,6 +34,8 @@ export interface ServerDeps {
     readonly queue: Pick<JobQueue, "depth">;
     readonly outbox: Pick<Outbox, "depth">;
   };
+  /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */
+  readonly metrics: Metrics;
   readonly options: ServerOptions;
 }
 
@@ -46,23 +49,18 @@ export interface ServerOptions {
   readonly defaultUser: string;
   /** An upload that nobody continued for this long is removed. */
   readonly uploadExpiryMs: number;
+  /** A peer that is silent for this long while it is its turn to send or to read is gone. Default: 2 minutes. */
+  readonly silenceMs?: number;
   /** How long a closing server waits for requests under way before it breaks them off. Default: 10 s. */
   readonly closeGraceMs?: number;
 }
 
 /** The collaborators and what the server itself adds to them for its routes. */
 export interface ServerContext extends ServerDeps {
-  readonly traffic: Traffic;
   /** Aborts when the server begins to close: streams that would never end by themselves end then. */
   readonly closing: AbortSignal;
   /** The address of one of our own paths as a client sees it, behind a proxy that adds a prefix too. */
   link(path: string): string;
   /** Work that is not over when its sender is gone: the server does not count as closed before it is. */
   finish<T>(work: Promise<T>): Promise<T>;
-}
-
-/** Counts the bytes of bundles and files, while they pass. */
-export interface Traffic {
-  received(bytes: number): void;
-  sent(bytes: number): void;
 }

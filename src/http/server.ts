@@ -6,7 +6,6 @@ import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
 import { apiRoutes } from "./api/api.ts";
 import { type Authentication, authentication } from "./authentication.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
-import { type Metrics, metrics } from "./metrics.ts";
 import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
@@ -14,7 +13,6 @@ import { endUnreadBody } from "./request-body.ts";
 import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
 import type { ServerContext, ServerDeps } from "./server-deps.ts";
 
-/** A peer that is silent for this long while it is its turn to send or to read is gone. */
 const SILENCE_MS = 120_000;
 const HEAD_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000; // longer than proxies keep their side open: theirs closes first
@@ -28,7 +26,7 @@ export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];
 
 /** The native API under `/api/v1`, every door under `/doors/<name>`, and what operators need. Not yet listening. */
 export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
-  const { app, context, auth, allowed, counted } = bareServer(deps);
+  const { app, context, auth, allowed } = bareServer(deps);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?")[0] ?? "";
     const methods = allowed.of(path);
@@ -49,7 +47,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
     { prefix: "/api/v1" },
   );
   for (const name of DOOR_NAMES) await app.register(DOORS[name](context, auth, allowed), { prefix: `/doors/${name}` });
-  await app.register(operationRoutes(context, auth, counted, DOOR_NAMES));
+  await app.register(operationRoutes(context, auth, DOOR_NAMES));
   return app;
 }
 
@@ -65,7 +63,6 @@ interface BareServer {
   readonly context: ServerContext;
   readonly auth: Authentication;
   readonly allowed: AllowedMethods;
-  readonly counted: Metrics;
 }
 
 /** What all our servers have in common: limits, log, errors, and how they close. */
@@ -77,7 +74,7 @@ function bareServer(deps: ServerDeps): BareServer {
     bodyLimit: BODY_LIMIT_BYTES,
     // An upload may take days, as long as it moves.
     requestTimeout: 0,
-    connectionTimeout: SILENCE_MS,
+    connectionTimeout: deps.options.silenceMs ?? SILENCE_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: { headersTimeout: HEAD_MS },
     clientErrorHandler: refuseMalformedRequest,
@@ -87,7 +84,6 @@ function bareServer(deps: ServerDeps): BareServer {
   app.setSerializerCompiler(serializerCompiler);
   app.decorateRequest("principal");
 
-  const counted = metrics(deps);
   const allowed = allowedMethods(app);
   const closing = closeInTime(app, deps.options.closeGraceMs ?? CLOSE_GRACE_MS);
   const prefix =
@@ -99,18 +95,16 @@ function bareServer(deps: ServerDeps): BareServer {
     // Fastify's `onResponse` does not come when the client leaves early; this does.
     reply.raw.once("close", () => {
       endUnreadBody(request);
-      counted.observe(request, reply);
+      deps.metrics.observe(request, reply);
       logRequest(request, reply);
     });
   });
   app.addHook("onClose", async () => {
-    counted.close();
     await Promise.allSettled(underWay);
   });
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error));
   const context: ServerContext = {
     ...deps,
-    traffic: counted.traffic,
     closing,
     link: (path) => `${prefix}${path}`,
     async finish(work) {
@@ -122,7 +116,7 @@ function bareServer(deps: ServerDeps): BareServer {
       }
     },
   };
-  return { app, context, auth: authentication(deps.access, deps.options), allowed, counted };
+  return { app, context, auth: authentication(deps.access, deps.options), allowed };
 }
 
 /** @returns a signal for streams without an end; requests under way get `graceMs`, then their connections are cut. */

@@ -131,6 +131,45 @@ describe("what a server answers when it cannot do what is asked", () => {
   });
 });
 
+test("a connection that falls silent is cut, and its job fails; one that waits for us is not", async () => {
+  let receiving = Promise.withResolvers<void>();
+  const server = await realServer({
+    silenceMs: 150,
+    worker: false,
+    wrap: (deps) => ({
+      ...deps,
+      ingest: {
+        ...deps.ingest,
+        async receive(bytes, request) {
+          const job = await deps.ingest.receive(bytes, request);
+          await receiving.promise;
+          return job;
+        },
+      },
+    }),
+  });
+  try {
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.on("error", () => {}); // it is cut: that is the point
+    socket.write("POST /api/v1/bundles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\nmetadata.txt");
+    await until("its job has failed", async () => {
+      const [job] = await server.deps.jobs.list({ limit: 1 });
+      return job?.error?.code === "upload_interrupted";
+    });
+    receiving.resolve();
+
+    receiving = Promise.withResolvers();
+    const begun = performance.now();
+    const slow = fetch(`${server.url}/api/v1/bundles`, { method: "POST", body: new Blob(["no tar"]) });
+    await until("three times the limit has passed", () => performance.now() - begun > 450);
+    receiving.resolve();
+    assert.equal((await slow).status, 202);
+  } finally {
+    await server.stop();
+  }
+});
+
 describe("a server that closes", () => {
   test("breaks off a body that never ends, and ends its job, before it counts as closed", async () => {
     const server = await realServer({ closeGraceMs: 50, worker: false });

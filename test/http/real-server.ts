@@ -20,6 +20,7 @@ import { ingestJob } from "../../src/core/ingest/ingest-job.ts";
 import { moveJob } from "../../src/core/ingest/move-job.ts";
 import { jobService } from "../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../src/core/jobs/worker.ts";
+import { metrics } from "../../src/http/metrics.ts";
 import { buildDoor, buildServer, type DoorName } from "../../src/http/server.ts";
 import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
 
@@ -88,6 +89,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       },
     }),
   );
+  const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
     version: "0.0.0-test",
@@ -101,7 +103,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
     audit: audit(stores.audit, systemClock),
-    observed: { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox },
+    observed,
+    metrics: metrics(jobs, observed),
     options: {
       trustedProxies: [],
       authHeader: "X-Http-Authed-User",

@@ -62,7 +62,7 @@ export const fileRoutes =
       reply.header("content-length", sizeBytes);
       if (range) reply.code(206).header("content-range", `bytes ${start}-${end}/${file.sizeBytes}`);
       else reply.header("content-digest", digestField(file.digests));
-      return reply.send(Readable.from(exactly(bytes, sizeBytes, context.traffic.sent), { objectMode: false }));
+      return reply.send(Readable.from(exactly(bytes, sizeBytes, context.metrics.sent), { objectMode: false }));
     });
 
     app.head("/files/:id/content", content, async (request, reply) => {

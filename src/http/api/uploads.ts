@@ -43,7 +43,7 @@ export const uploadRoutes =
       if (method === "PATCH" && request.headers["content-type"] !== PIECE_TYPE)
         throw new AppError("media_type_unsupported", { expected: PIECE_TYPE });
       const hasPiece = request.headers["content-type"] === PIECE_TYPE;
-      const piece = hasPiece ? requestBody(request, context.traffic.received) : undefined;
+      const piece = hasPiece ? requestBody(request, context.metrics.received) : undefined;
       try {
         const work = tus.handle(webRequest(request, method, piece), { principal, uploadId });
         const { status, headers } = await context.finish(work);
@@ -57,7 +57,7 @@ export const uploadRoutes =
     }
 
     passBodiesThrough(app);
-    app.addHook("onRequest", async (_request, reply) => {
+    app.addHook("onSend", async (_request, reply) => {
       reply.header("tus-resumable", "1.0.0");
     });
     app.setErrorHandler((error, request, reply) => {
@@ -134,10 +134,17 @@ export const uploadRoutes =
         return reply.send();
       });
 
-    const timer = setInterval(() => sweepUploads(context, app.log), SWEEP_EVERY_MS);
+    let sweeping = Promise.resolve();
+    const sweep = () => {
+      sweeping = sweeping.then(() => sweepUploads(context, app.log));
+    };
+    const timer = setInterval(sweep, SWEEP_EVERY_MS);
     timer.unref();
-    app.addHook("onReady", () => sweepUploads(context, app.log));
-    app.addHook("onClose", async () => clearInterval(timer));
+    app.addHook("onReady", async () => sweep()); // not waited for: it may have much to do
+    app.addHook("onClose", async () => {
+      clearInterval(timer);
+      await sweeping;
+    });
   };
 
 /** @throws AppError upload_unknown, also for another principal's upload. */
