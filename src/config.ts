@@ -78,13 +78,19 @@ export const SETTINGS = z.strictObject({
     .describe("Digest that the archive addresses its content by: sha512 or sha256."),
 
   LONGSHORE_POLICY_FILE: folder.optional().describe("Rules file that every bundle must satisfy."),
-  LONGSHORE_POLICY_URL: httpUrl.optional().describe("Pacifica policy service that every bundle is shown to."),
+  LONGSHORE_POLICY_URL: httpUrl
+    .optional()
+    .describe(
+      "Pacifica policy service that every bundle is shown to: the full address, or the service alone (then /ingest is added).",
+    ),
   LONGSHORE_UNIQUEID_URL: httpUrl
     .optional()
     .describe("Pacifica uniqueid service that gives out job and file ids, instead of the server's own sequences."),
   LONGSHORE_METADATA_URL: httpUrl
     .optional()
-    .describe("Pacifica metadata service that is sent the metadata of every accepted bundle."),
+    .describe(
+      "Pacifica metadata service that is sent the metadata of every accepted bundle: full address, or the service alone.",
+    ),
   LONGSHORE_MOVE_ROOTS: list((path) => resolve(path))
     .prefault("")
     .describe("Folders, separated by commas, from which files on the server's disk may be moved into the archive."),

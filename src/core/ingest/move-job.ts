@@ -113,7 +113,10 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
           await source.remove(file.source ?? "");
         else tasks.warn(problem("source_changed", { path: file.path, found: file.source ?? "" }));
       } catch (error) {
-        if (!(error instanceof AppError && error.code === "source_missing")) throw error;
+        if (!(error instanceof AppError) || error.retryable) throw error;
+        // The file is archived: one that cannot be removed where it lay is worth telling, not a failure.
+        if (error.code !== "source_missing")
+          tasks.warn(problem(error.code, { path: file.path, found: file.source ?? "" }));
       }
     }
   }
