@@ -72,7 +72,9 @@ export async function readMetadata(
     const table = element.destinationTable;
     if (typeof table !== "string") {
       object(problem("metadata_invalid", { path: at, expected: "a destinationTable", found: kindOf(table) }));
-    } else if (table in TRANSACTION_FIELDS) {
+    } else if (hasNul(element)) {
+      object(problem("metadata_invalid", { path: `${at}, ${table}`, expected: "text", found: "the character U+0000" }));
+    } else if (Object.hasOwn(TRANSACTION_FIELDS, table)) {
       const field = TRANSACTION_FIELDS[table as keyof typeof TRANSACTION_FIELDS];
       const value = scalar(element.value);
       if (value === null)
@@ -170,6 +172,11 @@ export function timeText(value: unknown): string | null {
   const withoutZone = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?$/.test(text);
   const time = Date.parse(withoutZone && text.length > 10 ? `${text.replace(" ", "T")}Z` : text);
   return Number.isNaN(time) ? text : new Date(time).toISOString();
+}
+
+/** Text with U+0000 is text to JSON, but not to databases and other programs. */
+function hasNul(element: Readonly<Record<string, unknown>>): boolean {
+  return Object.values(element).some((value) => typeof value === "string" && value.includes("\0"));
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
