@@ -39,9 +39,17 @@ export interface Foundation {
   close(): Promise<void>;
 }
 
-/** Chooses the adapters by the settings and opens them. @throws AppError saying which of them does not open. */
-export async function openFoundation(config: Config, clock: Clock): Promise<Foundation> {
-  const stores = await openStores(config, clock);
+/**
+ * Chooses the adapters by the settings and opens them.
+ * @param onTrouble told of what goes wrong between requests, such as a broken connection.
+ * @throws AppError saying which of them does not open.
+ */
+export async function openFoundation(
+  config: Config,
+  clock: Clock,
+  onTrouble?: (error: unknown) => void,
+): Promise<Foundation> {
+  const stores = await openStores(config, clock, onTrouble);
   try {
     const storage = fsObjectStorage({ root: config.archiveDir });
     const archive = ocflArchive(storage, config.digest);
@@ -62,9 +70,10 @@ export async function openFoundation(config: Config, clock: Clock): Promise<Foun
 }
 
 /** The database alone: for commands that need no archive. */
-export async function openStores(config: Config, clock: Clock): Promise<Stores> {
+export async function openStores(config: Config, clock: Clock, onTrouble?: (error: unknown) => void): Promise<Stores> {
   await mkdir(config.dataDir, { recursive: true });
-  if (config.databaseUrl !== undefined) return openPostgres({ url: config.databaseUrl, clock });
+  if (config.databaseUrl !== undefined)
+    return openPostgres({ url: config.databaseUrl, clock, ...(onTrouble && { onTrouble }) });
   return openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock });
 }
 

@@ -33,7 +33,9 @@ export function workerCommand(terminal: Terminal): Command {
     const { openLog } = await import("./log.ts");
     const { composeServices, openFoundation } = await import("./compose.ts");
     const log = openLog(config);
-    const foundation = await openFoundation(config, systemClock);
+    const foundation = await openFoundation(config, systemClock, (error) =>
+      workLog(log).trouble(error, "between requests"),
+    );
     try {
       const services = await composeServices(config, systemClock, foundation);
       const running = [services.startWorker(workLog(log)), services.startDelivery(workLog(log))];
@@ -58,7 +60,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
   const { buildDoor, buildServer } = await import("./http/server.ts");
   const clock = systemClock;
   const log = openLog(config);
-  const foundation = await openFoundation(config, clock);
+  const foundation = await openFoundation(config, clock, (error) => workLog(log).trouble(error, "between requests"));
   const servers: FastifyInstance[] = [];
   try {
     const { stores, storage } = foundation;
