@@ -31,7 +31,6 @@ export const CODES = {
   upload_interrupted: ["invalid", "The upload ended before its last byte arrived."],
   upload_unknown: ["not_found", "No upload with this id is known."],
   upload_offset_mismatch: ["conflict", "The upload continues at another offset."],
-  upload_busy: ["unavailable", "Another request is writing to this upload."],
   digest_mismatch: ["corrupt", "The bytes do not hash to the digest that was promised."],
   digest_unknown: ["invalid", "A digest algorithm is not known to Longshore."],
   // metadata.txt and what it declares

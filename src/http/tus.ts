@@ -90,7 +90,8 @@ const REFUSALS: Readonly<Record<number, Code>> = {
 
 /** The library throws both errors and plain objects with a status. What is neither ours nor its own stays as it is. */
 function failureOf(failure: unknown): unknown {
-  if (failure === ERRORS.ERR_LOCK_TIMEOUT) return new AppError("upload_busy");
+  // A request that writes is asked to stop and does, unless the storage holds it up.
+  if (failure === ERRORS.ERR_LOCK_TIMEOUT) return new AppError("storage_unavailable", { reason: "upload locked" });
   if (failure === ERRORS.ABORTED) return new AppError("upload_interrupted");
   const { status_code, body } = Object(failure) as { readonly status_code?: unknown; readonly body?: unknown };
   return typeof status_code === "number" ? new TusRefusal(status_code, String(body).trim()) : failure;

@@ -322,8 +322,13 @@ describe("uploads and the life of the server", () => {
       const url = await create(server, tar.length);
       await problem(await patch(url, 0, tar), 500, "internal");
       broken = false;
-      const job = Number((await head(url)).headers.get("longshore-job"));
+      const answers = await Promise.all(Array.from({ length: 5 }, () => head(url)));
+      const named = new Set(answers.map(({ headers }) => headers.get("longshore-job")));
+      assert.equal(named.size, 1, "everybody hears of the same job");
+      const job = Number([...named][0]);
       assert.equal((await finished(server, job)).state, "succeeded");
+      const { items } = await json<{ items: { target: string }[] }>(`${server.url}/api/v1/audit`);
+      assert.equal(items.filter(({ target }) => target === `job/${job}`).length, 1);
     } finally {
       await server.stop();
     }

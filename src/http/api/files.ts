@@ -83,7 +83,7 @@ async function visibleFile({ catalogue }: ServerContext, principal: Principal, i
 
 /** Everything about the whole file that goes into the head of 200, 206 and 304 alike. */
 function describeFile(reply: FastifyReply, file: ArchivedFile): Validators {
-  const etag = `"${file.digests.sha512 ?? file.digests.sha256}"`;
+  const etag = `"${file.digests.sha512 ?? file.digests.sha256 ?? file.declared.value}"`;
   const time = Date.parse(file.modifiedAt ?? "");
   const modifiedAt = Number.isNaN(time) ? null : time;
   reply.headers({

@@ -2,8 +2,7 @@ import { Readable } from "node:stream";
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { AppError } from "../../core/errors.ts";
-import type { Upload } from "../../core/ingest/upload-store.ts";
-import { ingestUpload, sweepUploads } from "../finished-uploads.ts";
+import { finishedUploads } from "../finished-uploads.ts";
 import { sendProblem } from "../problem.ts";
 import { passBodiesThrough, requestBody } from "../request-body.ts";
 import type { ServerContext } from "../server-deps.ts";
@@ -21,15 +20,19 @@ const noBody = (description: string) => z.undefined().describe(description);
 export const uploadRoutes =
   (context: ServerContext): FastifyPluginAsync =>
   async (app) => {
-    const { uploads } = context;
-    const tus = tusServer(uploads, {
+    const finished = finishedUploads(context);
+
+    /** Which job ingests an upload, in a field of our own and in one that any client can follow (RFC 8288, RFC 8631). */
+    async function jobFields(uploadId: string): Promise<Record<string, string>> {
+      const jobId = await finished.ingest(uploadId);
+      if (jobId === undefined) return {};
+      return { "longshore-job": String(jobId), link: `<${context.link(`/api/v1/jobs/${jobId}`)}>; rel="status"` };
+    }
+
+    const tus = tusServer(context.uploads, {
       expiryMs: context.options.uploadExpiryMs,
       link: (id) => context.link(`/api/v1/uploads/${id}`),
-      async onComplete(id) {
-        const upload = await uploads.get(id);
-        if (!upload) throw new AppError("upload_unknown", { id });
-        return jobFields(context, await ingestUpload(context, upload));
-      },
+      onComplete: jobFields,
     });
 
     async function answer(
@@ -39,7 +42,7 @@ export const uploadRoutes =
       method = request.method,
     ): Promise<void> {
       const { principal } = request;
-      const upload = uploadId === undefined ? undefined : await ownUpload(context, principal.name, uploadId);
+      if (uploadId !== undefined) await requireOwner(context, principal.name, uploadId);
       if (method === "PATCH" && request.headers["content-type"] !== PIECE_TYPE)
         throw new AppError("media_type_unsupported", { expected: PIECE_TYPE });
       const hasPiece = request.headers["content-type"] === PIECE_TYPE;
@@ -48,8 +51,7 @@ export const uploadRoutes =
         const work = tus.handle(webRequest(request, method, piece), { principal, uploadId });
         const { status, headers } = await context.finish(work);
         reply.code(status).headers(ownFields(headers));
-        if (method === "HEAD" && upload && upload.offset === upload.sizeBytes)
-          reply.headers(jobFields(context, await ingestUpload(context, upload)));
+        if (method === "HEAD" && uploadId !== undefined) reply.headers(await jobFields(uploadId));
         if (method === "DELETE") await context.audit.record(principal.name, "upload.discard", `upload/${uploadId}`);
       } finally {
         piece?.destroy(); // what was not read of a refused piece, the server ends
@@ -136,7 +138,7 @@ export const uploadRoutes =
 
     let sweeping = Promise.resolve();
     const sweep = () => {
-      sweeping = sweeping.then(() => sweepUploads(context, app.log));
+      sweeping = sweeping.then(() => finished.sweep(app.log));
     };
     const timer = setInterval(sweep, SWEEP_EVERY_MS);
     timer.unref();
@@ -148,15 +150,9 @@ export const uploadRoutes =
   };
 
 /** @throws AppError upload_unknown, also for another principal's upload. */
-async function ownUpload({ uploads }: ServerContext, owner: string, id: string): Promise<Upload> {
+async function requireOwner({ uploads }: ServerContext, owner: string, id: string): Promise<void> {
   const upload = await uploads.get(id);
   if (upload?.owner !== owner) throw new AppError("upload_unknown", { id: id.slice(0, 64) });
-  return upload;
-}
-
-/** Which job ingests the upload, in a field of our own and in one that any client can follow (RFC 8288, RFC 8631). */
-function jobFields(context: ServerContext, jobId: number): Record<string, string> {
-  return { "longshore-job": String(jobId), link: `<${context.link(`/api/v1/jobs/${jobId}`)}>; rel="status"` };
 }
 
 /** The tus library speaks the Fetch standard. */
