@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdtempSync } from "node:fs";
 import { mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
@@ -9,13 +8,11 @@ import { buffer } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
 import { fsUploadStore } from "../../src/adapters/upload/upload-store.ts";
 import { jobId } from "../../src/core/ids.ts";
+import { about, bytes, ID, sha1, uploadStoreConformance } from "../conformance/upload-store.ts";
 import { until } from "../support/until.ts";
 
 const folders: string[] = [];
 after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
-
-const ID = "0123456789abcdef0123456789abcdef";
-const about = { id: ID, owner: "ada", metadata: { filename: "a.tar", note: null } };
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), "longshore-uploads-"));
@@ -23,67 +20,19 @@ function folder(): string {
   return path;
 }
 
-async function* bytes(...parts: readonly (string | Error)[]): AsyncGenerator<Uint8Array> {
-  for (const part of parts) {
-    if (part instanceof Error) throw part;
-    yield Buffer.from(part);
-  }
-}
-
-const sha1 = (text: string) => ({
-  algorithm: "sha1" as const,
-  value: createHash("sha1").update(text).digest("hex"),
+uploadStoreConformance("fs", () => {
+  const root = folder();
+  return () => fsUploadStore(root);
 });
 
-describe("upload store", () => {
-  test("an upload grows piece by piece and reads back whole", async () => {
+describe("uploads as files", () => {
+  test("a discarded upload leaves no file behind", async () => {
     const root = folder();
     const store = await fsUploadStore(root);
-    const created = await store.create({ ...about, sizeBytes: 10 });
-    assert.deepEqual([created.offset, created.owner, created.sizeBytes, created.jobId], [0, "ada", 10, null]);
-    assert.deepEqual(created.metadata, about.metadata);
-    assert.equal(await store.append(ID, 0, bytes("hel", "lo")), 5);
-    assert.equal(await store.append(ID, 5, bytes("world")), 10);
-    await store.seal(ID);
-    const { bytes: stream, sizeBytes } = await store.open(ID);
-    assert.deepEqual([sizeBytes, String(await buffer(stream))], [10, "helloworld"]);
-  });
-
-  test("another process finds it as it was left", async () => {
-    const root = folder();
-    await (await fsUploadStore(root)).create({ ...about, sizeBytes: null });
-    await (await fsUploadStore(root)).declareSize(ID, 7);
-    await (await fsUploadStore(root)).append(ID, 0, bytes("abc"));
-    const found = await (await fsUploadStore(root)).get(ID);
-    assert.deepEqual([found?.sizeBytes, found?.offset, found?.owner], [7, 3, "ada"]);
-  });
-
-  test("what came before the bytes broke off is kept", async () => {
-    const store = await fsUploadStore(folder());
-    await store.create({ ...about, sizeBytes: 10 });
-    await assert.rejects(store.append(ID, 0, bytes("abc", new Error("cut"), "def")), /cut/);
-    assert.equal((await store.get(ID))?.offset, 3);
-    assert.equal(await store.append(ID, 3, bytes("d")), 4);
-  });
-
-  test("a piece at the wrong place is refused", async () => {
-    const store = await fsUploadStore(folder());
-    await store.create({ ...about, sizeBytes: 10 });
-    await store.append(ID, 0, bytes("abc"));
-    for (const offset of [0, 2, 4])
-      await assert.rejects(store.append(ID, offset, bytes("x")), { code: "upload_offset_mismatch" });
-  });
-
-  test("a piece with a digest counts as a whole or not at all", async () => {
-    const store = await fsUploadStore(folder());
-    await store.create({ ...about, sizeBytes: 10 });
-    assert.equal(await store.append(ID, 0, bytes("he", "llo"), sha1("hello")), 5);
-    await assert.rejects(store.append(ID, 5, bytes("wXrld"), sha1("world")), { code: "digest_mismatch" });
-    await assert.rejects(store.append(ID, 5, bytes("wor", new Error("cut")), sha1("world")), /cut/);
-    assert.equal((await store.get(ID))?.offset, 5);
-    assert.equal(await store.append(ID, 5, bytes("world"), sha1("world")), 10);
-    const { bytes: stream } = await store.open(ID);
-    assert.equal(String(await buffer(stream)), "helloworld");
+    await store.create({ ...about, sizeBytes: 3 });
+    await store.append(ID, 0, bytes("abc"), sha1("abc"));
+    await store.discard(ID);
+    assert.deepEqual(await readdir(root), []);
   });
 
   test("a process that dies over a piece with a digest leaves nothing of it that counts", async () => {
@@ -102,42 +51,6 @@ describe("upload store", () => {
     assert.equal(String(await buffer(stream)), "helloworld");
     death.reject(new Error("the process is gone"));
     await assert.rejects(dying, /gone/);
-  });
-
-  test("a sealed upload stays complete when its job takes the bytes, and remembers the job", async () => {
-    const store = await fsUploadStore(folder());
-    await store.create({ ...about, sizeBytes: 3 });
-    await store.append(ID, 0, bytes("abc"));
-    await store.seal(ID);
-    await store.remove(ID);
-    await store.remove(ID);
-    assert.equal(await store.has(ID), false);
-    await store.seal(ID);
-    assert.equal(await store.has(ID), false, "sealing again does not make the bytes anew");
-    await store.assign(ID, jobId(12));
-    const left = await store.get(ID);
-    assert.deepEqual([left?.offset, left?.sizeBytes, left?.jobId], [3, 3, 12]);
-    await assert.rejects(store.open(ID), { code: "upload_unknown" });
-  });
-
-  test("an upload of no bytes can be sealed and opened", async () => {
-    const store = await fsUploadStore(folder());
-    await store.create({ ...about, sizeBytes: 0 });
-    await store.seal(ID);
-    const { bytes: stream, sizeBytes } = await store.open(ID);
-    assert.deepEqual([sizeBytes, (await buffer(stream)).length], [0, 0]);
-  });
-
-  test("a discarded upload leaves no file behind, and discarding again is no error", async () => {
-    const root = folder();
-    const store = await fsUploadStore(root);
-    await store.create({ ...about, sizeBytes: 3 });
-    await store.append(ID, 0, bytes("abc"), sha1("abc"));
-    await store.discard(ID);
-    await store.discard(ID);
-    assert.deepEqual(await readdir(root), []);
-    assert.equal(await store.get(ID), undefined);
-    await assert.rejects(store.append(ID, 0, bytes("x")), { code: "upload_unknown" });
   });
 
   test("an id that is none cannot become a path", async () => {

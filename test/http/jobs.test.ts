@@ -33,6 +33,8 @@ describe("jobs", () => {
       cursor = `&cursor=${page.next}`;
     }
     assert.deepEqual(seen, made);
+    const exact = await json<{ items: WireJob[]; next: string | null }>(`${server.url}/api/v1/jobs?limit=5`);
+    assert.deepEqual([exact.items.length, exact.next], [5, null], "a full page is not a promise of more");
   });
 
   test("are filtered by state, several states, kind and owner", async () => {
