@@ -154,15 +154,33 @@ describe("job events", () => {
   });
 
   test("a watcher that leaves is let go, and HEAD does not wait for an end", async () => {
-    const quiet = await realServer({ worker: false });
+    let watching = 0;
+    const quiet = await realServer({
+      worker: false,
+      wrap: (deps) => ({
+        ...deps,
+        jobs: {
+          ...deps.jobs,
+          async *watch(...args) {
+            watching++;
+            try {
+              yield* deps.jobs.watch(...args);
+            } finally {
+              watching--;
+            }
+          },
+        },
+      }),
+    });
     try {
       const { id } = await deposit(quiet, tar);
       const leaving = new AbortController();
       const response = await fetch(`${quiet.url}/api/v1/jobs/${id}/events`, { signal: leaving.signal });
-      const reader = response.body?.getReader();
-      await reader?.read();
+      await response.body?.getReader().read();
+      assert.equal(watching, 1);
       leaving.abort();
-      await until("its request is over", () =>
+      await until("nobody watches for it any more", () => watching === 0);
+      await until("its request is logged", () =>
         quiet.log.some(({ msg, aborted }) => msg === "request" && aborted === true),
       );
       const head = await fetch(`${quiet.url}/api/v1/jobs/${id}/events`, { method: "HEAD" });
