@@ -49,6 +49,11 @@ export function isStaging(path: string): boolean {
   return path === STAGING || path.startsWith(`${STAGING}/`);
 }
 
+/** Whether the staging area lies somewhere below `folder`. */
+export function holdsStaging(folder: string): boolean {
+  return folder === "" || STAGING.startsWith(`${folder}/`);
+}
+
 /** Most bytes a file system allows in one name (NAME_MAX of ext4, XFS, APFS and NTFS) less the continuation mark. */
 const PIECE = 254;
 

@@ -98,8 +98,11 @@ export async function* walkOddities(
   if (entries.length === 0 && base !== "" && (await isThere(folder))) yield { path: base, what: "an empty folder" };
   for (const entry of entries) {
     const path = base === "" ? entry.name : `${base}/${entry.name}`;
-    if (skip(path) || entry.isFile()) continue;
-    if (entry.isDirectory()) yield* walkOddities(join(folder, entry.name), path, skip);
+    if (skip(path)) continue;
+    if (entry.name.includes("\uFFFD") && !(await isThere(join(folder, entry.name)))) {
+      yield { path, what: "a name that is not UTF-8" };
+    } else if (entry.isFile()) continue;
+    else if (entry.isDirectory()) yield* walkOddities(join(folder, entry.name), path, skip);
     else yield { path, what: entry.isSymbolicLink() ? "a symbolic link" : "a special file" };
   }
 }

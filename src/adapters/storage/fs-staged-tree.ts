@@ -37,7 +37,8 @@ export function fsStagedTree(
   async function sync(): Promise<void> {
     const paths = unsynced.take();
     try {
-      await (paths ? syncFiles(layout.root, tree, paths) : syncAll());
+      if (!paths) await syncAll();
+      else if (paths.length > 0) await syncFiles(layout.root, tree, paths);
     } catch (error) {
       unsynced.lost(error);
       throw error;

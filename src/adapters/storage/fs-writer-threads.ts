@@ -22,13 +22,14 @@ export function writerThreads(most: number): WriterThreads {
     lanes(works) {
       const idle = threads.filter((thread) => thread.load() === 0).length;
       for (let missing = works.length - idle; missing > 0 && threads.length < most; missing--) {
-        threads.push(writerThread());
+        const thread = writerThread(() => threads.splice(threads.indexOf(thread), 1));
+        threads.push(thread);
       }
       const byLoad = threads.toSorted((a, b) => a.load() - b.load());
       return works.flatMap((work, i) => byLoad[i % byLoad.length]?.lane(work) ?? []);
     },
     async close() {
-      await Promise.all(threads.splice(0).map((thread) => thread.close()));
+      await Promise.all(threads.map((thread) => thread.close()));
     },
   };
 }
@@ -40,9 +41,11 @@ interface WriterThread {
   close(): Promise<void>;
 }
 
-function writerThread(): WriterThread {
-  // The sources run as .ts, the published build as .js.
-  const worker = new Worker(new URL(`./fs-writer-thread${extname(import.meta.url)}`, import.meta.url));
+/** @param onDeath called once, when the thread has ended for whatever reason. */
+function writerThread(onDeath: () => void): WriterThread {
+  // The sources run as .ts, the published build as .js. Flags of the process, such as `--input-type`, are not for it.
+  const file = new URL(`./fs-writer-thread${extname(import.meta.url)}`, import.meta.url);
+  const worker = new Worker(file, { execArgv: [] });
   const waiting = new Map<number, PromiseWithResolvers<Answer>[]>();
   let opened = 0;
   let underWay = 0;
@@ -59,7 +62,10 @@ function writerThread(): WriterThread {
     waiting.get(answer.lane)?.shift()?.resolve(answer);
   });
   worker.on("error", die);
-  worker.on("exit", () => die(new Error("The writer thread has ended.")));
+  worker.on("exit", () => {
+    die(new Error("The writer thread has ended."));
+    onDeath();
+  });
   // An idle thread lets the process exit; one with work does not.
   worker.unref();
 

@@ -5,7 +5,7 @@ import type { ObjectStorage } from "../../core/archive/object-storage.ts";
 import { AppError } from "../../core/errors.ts";
 import { syncFolders, writeAside } from "./fs-durability.ts";
 import { ignoring, refusals, systemCode } from "./fs-errors.ts";
-import { decodeName, fsLayout, isPiece, isStaging } from "./fs-layout.ts";
+import { decodeName, fsLayout, holdsStaging, isPiece, isStaging } from "./fs-layout.ts";
 import { isThere, openFile, sizeOf, walkFiles, walkOddities } from "./fs-read.ts";
 import { pruneFolders, removeTree, vanish } from "./fs-remove.ts";
 import { fsStagedTree, removeNotes } from "./fs-staged-tree.ts";
@@ -90,12 +90,12 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
     oddities: (prefix) => walkOddities(join(layout.root, prefix), prefix, isStaging),
     remove: (prefix) =>
       refusals(async () => {
-        if (prefix !== "") {
+        if (!holdsStaging(prefix)) {
           await vanish(layout, layout.visible(prefix));
           await pruneFolders(layout.root, dirname(layout.visible(prefix)));
           return;
         }
-        for await (const { path } of walkFiles(layout.root, "", isStaging)) {
+        for await (const { path } of walkFiles(join(layout.root, prefix), prefix, isStaging)) {
           await rm(layout.visible(path), { force: true });
           await pruneFolders(layout.root, dirname(layout.visible(path)));
         }
