@@ -24,9 +24,11 @@ export function jobDisplay(terminal: Terminal, now: () => number): JobDisplay {
       if (task.name !== current) rate = rateMeter(now);
       current = task.name;
       const { doneBytes = 0, totalBytes } = task;
-      const amount =
-        totalBytes === undefined ? "" : `: ${transferText(doneBytes, totalBytes, rate.measure(doneBytes))}`;
-      terminal.progress(`  ${task.name} ${task.percent.toFixed(0)} %${amount}`);
+      const far =
+        totalBytes === undefined
+          ? `${task.percent.toFixed(0)} %`
+          : transferText(doneBytes, totalBytes, rate.measure(doneBytes));
+      terminal.progress(`  ${task.name.padEnd(10)}  ${far}`);
     },
   };
 }

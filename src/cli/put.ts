@@ -77,7 +77,8 @@ async function runPut(context: CliContext, paths: readonly string[], options: Pu
 
   const signal = context.interruptible();
   const filename = options.name ?? `${basename(resolve(paths[0] ?? ""))}.tar`;
-  const jobId = journal.jobId ?? (await upload({ client, bundle, journal, terminal, signal, filename }));
+  const sending = { client, bundle, journal, terminal, signal, filename, fileCount: files.length };
+  const jobId = (await knownJob(client, journal)) ?? (await upload(sending));
   if (!options.wait) {
     journal.remove();
     const job = await client.jobs.get(jobId);
@@ -93,6 +94,16 @@ async function runPut(context: CliContext, paths: readonly string[], options: Pu
   if (!options.json) for (const line of receiptLines(job.result ?? {})) terminal.print(line);
 }
 
+/** The job of an earlier run that had sent everything, if the server still has it. */
+async function knownJob(client: Longshore, { jobId }: UploadJournal): Promise<number | undefined> {
+  if (jobId === undefined) return undefined;
+  const job = await client.jobs.get(jobId).catch((error: unknown) => {
+    if (error instanceof LongshoreError && error.code === "job_unknown") return undefined;
+    throw error;
+  });
+  return job?.id;
+}
+
 interface Upload {
   readonly client: Longshore;
   readonly bundle: BundleSource;
@@ -100,10 +111,11 @@ interface Upload {
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
   readonly filename: string;
+  readonly fileCount: number;
 }
 
 /** Sends the bundle, continuing an earlier upload if the journal knows one. @returns the job that takes it in. */
-async function upload({ client, bundle, journal, terminal, signal, filename }: Upload): Promise<number> {
+async function upload({ client, bundle, journal, terminal, signal, filename, fileCount }: Upload): Promise<number> {
   const startedAt = performance.now();
   const rate = rateMeter(() => performance.now());
   let sent = 0;
@@ -111,10 +123,8 @@ async function upload({ client, bundle, journal, terminal, signal, filename }: U
   const onProgress = (offset: number) => {
     sent = offset;
     begunAt ??= offset;
-    const speed = rate.measure(offset);
-    terminal.progress(
-      `  ${transferText(offset, bundle.sizeBytes, speed)}, ${countText(bundle.filesBefore(offset), "file")}`,
-    );
+    const files = `${bundle.filesBefore(offset).toLocaleString("en")} of ${countText(fileCount, "file")}`;
+    terminal.progress(`  ${transferText(offset, bundle.sizeBytes, rate.measure(offset))}, ${files}`);
   };
   const send = (url: string | undefined) =>
     client.uploads.send(bundle, {

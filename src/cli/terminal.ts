@@ -47,7 +47,7 @@ export function terminal(stdout: Output, stderr: Output, now: () => number): Ter
         stderr.write(`${line}\n`);
         return;
       }
-      stderr.write(CLEAR_LINE + line.slice(0, (stderr.columns ?? 80) - 1));
+      stderr.write(CLEAR_LINE + line.slice(0, (stderr.columns || 80) - 1));
       drawn = true;
     },
   };

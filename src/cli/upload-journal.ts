@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
 import {
-  appendFileSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   truncateSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import type { BundleFile } from "../sdk/index.ts";
@@ -50,12 +52,13 @@ export function openJournal(folder: string, key: string, now: number): UploadJou
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    if (now - statSync(path).mtimeMs > FORGOTTEN_MS) rmSync(path, { force: true });
+    if (now - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now) > FORGOTTEN_MS) rmSync(path, { force: true });
   }
 
   const path = join(folder, `${key}.jsonl`);
   let url: string | undefined;
   let jobId: number | undefined;
+  let file: number | undefined;
   const digests = new Map<string, string>();
   for (const record of readLines(path)) {
     if ("url" in record) url = record.url;
@@ -66,16 +69,40 @@ export function openJournal(folder: string, key: string, now: number): UploadJou
     url,
     jobId,
     digests,
-    record: (line) => appendFileSync(path, `${JSON.stringify(line)}\n`, { mode: 0o600 }),
-    remove: () => rmSync(path, { force: true }),
+    record(line) {
+      // Kept open: a line per file costs 3 µs this way, and 9 when it is opened for each.
+      file ??= openSync(path, "a", 0o600);
+      writeSync(file, `${JSON.stringify(line)}\n`);
+    },
+    remove() {
+      if (file !== undefined) closeSync(file);
+      file = undefined;
+      rmSync(path, { force: true });
+    },
   };
 }
 
-/** All whole lines; half a line at the end, written when the process was killed, is cut off. */
+/**
+ * All whole lines. Half a line at the end, written when the process was killed, is cut off; so is everything from a line
+ * on that a power cut has damaged.
+ */
 function* readLines(path: string): Generator<JournalLine, void, undefined> {
   if (!existsSync(path)) return;
   const bytes = readFileSync(path);
-  const end = bytes.lastIndexOf("\n") + 1;
-  if (end < bytes.length) truncateSync(path, end);
-  for (const line of bytes.toString("utf8", 0, end).split("\n")) if (line !== "") yield JSON.parse(line);
+  let good = 0;
+  for (let end = bytes.indexOf("\n"); end >= 0; end = bytes.indexOf("\n", good)) {
+    const line = parsed(bytes.toString("utf8", good, end));
+    if (!line) break;
+    yield line;
+    good = end + 1;
+  }
+  if (good < bytes.length) truncateSync(path, good);
+}
+
+function parsed(line: string): JournalLine | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined; // damaged: what it said is found out again
+  }
 }

@@ -209,6 +209,23 @@ describe("longshore put", () => {
     assert.equal((await Array.fromAsync(longshore({ url: working.url }).jobs.list())).length, 1);
   });
 
+  test("a server that has lost everything since then gets the deposit anew", async (t) => {
+    const idle = await startServer({ env: { LONGSHORE_WORKERS: "fast:0,slow:0" } });
+    t.after(() => idle.stop());
+    await tree("lost", { a: "1" });
+    const run = startCli(["put", "lost"], { env: env(idle.url), cwd: folder });
+    await untilSays(run, /Sent .*; job 1$/m);
+    run.child.kill("SIGKILL");
+    await run.result;
+    await idle.end("SIGTERM");
+
+    const fresh = await startServer({ port: Number(new URL(idle.url).port) });
+    t.after(() => fresh.stop());
+    const { code, stderr } = await put(["lost"], fresh.url);
+    assert.equal(code, 0, stderr);
+    assert.equal((await Array.fromAsync(longshore({ url: fresh.url }).transactions.list())).length, 1);
+  });
+
   /** Resolves when the program has said so on standard error. */
   async function untilSays(run: CliRun, pattern: RegExp): Promise<void> {
     let said = "";
