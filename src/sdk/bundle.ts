@@ -80,10 +80,9 @@ export function bundleSource(options: BundleOptions): BundleSource {
 
   const metadataBytes = metadataLines().reduce((sum, line) => sum + line.length, 0);
   const metadataMember: TarFile = { path: METADATA_PATH, sizeBytes: metadataBytes, modifiedAt: newest };
-  const members = files.map((file): TarFile => ({ ...file, path: `data/${file.path}` }));
   /** Where each member ends. */
-  const ends = new Float64Array(members.length);
-  for (const [index, member] of members.entries()) ends[index] = (ends[index - 1] ?? 0) + tarMemberLength(member);
+  const ends = new Float64Array(files.length);
+  for (const [index, file] of files.entries()) ends[index] = (ends[index - 1] ?? 0) + tarMemberLength(memberOf(file));
   const sizeBytes = (ends.at(-1) ?? 0) + tarMemberLength(metadataMember) + TAR_END.length;
 
   async function* open(offset: number): AsyncGenerator<Uint8Array, void, undefined> {
@@ -96,13 +95,12 @@ export function bundleSource(options: BundleOptions): BundleSource {
     }
 
     for (const [index, file] of files.entries()) {
-      const member = members[index] ?? file;
       const end = ends[index] ?? 0;
       if (end <= offset && digests[index] !== undefined) {
         at = end;
         continue;
       }
-      yield* send(tarHeader(member));
+      yield* send(tarHeader(memberOf(file)));
       const hashing = digests[index] === undefined ? hash.start() : undefined;
       let read = 0;
       for await (const chunk of file.open()) {
@@ -126,6 +124,12 @@ export function bundleSource(options: BundleOptions): BundleSource {
 
   return { sizeBytes, open, filesBefore: (offset) => countUpTo(ends, offset) };
 }
+
+const memberOf = ({ path, sizeBytes, modifiedAt }: BundleFile): TarFile => ({
+  path: `data/${path}`,
+  sizeBytes,
+  modifiedAt,
+});
 
 /** How many of the growing `numbers` are at most `limit`. */
 function countUpTo(numbers: Float64Array, limit: number): number {
