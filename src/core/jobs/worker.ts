@@ -131,7 +131,6 @@ export function startWorker(
     } as const;
     const job = await jobs.change(found.id, ["queued", "running"], begun, {}, found.attempts);
     if (!job) return queue.release(delivery, 0);
-    if (job.cancelRequested) stop(cancelled());
 
     const run: Run = {
       job,
@@ -218,7 +217,7 @@ export function startWorker(
     if (!stopping.signal.aborted) await jobs.adoptStarved();
   }
 
-  /** A cancel asked for in this process need not wait for the next beat. */
+  /** A cancel asked for in this process need not wait for the next beat; one asked for earlier shows as the job begins. */
   const unlistenJobs = jobs.onChange((job) => {
     if (!job.cancelRequested) return;
     for (const [delivery, { stop }] of running) if (delivery.jobId === job.id) stop(cancelled());

@@ -107,6 +107,9 @@ test("a request that comes back to life after its job was taken over changes not
   const other = another();
   await other.stores.jobs.update(feeding.job.id, ["running"], { fedUntil: clock.now() - 1 }, clock.now());
   assert.equal(await other.jobs.adoptStarved(), 1);
+  clock.pass(5_000);
+  await until("it is told", () => feeding.signal.aborted);
+  assert.equal(feeding.signal.reason.code, "upload_interrupted");
   await assert.rejects(feeding.handOver({ received: 1 }), { code: "job_state_conflict" });
 
   worker();

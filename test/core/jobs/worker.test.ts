@@ -298,8 +298,35 @@ test("a worker that hung until its job was taken over stops, and changes nothing
   const { updatedAt: _, ...now } = await fixture.jobs.get(job.id);
   const { updatedAt: __, ...then } = taken;
   assert.deepEqual(now, then);
-  assert.deepEqual(first.cleaned, []);
+  assert.deepEqual([first.cleaned, fixture.troubles], [[], []]);
 
+  second.letGo();
+  assert.deepEqual((await fixture.reaches(job, "succeeded")).result, { by: 2 });
+});
+
+test("a worker whose heartbeats failed for too long stops the job as soon as one arrives", async (t) => {
+  const first = held();
+  const second = held();
+  const fixture = await openJobs(t, first.handlers);
+  const { queue } = fixture.stores;
+  const job = await fixture.jobs.submit(request());
+  let failing = true;
+  fixture.worker({
+    concurrency: { fast: 1, slow: 0 },
+    queue: {
+      ...queue,
+      heartbeat: async (deliveries) => {
+        if (failing) throw new AppError("database_unavailable");
+        return queue.heartbeat(deliveries);
+      },
+    },
+  });
+  await until("the first runs it", () => first.contexts.length === 1);
+  fixture.another(second.handlers).worker();
+  await fixture.passUntil("the second runs it", () => second.contexts.length === 1);
+  assert.equal(first.contexts[0]?.signal.aborted, false);
+  failing = false;
+  await fixture.passUntil("the first is told", () => first.contexts[0]?.signal.aborted === true);
   second.letGo();
   assert.deepEqual((await fixture.reaches(job, "succeeded")).result, { by: 2 });
 });
