@@ -115,12 +115,18 @@ function output(terminal: Terminal, json: boolean) {
   };
 }
 
+/** Reads are many, and measuring each would cost more than reading. */
+const DRAW_EVERY_MS = 100;
+
 /** @param unmeasured when the catalogue's totals say nothing about how much there is to read. */
 function progress(terminal: Terminal, all: { readonly bytes: number }, unmeasured: boolean) {
   const meter = rateMeter(() => performance.now());
   let bytes = 0;
   let totals = NOTHING_VERIFIED;
+  let drawnAt = Number.NEGATIVE_INFINITY;
   const draw = () => {
+    if (performance.now() - drawnAt < DRAW_EVERY_MS) return;
+    drawnAt = performance.now();
     const rate = meter.measure(bytes);
     const total = Math.max(all.bytes, bytes);
     const amount = unmeasured ? bytesText(bytes) : transferText(bytes, total, rate);
