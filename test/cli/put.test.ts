@@ -204,8 +204,9 @@ describe("longshore put", () => {
 
     const working = await startServer({ dataDir: idle.dataDir, port: Number(new URL(idle.url).port) });
     t.after(() => working.stop());
-    const { code, stdout } = await put(["waiting", "--json"], working.url);
+    const { code, stdout, stderr } = await put(["waiting", "--json"], working.url);
     assert.deepEqual([code, JSON.parse(stdout).id], [0, 1]);
+    assert.doesNotMatch(stderr, /Sent /);
     assert.equal((await Array.fromAsync(longshore({ url: working.url }).jobs.list())).length, 1);
   });
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer, text } from "node:stream/consumers";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
 import { type Job, type Longshore, LongshoreError, longshore } from "../../src/sdk/index.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
@@ -174,7 +174,7 @@ describe("SDK against a real server", () => {
 
 describe("SDK against something else", () => {
   /** A web server that is not ours. */
-  async function stranger(status: number, body: string, headers: Record<string, string> = {}) {
+  async function stranger(t: TestContext, status: number, body: string, headers: Record<string, string> = {}) {
     const seen: (string | undefined)[] = [];
     const server = createServer((request, response) => {
       seen.push(request.headers.authorization);
@@ -182,28 +182,23 @@ describe("SDK against something else", () => {
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    return {
-      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      seen,
-      async close() {
-        server.closeAllConnections();
-        server.close();
-        await once(server, "close");
-      },
-    };
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
   }
 
-  test("a page instead of JSON is reported with its address", async () => {
-    const other = await stranger(200, "<html>welcome</html>");
+  test("a page instead of JSON is reported with its address", async (t) => {
+    const other = await stranger(t, 200, "<html>welcome</html>");
     await assert.rejects(longshore({ url: other.url }).jobs.get(1), {
       code: "remote_refused",
       message: /is it Longshore/,
     });
-    await other.close();
   });
 
-  test("a proxy that cannot reach the server counts as a server that does not answer", async () => {
-    const other = await stranger(502, "<html>Bad Gateway</html>", { "retry-after": "7" });
+  test("a proxy that cannot reach the server counts as a server that does not answer", async (t) => {
+    const other = await stranger(t, 502, "<html>Bad Gateway</html>", { "retry-after": "7" });
     await assert.rejects(longshore({ url: other.url }).jobs.get(1), (error) => {
       assert.ok(error instanceof LongshoreError);
       assert.deepEqual(
@@ -212,16 +207,13 @@ describe("SDK against something else", () => {
       );
       return true;
     });
-    await other.close();
   });
 
-  test("the token goes to its own server only, wherever an address points", async () => {
-    const [own, other] = [await stranger(404, ""), await stranger(404, "")];
+  test("the token goes to its own server only, wherever an address points", async (t) => {
+    const [own, other] = [await stranger(t, 404, ""), await stranger(t, 404, "")];
     const client = longshore({ url: own.url, token: "lsh_secret" });
     await assert.rejects(client.uploads.status(`${own.url}/x`));
     await assert.rejects(client.uploads.status(`${other.url}/x`));
     assert.deepEqual([own.seen, other.seen], [["Bearer lsh_secret"], [undefined]]);
-    await own.close();
-    await other.close();
   });
 });
