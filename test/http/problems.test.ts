@@ -119,9 +119,13 @@ describe("what a server answers when it cannot do what is asked", () => {
     });
     const sending = setInterval(() => socket.write("x".repeat(1000)), 5);
     socket.on("error", () => clearInterval(sending)); // the server hangs up in the end
-    await until("the answer is here", () => answer.includes("media_type_unsupported"));
-    await until("the connection is over", () => socket.closed);
-    clearInterval(sending);
+    try {
+      await until("the answer is here", () => answer.includes("media_type_unsupported"));
+      await until("the connection is over", () => socket.closed);
+    } finally {
+      clearInterval(sending);
+      socket.destroy();
+    }
     assert.match(answer, /^HTTP\/1\.1 415 /);
   });
 

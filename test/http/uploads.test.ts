@@ -336,20 +336,26 @@ describe("uploads and the life of the server", () => {
 
   test("what nobody continued expires: it is gone for its client, and its bytes go at the next look", async () => {
     const root = await mkdtemp(join(tmpdir(), "longshore-expiry-"));
-    try {
+    const folder = join(root, "uploads");
+    const during = async (work: (server: RealServer) => Promise<void>) => {
       const server = await realServer({ root, uploadExpiryMs: 60_000, worker: false });
-      const url = await create(server, tar.length);
-      await patch(url, 0, tar.slice(0, 100));
-      const folder = join(root, "uploads");
-      const old = new Date(Date.now() - 120_000);
-      for (const name of await readdir(folder)) await utimes(join(folder, name), old, old);
-      assert.equal((await head(url)).status, 410);
-      await problem(await patch(url, 100, tar.slice(100)), 410, "upload_unknown");
-      await server.stop();
-      const next = await realServer({ root, uploadExpiryMs: 60_000, worker: false });
-      await until("its files are gone", async () => (await readdir(folder)).length === 0);
-      assert.equal((await head(url.replace(server.url, next.url))).status, 404);
-      await next.stop();
+      await work(server).finally(server.stop);
+    };
+    try {
+      let path = "";
+      await during(async (server) => {
+        const url = await create(server, tar.length);
+        path = new URL(url).pathname;
+        await patch(url, 0, tar.slice(0, 100));
+        const old = new Date(Date.now() - 120_000);
+        for (const name of await readdir(folder)) await utimes(join(folder, name), old, old);
+        assert.equal((await head(url)).status, 410);
+        await problem(await patch(url, 100, tar.slice(100)), 410, "upload_unknown");
+      });
+      await during(async (server) => {
+        await until("its files are gone", async () => (await readdir(folder)).length === 0);
+        assert.equal((await head(server.url + path)).status, 404);
+      });
     } finally {
       await rm(root, { recursive: true });
     }
