@@ -46,7 +46,8 @@ export function reportFailure(error: unknown, terminal: Terminal, exits: ExitCod
     terminal.note("  Start a server with: longshore serve. Or set LONGSHORE_URL to the address of one.");
   if (known.code === "token_missing")
     terminal.note("  Set LONGSHORE_TOKEN to a token; longshore token create makes one.");
-  if (known.code === "internal" && error instanceof Error && error.stack) terminal.note(error.stack);
+  if (known.code === "internal" && error instanceof Error)
+    for (const line of error.stack?.split("\n") ?? []) terminal.note(line);
   return exit;
 }
 

@@ -29,28 +29,33 @@ export function terminal(stdout: Output, stderr: Output, now: () => number): Ter
     if (drawn) stderr.write(CLEAR_LINE);
     drawn = false;
   };
-  const print = (line: string) => {
+  const write = (output: Output, line: string) => {
     clear();
-    stdout.write(`${line}\n`);
+    output.write(`${line}\n`);
   };
   return {
-    print,
-    printJson: (value) => print(JSON.stringify(value)),
-    note(line) {
-      clear();
-      stderr.write(`${line}\n`);
-    },
+    print: (line) => write(stdout, visible(line)),
+    printJson: (value) => write(stdout, JSON.stringify(value)),
+    note: (line) => write(stderr, visible(line)),
     progress(line) {
       if (now() - shownAt < (interactive ? REDRAW_MS : REPEAT_MS)) return;
       shownAt = now();
       if (!interactive) {
-        stderr.write(`${line}\n`);
+        stderr.write(`${visible(line)}\n`);
         return;
       }
-      stderr.write(CLEAR_LINE + line.slice(0, (stderr.columns || 80) - 1));
+      stderr.write(CLEAR_LINE + visible(line).slice(0, (stderr.columns || 80) - 1));
       drawn = true;
     },
   };
+}
+
+/** Names in a line are a depositor's: what would steer the terminal, or turn the text around, is spelled out. */
+function visible(line: string): string {
+  return line.replace(
+    /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */

@@ -46,6 +46,14 @@ describe("terminal", () => {
     assert.equal(written.err, "at 5000\nat 10000\n");
   });
 
+  test("a name cannot steer the terminal", () => {
+    const { print, note, written } = screen();
+    print("evil\x1b[2Jname\nsecond \u202egpj.exe\u009b");
+    note("tab\there");
+    assert.equal(written.out, "evil\\u001b[2Jname\\u000asecond \\u202egpj.exe\\u009b\n");
+    assert.equal(written.err, "tab\\u0009here\n");
+  });
+
   test("a table has columns as wide as they need, numbers to the right", () => {
     assert.deepEqual(
       table(
