@@ -1,7 +1,7 @@
 import { type DigestName, digestLength, digestName } from "../digest.ts";
 import { type Problem, problem } from "../errors.ts";
 import { jsonArrayElements } from "./json-array.ts";
-import { logicalName } from "./tar-reader.ts";
+import { logicalName } from "./logical-name.ts";
 
 /** One file as the depositor declares it. */
 export interface DeclaredFile {

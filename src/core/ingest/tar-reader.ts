@@ -1,9 +1,11 @@
 import { AppError, type Problem, problem } from "../errors.ts";
+import { logicalName } from "./logical-name.ts";
 import {
   compressionOf,
   isZeroBlock,
   readPaxRecords,
   readTarHeader,
+  sparseMapContinues,
   TAR_BLOCK_BYTES,
   type TarHeader,
   TYPE_WORDS,
@@ -36,17 +38,21 @@ export interface TarSink {
 type State =
   | { readonly at: "header" }
   | { readonly at: "extended"; readonly typeFlag: string; readonly body: Uint8Array; filled: number }
+  | { readonly at: "sparse map"; readonly then: State }
   | { readonly at: "body"; left: number; readonly wanted: boolean; readonly sizeBytes: number }
   | { readonly at: "padding"; left: number }
   | { readonly at: "end" };
 
 /** What extended headers said about the member that follows them. */
 interface Extension {
-  nameBytes?: Uint8Array;
-  sizeBytes?: number;
-  modifiedAt?: number;
-  sparse?: boolean;
+  readonly nameBytes?: Uint8Array;
+  readonly sizeBytes?: number;
+  readonly modifiedAt?: number;
+  readonly sparse?: true;
 }
+
+const HEADER: State = { at: "header" };
+const NO_EXTENSION: Extension = {};
 
 /**
  * Reads a tar stream: v7, ustar, GNU and pax members. A push parser without a stream per member: 100,000 small files
@@ -58,16 +64,19 @@ interface Extension {
  * @throws AppError bundle_not_tar, bundle_compressed, bundle_truncated, bundle_header_corrupt, bundle_header_too_large.
  */
 export async function readTar(bytes: AsyncIterable<Uint8Array>, sink: TarSink): Promise<void> {
-  const block = new Uint8Array(TAR_BLOCK_BYTES);
+  const block = Buffer.alloc(TAR_BLOCK_BYTES);
   let blockFilled = 0;
   let headersSeen = 0;
-  let extension: Extension = {};
-  let state: State = { at: "header" };
+  let extension = NO_EXTENSION;
+  let state: State = HEADER;
   let position = 0;
 
   /** A whole header block is in `block`. */
   function takeHeader(): State {
-    if (isZeroBlock(block)) return { at: "end" };
+    if (isZeroBlock(block)) {
+      if (extension === NO_EXTENSION) return { at: "end" };
+      throw new AppError("bundle_header_corrupt", { found: "an extended header without its member", at: position });
+    }
     const header = readTarHeader(block);
     if (!header) throw unreadable(block, headersSeen, position);
     headersSeen++;
@@ -81,11 +90,11 @@ export async function readTar(bytes: AsyncIterable<Uint8Array>, sink: TarSink): 
         found: sizeBytes,
       });
     const body = new Uint8Array(sizeBytes);
-    return sizeBytes === 0 ? { at: "header" } : { at: "extended", typeFlag, body, filled: 0 };
+    return sizeBytes === 0 ? HEADER : { at: "extended", typeFlag, body, filled: 0 };
   }
 
   function takeExtended(typeFlag: string, body: Uint8Array): State {
-    if (typeFlag === "L") extension.nameBytes = withoutNul(body);
+    if (typeFlag === "L") extension = { ...extension, nameBytes: withoutNul(body) };
     // "K" is a long link target: its member is a link, and refused.
     else if (typeFlag === "g") checkGlobal(readPaxRecords(body));
     else if (typeFlag !== "K") extension = { ...extension, ...paxExtension(readPaxRecords(body)) };
@@ -97,33 +106,35 @@ export async function readTar(bytes: AsyncIterable<Uint8Array>, sink: TarSink): 
     const nameBytes = extension.nameBytes ?? header.nameBytes;
     const modifiedAt = extension.modifiedAt ?? header.modifiedAt;
     const sparse = extension.sparse === true;
-    extension = {};
+    extension = NO_EXTENSION;
     const wanted = offer(header.typeFlag, nameBytes, sparse, sizeBytes, modifiedAt);
     // POSIX: links and directories carry no data blocks, whatever their size field says.
     const dataBytes = "123456".includes(header.typeFlag) ? 0 : sizeBytes;
-    if (dataBytes > 0) return { at: "body", left: dataBytes, wanted, sizeBytes: dataBytes };
-    if (wanted) sink.end();
-    return { at: "header" };
+    const then: State = dataBytes > 0 ? { at: "body", left: dataBytes, wanted, sizeBytes: dataBytes } : HEADER;
+    if (header.typeFlag === "S" && sparseMapContinues(block, "header")) return { at: "sparse map", then };
+    if (dataBytes === 0 && wanted) sink.end();
+    return then;
   }
 
   function offer(type: string, nameBytes: Uint8Array, sparse: boolean, sizeBytes: number, modifiedAt: number): boolean {
-    const shown = shownName(nameBytes);
     const name = decodeName(nameBytes);
     if (name === undefined) {
-      sink.refuse(problem("bundle_name_encoding", { path: shown }));
+      sink.refuse(problem("bundle_name_encoding", { path: shownName(nameBytes) }));
       return false;
     }
-    const isFile = type === "0" || type === "7" || (type === "\0" && !name.endsWith("/"));
-    const isFolder = type === "5" || (type === "\0" && name.endsWith("/"));
+    // Before there were types, the name of a directory ended in a slash.
+    const isRegular = "\0" === type || type === "0" || type === "7";
+    const isFile = isRegular && !name.endsWith("/");
+    const isFolder = type === "5" || (isRegular && !isFile && sizeBytes === 0);
     if ((!isFile && !isFolder) || sparse) {
-      const found = sparse ? "sparse file (make the tar without --sparse)" : (TYPE_WORDS[type] ?? `type "${type}"`);
-      sink.refuse(problem("bundle_member_type", { path: shown, expected: "a regular file or a directory", found }));
+      const found = sparse ? TYPE_WORDS.S : isRegular ? "a file whose name ends in /" : TYPE_WORDS[type];
+      const about = { path: shownName(nameBytes), expected: "a regular file or a directory" };
+      sink.refuse(problem("bundle_member_type", { ...about, found: found ?? `type "${type}"` }));
       return false;
     }
     const path = logicalName(name);
-    const isRoot = isFolder && (path === undefined || path === "") && /^\.?\/*$/.test(name);
-    if (path === undefined && !isRoot) {
-      sink.refuse(problem("bundle_name_unsafe", { path: shown }));
+    if (path === undefined && !(isFolder && isRoot(name))) {
+      sink.refuse(problem("bundle_name_unsafe", { path: shownName(nameBytes) }));
       return false;
     }
     return isFile && path !== undefined && sink.begin({ name: path, sizeBytes, modifiedAt });
@@ -132,7 +143,7 @@ export async function readTar(bytes: AsyncIterable<Uint8Array>, sink: TarSink): 
   for await (const chunk of bytes) {
     let at = 0;
     while (at < chunk.length) {
-      if (state.at === "header") {
+      if (state.at === "header" || state.at === "sparse map") {
         const take: number = Math.min(TAR_BLOCK_BYTES - blockFilled, chunk.length - at);
         block.set(chunk.subarray(at, at + take), blockFilled);
         blockFilled += take;
@@ -140,7 +151,8 @@ export async function readTar(bytes: AsyncIterable<Uint8Array>, sink: TarSink): 
         position += take;
         if (blockFilled < TAR_BLOCK_BYTES) continue;
         blockFilled = 0;
-        state = takeHeader();
+        if (state.at === "header") state = takeHeader();
+        else if (!sparseMapContinues(block, "map")) state = state.then;
       } else if (state.at === "body") {
         const take: number = Math.min(state.left, chunk.length - at);
         if (state.wanted) {
@@ -165,7 +177,7 @@ export async function readTar(bytes: AsyncIterable<Uint8Array>, sink: TarSink): 
         at += take;
         position += take;
         state.left -= take;
-        if (state.left === 0) state = { at: "header" };
+        if (state.left === 0) state = HEADER;
       } else {
         if (chunk.subarray(at).some((byte) => byte !== 0))
           throw new AppError("bundle_header_corrupt", { found: "data after the end-of-archive blocks", at: position });
@@ -189,14 +201,16 @@ function unreadable(block: Uint8Array, headersSeen: number, position: number): A
 }
 
 function paxExtension(records: ReadonlyMap<string, Uint8Array>): Extension {
-  const extension: Extension = {};
-  for (const [key, value] of records) {
-    if (key === "path") extension.nameBytes = value;
-    else if (key === "size") extension.sizeBytes = decimal(value, "size", /^\d+$/);
-    else if (key === "mtime") extension.modifiedAt = decimal(value, "mtime", /^-?\d+(\.\d*)?$/);
-    else if (key.startsWith("GNU.sparse.")) extension.sparse = true;
-  }
-  return extension;
+  const name = records.get("GNU.sparse.name") ?? records.get("path");
+  const size = records.get("size");
+  const mtime = records.get("mtime");
+  const sparse = [...records.keys()].some((key) => key.startsWith("GNU.sparse."));
+  return {
+    ...(name && { nameBytes: name }),
+    ...(size && { sizeBytes: decimal(size, "size", /^\d+$/) }),
+    ...(mtime && { modifiedAt: decimal(mtime, "mtime", /^-?\d+(\.\d*)?$/) }),
+    ...(sparse && { sparse }),
+  };
 }
 
 /** Global records hold for all that follows; one that renames or resizes every member cannot be meant. */
@@ -217,6 +231,8 @@ function decimal(value: Uint8Array, key: string, form: RegExp): number {
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function decodeName(bytes: Uint8Array): string | undefined {
+  if (bytes.every((byte) => byte < 0x80))
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   try {
     return utf8.decode(bytes);
   } catch (error) {
@@ -225,30 +241,20 @@ function decodeName(bytes: Uint8Array): string | undefined {
   }
 }
 
+function isRoot(name: string): boolean {
+  return name === "." || logicalName(`${name}/x`) === "x";
+}
+
 /** For sentences: invalid bytes replaced, not longer than a line. */
 function shownName(bytes: Uint8Array): string {
   const name = Buffer.from(bytes.subarray(0, 300)).toString("utf8");
   return bytes.length > 300 ? `${name}…` : name;
 }
 
-/** Longest logical name taken in; the limit bounds memory, file systems have their own. */
-const MAX_NAME_LENGTH = 32_767;
-
-/**
- * A member's name as a logical path: leading `./` and trailing `/` dropped.
- * @returns `undefined` when it is absolute, climbs, has empty parts or a NUL, or is longer than {@link MAX_NAME_LENGTH}.
- */
-export function logicalName(name: string): string | undefined {
-  const path = name.replace(/^(\.\/+)+/, "").replace(/\/+$/, "");
-  const parts = path.split("/");
-  const unusable = parts.some((part) => part === "" || part === "." || part === "..");
-  return unusable || path.includes("\0") || path.length > MAX_NAME_LENGTH ? undefined : path;
-}
-
 /** Data is filled up to whole blocks. */
 function afterData(sizeBytes: number): State {
   const left = (TAR_BLOCK_BYTES - (sizeBytes % TAR_BLOCK_BYTES)) % TAR_BLOCK_BYTES;
-  return left === 0 ? { at: "header" } : { at: "padding", left };
+  return left === 0 ? HEADER : { at: "padding", left };
 }
 
 function withoutNul(bytes: Uint8Array): Uint8Array {
