@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { DigestName, Digests } from "../digest.ts";
+import type { DigestName, Digests, StreamFacts } from "../digest.ts";
 
 /** What is known of a file once its bytes have been written through a {@link TreeWriter}. */
 export interface WrittenFile {
@@ -21,6 +21,12 @@ export interface ByteRange {
 export interface StoredFile {
   readonly path: string;
   readonly sizeBytes: number;
+}
+
+export interface FactsOptions {
+  readonly signal: AbortSignal;
+  /** Told of bytes that have been read, at intervals; in the end of all. */
+  onRead(bytes: number): void;
 }
 
 /** Something in the storage that is no file. */
@@ -57,6 +63,11 @@ export interface ObjectStorage {
    * @throws AppError object_missing; range_not_satisfiable when the range starts further out.
    */
   open(path: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * What a file's bytes are, read to their end beside the caller's thread. Absent where reading `open` is as good.
+   * @throws as the stream of `open`; the reason of an abort.
+   */
+  facts?(path: string, algorithms: readonly DigestName[], options: FactsOptions): Promise<StreamFacts>;
   /** `undefined` when absent: absence is an answer here, not an error. */
   stat(path: string): Promise<StoredFile | undefined>;
   /** All visible files below `prefix` (a folder; `""` for everything), depth first, names in code-unit order. */

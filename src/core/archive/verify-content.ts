@@ -39,9 +39,12 @@ export function contentReader(storage: ObjectStorage, clock: Clock, options: Rea
   return {
     parallel,
     facts: (path, algorithms) =>
-      inTurn(() => {
+      inTurn(async () => {
         signal.throwIfAborted();
-        return factsOfStream(read(path), algorithms);
+        // What reads beside this thread cannot be slowed down from here.
+        return storage.facts && !pause
+          ? storage.facts(path, algorithms, options)
+          : factsOfStream(read(path), algorithms);
       }),
     whole: (path) => inTurn(() => buffer(read(path))),
   };

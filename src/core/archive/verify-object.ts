@@ -63,13 +63,13 @@ export async function openObject(
       }
     return undefined;
   }
-  /** The digest that a sidecar states. */
+  /** The digest that a sidecar states, in the very form that Longshore writes: OCFL would allow more. */
   async function stated(path: string): Promise<string | undefined> {
     const line = await whole(path, MAX_LINE_BYTES);
     if (!line) return undefined;
-    const digest = /^([0-9a-f]+)[ \t]+inventory\.json\n?$/i.exec(utf8(line) ?? "")?.[1];
+    const digest = /^([0-9a-f]+) {2}inventory\.json\n$/.exec(utf8(line) ?? "")?.[1];
     if (digest === undefined) corrupt(path, `a digest and ${INVENTORY}`, "something else");
-    return digest?.toLowerCase();
+    return digest;
   }
   async function copyDigest(algorithm: ArchiveDigestName): Promise<string | undefined> {
     if (!folder.files.has(VERSION_INVENTORY)) {

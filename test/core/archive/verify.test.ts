@@ -346,8 +346,9 @@ describe("verify names what is wrong", () => {
     lab = await original.copy();
     appendFileSync(lab.fileOf(2, "v1/content/data/same.txt"), "?");
     const broken = lab.nameOf(1, A);
+    const { facts: _, ...rest } = lab.storage;
     const storage: typeof lab.storage = {
-      ...lab.storage,
+      ...rest,
       async open(path, range) {
         if (path === broken) throw new AppError("storage_unavailable", { reason: "EIO" });
         return lab.storage.open(path, range);
