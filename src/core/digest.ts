@@ -49,9 +49,11 @@ export function requireDigestName(spelling: string): DigestName {
   return name;
 }
 
+const LENGTHS = Object.fromEntries(DIGEST_NAMES.map((name) => [name, hash(OPENSSL[name], "").length]));
+
 /** How many hex digits a digest of this algorithm has. */
 export function digestLength(name: DigestName): number {
-  return hash(OPENSSL[name], "").length;
+  return LENGTHS[name] ?? 0;
 }
 
 /** Several digests over the same bytes. Not reusable after `digests()`. */

@@ -1,7 +1,8 @@
 import { type DigestName, digestLength, digestName } from "../digest.ts";
-import { type Problem, problem } from "../errors.ts";
+import { AppError, type Problem, problem } from "../errors.ts";
 import { jsonArrayElements } from "./json-array.ts";
 import { logicalName } from "./logical-name.ts";
+import { timeText } from "./time-text.ts";
 
 /** One file as the depositor declares it. */
 export interface DeclaredFile {
@@ -28,6 +29,8 @@ export interface BundleMetadata {
 }
 
 const MAX_PROBLEMS = 1_000;
+/** What is read of a document is kept in memory until the job is over, so the document itself must be bounded. */
+const MAX_DOCUMENT_BYTES = 512 * 1024 ** 2;
 
 /** The object names Pacifica gives to what a transaction must say of itself. */
 const TRANSACTION_FIELDS = {
@@ -43,7 +46,7 @@ const TRANSACTION_FIELDS = {
  *
  * @param wanted `move`: every file must also name its `source`.
  * @returns what it declares and everything that is wrong with it.
- * @throws AppError metadata_not_json, metadata_invalid (not an array).
+ * @throws AppError metadata_not_json, metadata_invalid (not an array, too large).
  */
 export async function readMetadata(
   document: AsyncIterable<Uint8Array>,
@@ -63,7 +66,7 @@ export async function readMetadata(
   };
 
   let index = 0;
-  for await (const element of jsonArrayElements(document)) {
+  for await (const element of jsonArrayElements(bounded(document))) {
     const at = `object ${index++}`;
     if (!isRecord(element)) {
       object(problem("metadata_invalid", { path: at, expected: "an object", found: kindOf(element) }));
@@ -101,6 +104,16 @@ export async function readMetadata(
     }
   }
   return { metadata: { ...transaction, keyValues, files }, problems };
+}
+
+async function* bounded(document: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of document) {
+    bytes += chunk.length;
+    if (bytes > MAX_DOCUMENT_BYTES)
+      throw new AppError("metadata_invalid", { expected: `at most ${MAX_DOCUMENT_BYTES} bytes`, found: "more" });
+    yield chunk;
+  }
 }
 
 /**
@@ -156,22 +169,15 @@ function declaredFile(
     sizeBytes: sizeBytes === null ? null : Number(sizeBytes),
     mediaType: textOrNull(element.mimetype),
     digest: { algorithm, value },
-    modifiedAt: timeText(element.mtime),
-    changedAt: timeText(element.ctime),
+    modifiedAt: timeOrNull(element.mtime),
+    changedAt: timeOrNull(element.ctime),
     source: wanted === "move" ? textOrNull(source) : null,
   };
 }
 
-/**
- * Depositors write times as `2020-09-13T12:26:40` (UTC without saying so), with a zone, or as `Tue Nov 29 14:09:05 PST 2016`.
- * What cannot be read as a time is kept as it is: it is the depositor's word.
- */
-export function timeText(value: unknown): string | null {
+function timeOrNull(value: unknown): string | null {
   const text = scalar(value);
-  if (text === null || text === "") return null;
-  const withoutZone = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?$/.test(text);
-  const time = Date.parse(withoutZone && text.length > 10 ? `${text.replace(" ", "T")}Z` : text);
-  return Number.isNaN(time) ? text : new Date(time).toISOString();
+  return text === null || text === "" ? null : timeText(text);
 }
 
 /** Text with U+0000 is text to JSON, but not to databases and other programs. */

@@ -5,8 +5,9 @@ import type { JobChange } from "./job-store.ts";
 
 /** How often progress within a task is saved, at most. */
 const SAVE_EVERY_MS = 500;
-/** Warnings kept on a job. */
+/** Warnings kept on a job, and how long their texts may be together: each save writes them all. */
 const MAX_WARNINGS = 1000;
+const MAX_WARNINGS_LENGTH = 256 * 1024;
 
 export interface Amount {
   readonly files?: number;
@@ -102,14 +103,22 @@ function percentOf({ totalBytes, doneBytes = 0, totalFiles, doneFiles = 0 }: Tas
   return Math.min(99.99, Math.round(share * 10_000) / 100);
 }
 
-/** The first {@link MAX_WARNINGS} different warnings, and a last one that tells of the others. */
+/** The first different warnings, and a last one that tells of the others. */
 function keptWarnings(earlier: readonly Problem[]) {
   const kept = new Map<string, Problem>();
   let others: Problem["code"] | undefined;
   const keyOf = ({ code, path }: Problem) => `${code} ${path ?? ""}`;
+  let length = 0;
   const add = (warning: Problem) => {
-    if (kept.size < MAX_WARNINGS) kept.set(keyOf(warning), kept.get(keyOf(warning)) ?? warning);
-    else if (!kept.has(keyOf(warning))) others ??= warning.code;
+    const key = keyOf(warning);
+    if (kept.has(key)) return;
+    const longer = length + key.length + warning.message.length;
+    if (kept.size === MAX_WARNINGS || longer > MAX_WARNINGS_LENGTH) {
+      others ??= warning.code;
+      return;
+    }
+    kept.set(key, warning);
+    length = longer;
   };
   for (const warning of earlier) add(warning);
   return {
