@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -54,7 +55,14 @@ export async function startServer(options: ServerProcessOptions = {}): Promise<S
   const url = /https?:\/\/\S+/.exec(String(line))?.[0];
   if (!url) throw new Error(`The server's first line has no address: ${line}`);
 
+  // A test that fails before it stops its server must not keep the run waiting, nor leave the server behind.
+  for (const handle of [child, child.stdout as Socket, child.stderr as Socket]) handle.unref();
+  const killed = () => child.kill("SIGKILL");
+  process.once("exit", killed);
+
   const end = async (signal: "SIGTERM" | "SIGKILL") => {
+    process.off("exit", killed);
+    child.ref();
     if (isRunning(child)) child.kill(signal);
     await ended;
   };
