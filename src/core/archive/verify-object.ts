@@ -186,12 +186,12 @@ export async function checkContent(
     const problems: Problem[] = [];
     const { contentPath, path, digests, declared } = file;
     const own = inventory.content.get(contentPath);
+    if (own === undefined) {
+      const expected = `a content path of the inventory for ${path}`;
+      return [problem("object_corrupt", { path: document, expected, found: contentPath })];
+    }
     const disagree = (expected: string, found: string) =>
       problems.push(problem("object_corrupt", { path: at(contentPath), expected, found }));
-    if (own === undefined) {
-      disagree("a content path of the inventory", `file ${file.id} of ${TRANSACTION_DOCUMENT.logicalPath}`);
-      return problems;
-    }
     if (inventory.state.get(path) !== own)
       disagree(`the state of ${path}`, inventory.state.get(path) ?? "no such path");
     if (digests[declared.algorithm] !== declared.value)

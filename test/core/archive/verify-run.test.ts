@@ -10,7 +10,7 @@ import { verifyJob } from "../../../src/core/archive/verify-job.ts";
 import type { Clock } from "../../../src/core/clock.ts";
 import { jobId, transactionId } from "../../../src/core/ids.ts";
 import type { Job } from "../../../src/core/jobs/job.ts";
-import { jobService } from "../../../src/core/jobs/jobs.ts";
+import { type Jobs, jobService } from "../../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../../src/core/jobs/worker.ts";
 import { type TestArchive, testArchive } from "../../support/archive.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -145,13 +145,18 @@ describe("a verification", () => {
 
   describe("as a job", () => {
     async function run(lab: TestArchive, input: Job["input"], checkpoint: Job["checkpoint"] = {}): Promise<Job> {
-      const { stores } = lab;
-      const handlers = { verify: verifyJob(partsOf(lab)) };
-      const id = jobId(await stores.sequences.reserve("upload_job", 1));
-      const jobs = jobService(stores.jobs, async () => id, systemClock, handlers);
-      await jobs.submit({ kind: "verify", lane: "slow", owner: "ada", input });
+      const jobs = jobsOf(lab);
+      const { id } = await jobs.submit({ kind: "verify", lane: "slow", owner: "ada", input });
       await jobs.change(id, ["queued"], { checkpoint });
-      const worker = startWorker(jobs, stores.queue, handlers, systemClock, {
+      return finished(lab, jobs, id);
+    }
+    const handlersOf = (lab: TestArchive) => ({ verify: verifyJob(partsOf(lab)) });
+    function jobsOf(lab: TestArchive): Jobs {
+      const nextId = async () => jobId(await lab.stores.sequences.reserve("upload_job", 1));
+      return jobService(lab.stores.jobs, nextId, systemClock, handlersOf(lab));
+    }
+    async function finished(lab: TestArchive, jobs: Jobs, id: Job["id"]): Promise<Job> {
+      const worker = startWorker(jobs, lab.stores.queue, handlersOf(lab), systemClock, {
         name: "test",
         concurrency: { fast: 0, slow: 1 },
       });
@@ -175,16 +180,31 @@ describe("a verification", () => {
 
     test("fails when something is wrong, with every problem among its warnings", async () => {
       const lab = await original.copy();
-      for (const n of [2, 4]) writeFileSync(lab.fileOf(n, "v1/content/data/a.txt"), "?\n");
-      const { state, error, warnings } = await run(lab, {});
+      const bad = ["v1/content/data/a.txt", "v1/content/data/deep/er/b.txt"];
+      for (const path of bad) writeFileSync(lab.fileOf(2, path), "another");
+      const { state, error, warnings } = await run(lab, { quick: true });
       assert.deepEqual(
         [state, error?.code, error?.details],
         ["failed", "verify_failed", { ...everything, problems: 2 }],
       );
       assert.deepEqual(
-        warnings.map(({ code, path }) => [code, path]).sort(),
-        [2, 4].map((n) => ["digest_mismatch", lab.nameOf(n, "v1/content/data/a.txt")]).sort(),
+        warnings.map(({ code, path }) => [code, path]),
+        bad.map((path) => ["object_corrupt", lab.nameOf(2, path)]),
       );
+    });
+
+    test("looks at everything again when it is retried after a repair", async () => {
+      const lab = await original.copy();
+      const bad = lab.fileOf(2, "v1/content/data/a.txt");
+      const good = readFileSync(bad);
+      writeFileSync(bad, "?\n");
+      const { id, state } = await run(lab, {}, { after: "", totals: { problems: 0 } });
+      assert.equal(state, "failed");
+      writeFileSync(bad, good);
+      const jobs = jobsOf(lab);
+      await jobs.retry(id, "ada");
+      const again = await finished(lab, jobs, id);
+      assert.deepEqual([again.state, again.result], ["succeeded", everything]);
     });
 
     test("looks at what it was asked for", async () => {

@@ -195,9 +195,9 @@ describe("verify names what is wrong", () => {
         { code: "archive_stray", path: lab.nameOf(2, "v1/content/data/same.txt") },
         {
           code: "object_corrupt",
-          path: lab.nameOf(2, "v1/content/data/same.txt"),
-          expected: "a content path of the inventory",
-          found: "file 6 of transaction.jsonl",
+          path: lab.nameOf(2, "v1/content/transaction.jsonl"),
+          expected: "a content path of the inventory for data/same.txt",
+          found: "v1/content/data/same.txt",
         },
         {
           code: "catalogue_mismatch",
@@ -253,15 +253,15 @@ describe("verify names what is wrong", () => {
   damage(
     "an object outside the layout",
     () => {
-      mkdirSync(join(lab.archiveDir, "lost"));
-      renameSync(lab.fileOf(2), join(lab.archiveDir, "lost/and-found"));
+      mkdirSync(join(lab.archiveDir, "zzz"));
+      renameSync(lab.fileOf(2), join(lab.archiveDir, "zzz/lost"));
     },
     () => [
       {
         code: "object_corrupt",
-        path: "lost/and-found/inventory.json",
+        path: "zzz/lost/inventory.json",
         expected: `object longshore:transaction:2 in ${lab.nameOf(2)}`,
-        found: "in lost/and-found",
+        found: "in zzz/lost",
       },
       { code: "archive_stray", path: join(lab.nameOf(2), ".."), found: "an empty folder" },
       { code: "object_missing", path: lab.nameOf(2), expected: "the object of transactions/2", found: "nothing" },
@@ -291,6 +291,28 @@ describe("verify names what is wrong", () => {
         code: "object_missing" as const,
         path: lab.nameOf(2, path),
       })),
+  );
+
+  damage(
+    "an inventory and a sidecar of impossible size, without reading them",
+    () => {
+      truncateSync(lab.fileOf(2, "inventory.json"), 2 ** 40);
+      truncateSync(lab.fileOf(2, "inventory.json.sha512"), 5000);
+    },
+    () => [
+      {
+        code: "object_corrupt",
+        path: lab.nameOf(2, "inventory.json"),
+        expected: "at most 536870888 bytes",
+        found: "1099511627776 bytes",
+      },
+      {
+        code: "object_corrupt",
+        path: lab.nameOf(2, "inventory.json.sha512"),
+        expected: "at most 4096 bytes",
+        found: "5000 bytes",
+      },
+    ],
   );
 
   damage(
