@@ -21,7 +21,7 @@ type Fields = Readonly<Record<string, string>>;
 
 /** Deposits a bundle and expects 202. */
 export async function deposit(
-  server: RealServer,
+  server: Pick<RealServer, "url">,
   body: Uint8Array<ArrayBuffer>,
   headers: Fields = {},
 ): Promise<WireJob> {
@@ -37,7 +37,7 @@ export async function deposit(
 }
 
 /** Waits until the job is finished, however it ends. */
-export async function finished(server: RealServer, id: number, headers: Fields = {}): Promise<WireJob> {
+export async function finished(server: Pick<RealServer, "url">, id: number, headers: Fields = {}): Promise<WireJob> {
   let job: WireJob | undefined;
   await until(`job ${id} is finished`, async () => {
     job = await json<WireJob>(`${server.url}/api/v1/jobs/${id}`, headers);
@@ -79,7 +79,7 @@ export async function problem(response: Response, status: number, code: string):
 }
 
 /** Sends bytes over a socket as they are and reads until the server closes. */
-export async function raw(server: RealServer, text: string): Promise<string> {
+export async function raw(server: Pick<RealServer, "url">, text: string): Promise<string> {
   const { hostname, port } = new URL(server.url);
   const socket = connect(Number(port), hostname);
   let answer = "";
