@@ -1,5 +1,9 @@
 import type { FastifyBaseLogger } from "fastify";
-import type { ServerContext } from "./server-deps.ts";
+import type { ServerContext, ServerOptions } from "./server-deps.ts";
+
+interface FinishedUploadsParts extends Pick<ServerContext, "uploads" | "ingest" | "audit" | "clock"> {
+  readonly options: Pick<ServerOptions, "uploadExpiryMs">;
+}
 
 /** What becomes of uploads once their last byte is here, or when none comes any more. */
 export interface FinishedUploads {
@@ -15,7 +19,7 @@ export interface FinishedUploads {
   sweep(log: FastifyBaseLogger): Promise<void>;
 }
 
-export function finishedUploads({ uploads, ingest, audit, clock, options }: ServerContext): FinishedUploads {
+export function finishedUploads({ uploads, ingest, audit, clock, options }: FinishedUploadsParts): FinishedUploads {
   const underWay = new Map<string, Promise<number | undefined>>();
 
   async function begin(id: string): Promise<number | undefined> {
