@@ -44,7 +44,8 @@ export interface Archive {
 
 export interface NewObject {
   readonly head: TransactionHead;
-  readonly files: readonly Omit<ArchivedFile, "transactionId">[];
+  /** In id order; gone through several times. */
+  readonly files: Iterable<Omit<ArchivedFile, "transactionId">>;
   /** Files of the object that are not payload, such as `metadata.txt`. */
   readonly others: readonly InventoryEntry[];
 }
@@ -92,11 +93,19 @@ export function ocflArchive(storage: ObjectStorage, algorithm: ArchiveDigestName
       const document = await putHashed(tree, TRANSACTION_DOCUMENT.contentPath, jsonLines(documentLines(head, files)), [
         algorithm,
       ]);
-      const entries: InventoryEntry[] = [
-        { ...TRANSACTION_DOCUMENT, digests: document },
-        ...others,
-        ...files.map((file) => ({ logicalPath: file.path, contentPath: file.contentPath, digests: file.digests })),
-      ];
+      let fileCount = 0;
+      let sizeBytes = 0;
+      for (const file of files) {
+        fileCount++;
+        sizeBytes += file.sizeBytes;
+      }
+      const entries = {
+        *[Symbol.iterator](): Generator<InventoryEntry> {
+          yield { ...TRANSACTION_DOCUMENT, digests: document };
+          yield* others;
+          for (const { path, contentPath, digests } of files) yield { logicalPath: path, contentPath, digests };
+        },
+      };
       const inventory = inventoryText(
         {
           id: objectId(head.id),
@@ -114,7 +123,7 @@ export function ocflArchive(storage: ObjectStorage, algorithm: ArchiveDigestName
       await tree.put(sidecarOf(INVENTORY, algorithm), sidecar);
       await tree.put(OBJECT_DECLARATION.path, Buffer.from(OBJECT_DECLARATION.text));
       await tree.publish([INVENTORY, sidecarOf(INVENTORY, algorithm)]);
-      return transactionOf(head, files.length, sumOf(files), digest);
+      return transactionOf(head, fileCount, sizeBytes, digest);
     },
 
     async read(id) {
@@ -162,10 +171,6 @@ function transactionOf(
 ): Transaction {
   const { keyValues, ...known } = head;
   return { ...known, fileCount, sizeBytes, objectPath: objectPath(head.id), inventoryDigest };
-}
-
-function sumOf(files: readonly { readonly sizeBytes: number }[]): number {
-  return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 /** Strings as bytes, in pieces of about 64 KiB. */

@@ -103,11 +103,12 @@ export interface InventoryHead {
 /**
  * The text of an inventory (OCFL 1.1 §3.5), in pieces, so that a million files need no document in memory. Identical
  * content keeps every place it was written to: OCFL allows several content paths per digest.
+ * @param entries gone through several times.
  */
-export function* inventoryText(head: InventoryHead, entries: readonly InventoryEntry[]): Generator<string> {
-  const fixity = [...new Set(entries.flatMap(({ digests }) => Object.keys(digests) as DigestName[]))]
-    .filter((name) => name !== head.algorithm && FIXITY_ALGORITHMS.has(name))
-    .sort();
+export function* inventoryText(head: InventoryHead, entries: Iterable<InventoryEntry>): Generator<string> {
+  const names = new Set<DigestName>();
+  for (const { digests } of entries) for (const name in digests) names.add(name as DigestName);
+  const fixity = [...names].filter((name) => name !== head.algorithm && FIXITY_ALGORITHMS.has(name)).sort();
   yield `{\n  "id": ${json1(head.id)},\n  "type": ${json1(INVENTORY_TYPE)},\n`;
   yield `  "digestAlgorithm": ${json1(head.algorithm)},\n  "head": "v1",\n  "contentDirectory": "content",\n`;
   if (fixity.length > 0) {
@@ -130,23 +131,23 @@ export function* inventoryText(head: InventoryHead, entries: readonly InventoryE
 
 /** `"digest": ["path", …]` for each different digest, in order of first appearance. */
 function* digestBlock(
-  entries: readonly InventoryEntry[],
+  entries: Iterable<InventoryEntry>,
   algorithm: DigestName,
   pathOf: (entry: InventoryEntry) => string,
   indent: string,
 ): Generator<string> {
-  const groups = new Map<string, InventoryEntry | InventoryEntry[]>();
+  const groups = new Map<string, string | string[]>();
   for (const entry of entries) {
     const digest = entry.digests[algorithm];
     if (digest === undefined) continue;
     const group = groups.get(digest);
-    if (group === undefined) groups.set(digest, entry);
-    else if (Array.isArray(group)) group.push(entry);
-    else groups.set(digest, [group, entry]);
+    if (group === undefined) groups.set(digest, pathOf(entry));
+    else if (Array.isArray(group)) group.push(pathOf(entry));
+    else groups.set(digest, [group, pathOf(entry)]);
   }
   let comma = "";
   for (const [digest, group] of groups) {
-    const paths = (Array.isArray(group) ? group : [group]).map((entry) => json1(pathOf(entry)));
+    const paths = (Array.isArray(group) ? group : [group]).map(json1);
     yield `${comma}\n${indent}${json1(digest)}: [${paths.join(", ")}]`;
     comma = ",";
   }

@@ -124,7 +124,11 @@ export async function publish(
   const { job } = context;
   const id = transactionOf(job.id);
   const firstId = await firstFileId(parts.ids, context, files.length);
-  const numbered = files.map((file, index) => ({ id: fileId(firstId + index), ...file }));
+  const numbered = {
+    *[Symbol.iterator]() {
+      for (const [index, file] of files.entries()) yield { id: fileId(firstId + index), ...file };
+    },
+  };
   const keyValues = metadata.keyValues.map((pair) => ({ fileId: null, ...pair }));
   const { submitter, project, instrument } = metadata;
   const transaction = await parts.archive.publish(tree, {

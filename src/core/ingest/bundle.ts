@@ -1,5 +1,5 @@
 import { contentPaths } from "../archive/content-path.ts";
-import type { StagedTree } from "../archive/object-storage.ts";
+import type { StagedTree, WrittenFile } from "../archive/object-storage.ts";
 import { type DigestName, type Digests, multiHash } from "../digest.ts";
 import { AppError, type Problem, problem } from "../errors.ts";
 import { jsonLines, linesOf } from "../streams.ts";
@@ -60,7 +60,8 @@ export async function receiveBundle(
 ): Promise<ReceivedBundle> {
   const writer = tree.writer(options.algorithms);
   const paths = contentPaths();
-  const begun = new Map<string, { readonly contentPath: string; readonly modifiedAt: number }>();
+  /** By name, in tar order: when each was changed, in epoch seconds. */
+  const begun = new Map<string, number>();
   const problems: Problem[] = [];
   const passedOver: Problem[] = [];
   const note = (list: Problem[], found: Problem) => {
@@ -80,7 +81,7 @@ export async function receiveBundle(
       return false;
     }
     const contentPath = paths.choose(member.name);
-    begun.set(member.name, { contentPath, modifiedAt: member.modifiedAt });
+    begun.set(member.name, member.modifiedAt);
     writer.begin(contentPath);
     return true;
   }
@@ -103,16 +104,20 @@ export async function receiveBundle(
     if (problems.length > 0) throw refusal(problems);
     const written = await writer.finish();
 
-    const places = begun.entries();
-    const members = written.map(({ sizeBytes, digests, crc32 }): StagedMember => {
-      const [path, place] = places.next().value ?? ["", { contentPath: "", modifiedAt: 0 }];
-      return { path, ...place, sizeBytes, digests, crc32 };
-    });
-    await tree.putNote(MEMBERS_NOTE, jsonLines(members));
+    await tree.putNote(MEMBERS_NOTE, jsonLines(members(begun, written)));
     await tree.sync();
-    return { memberCount: members.length, sizeBytes: members.reduce((sum, m) => sum + m.sizeBytes, 0), passedOver };
+    return { memberCount: written.length, sizeBytes: written.reduce((sum, f) => sum + f.sizeBytes, 0), passedOver };
   } finally {
     await writer.abort();
+  }
+}
+
+/** What was begun and what came of it, one after the other: there is no second list of a million members. */
+function* members(begun: ReadonlyMap<string, number>, written: readonly WrittenFile[]): Generator<StagedMember> {
+  const names = begun.entries();
+  for (const { path: contentPath, ...facts } of written) {
+    const [path = "", modifiedAt = 0] = names.next().value ?? [];
+    yield { path, contentPath, modifiedAt, ...facts };
   }
 }
 

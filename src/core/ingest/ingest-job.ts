@@ -48,6 +48,7 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
       await tasks.begin("metadata");
       throw new AppError("metadata_missing");
     }
+    members.delete(METADATA_PATH);
     const metadata = await declaration(parts, tree, "bundle", context);
 
     await tasks.begin("files", { files: metadata.files.length });
@@ -56,12 +57,13 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
     for (const file of metadata.files) {
       signal.throwIfAborted();
       const outcome = await settle(tree, file, members.get(file.path), signal);
+      members.delete(file.path); // of a million, each is kept only once
       if ("code" in outcome) problems.push(outcome);
       else files.push(outcome);
       tasks.advance({ files: 1 });
     }
     if (problems.length > 0) throw refusal(problems);
-    await dropUnlisted(tree, members, metadata.files, tasks);
+    await dropUnlisted(tree, members.values(), tasks);
     return publish(parts, context, tree, metadata, files, metadataFile.digests);
   }
 
@@ -150,16 +152,8 @@ async function settle(
 }
 
 /** What the metadata does not list is no part of the deposit: reported on the job, not archived. */
-async function dropUnlisted(
-  tree: StagedTree,
-  members: ReadonlyMap<string, StagedMember>,
-  files: readonly DeclaredFile[],
-  tasks: TaskTracker,
-): Promise<void> {
-  if (members.size === files.length + 1) return;
-  const listed = new Set(files.map(({ path }) => path));
-  for (const { path, contentPath } of members.values()) {
-    if (path === METADATA_PATH || listed.has(path)) continue;
+async function dropUnlisted(tree: StagedTree, unlisted: Iterable<StagedMember>, tasks: TaskTracker): Promise<void> {
+  for (const { path, contentPath } of unlisted) {
     tasks.warn(problem("member_unlisted", { path }));
     await tree.remove(contentPath);
   }

@@ -132,7 +132,7 @@ describe("the archive", () => {
     const read = await archive.read(ID);
     assert.deepEqual(read?.transaction, transaction);
     assert.deepEqual(read?.keyValues, object().head.keyValues);
-    const files = object().files.map((file) => ({ ...file, transactionId: ID }));
+    const files = [...object().files].map((file) => ({ ...file, transactionId: ID }));
     for (let again = 0; again < 2; again++) assert.deepEqual(await Array.fromAsync(read?.files() ?? []), files);
   });
 
@@ -174,7 +174,7 @@ describe("a transaction document", () => {
     assert.deepEqual(head, object().head);
     assert.deepEqual(
       files,
-      object().files.map((file) => ({ ...file, transactionId: ID })),
+      [...object().files].map((file) => ({ ...file, transactionId: ID })),
     );
   });
 
