@@ -8,7 +8,7 @@ import { buffer } from "node:stream/consumers";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { type Job, type Longshore, longshore } from "../../src/sdk/index.ts";
 import { type FaultyProxy, faultyProxy } from "../support/faulty-proxy.ts";
-import { type ServerProcess, startServer } from "../support/server.ts";
+import { lastingPort, type ServerProcess, startServer } from "../support/server.ts";
 import { type CliRun, runCli, startCli } from "./run-cli.ts";
 
 const MIB = 1024 * 1024;
@@ -193,7 +193,8 @@ describe("longshore put", () => {
   }
 
   test("killed while it waits for the job, the same command finds that job instead of depositing again", async (t) => {
-    const idle = await startServer({ env: { LONGSHORE_WORKERS: "fast:0,slow:0" } });
+    const port = await lastingPort();
+    const idle = await startServer({ port, env: { LONGSHORE_WORKERS: "fast:0,slow:0" } });
     t.after(() => idle.stop());
     await tree("waiting", { a: "1" });
     const run = startCli(["put", "waiting"], { env: env(idle.url), cwd: folder });
@@ -202,7 +203,7 @@ describe("longshore put", () => {
     await run.result;
     await idle.end("SIGTERM");
 
-    const working = await startServer({ dataDir: idle.dataDir, port: Number(new URL(idle.url).port) });
+    const working = await startServer({ dataDir: idle.dataDir, port });
     t.after(() => working.stop());
     const { code, stdout, stderr } = await put(["waiting", "--json"], working.url);
     assert.deepEqual([code, JSON.parse(stdout).id], [0, 1]);
@@ -211,7 +212,8 @@ describe("longshore put", () => {
   });
 
   test("a server that has lost everything since then gets the deposit anew", async (t) => {
-    const idle = await startServer({ env: { LONGSHORE_WORKERS: "fast:0,slow:0" } });
+    const port = await lastingPort();
+    const idle = await startServer({ port, env: { LONGSHORE_WORKERS: "fast:0,slow:0" } });
     t.after(() => idle.stop());
     await tree("lost", { a: "1" });
     const run = startCli(["put", "lost"], { env: env(idle.url), cwd: folder });
@@ -220,7 +222,7 @@ describe("longshore put", () => {
     await run.result;
     await idle.end("SIGTERM");
 
-    const fresh = await startServer({ port: Number(new URL(idle.url).port) });
+    const fresh = await startServer({ port });
     t.after(() => fresh.stop());
     const { code, stderr } = await put(["lost"], fresh.url);
     assert.equal(code, 0, stderr);
@@ -269,7 +271,8 @@ describe("longshore put", () => {
   });
 
   test("a server that is killed and comes back is waited for", async (t) => {
-    const first = await startServer();
+    const port = await lastingPort();
+    const first = await startServer({ port });
     t.after(() => first.stop());
     const proxy = await faultyProxy(first.url);
     t.after(() => proxy.close());
@@ -281,7 +284,7 @@ describe("longshore put", () => {
     await first.end("SIGKILL");
     proxy.heal();
     await untilSays(run, /does not answer .* Trying again in/);
-    const second = await startServer({ dataDir: first.dataDir, port: Number(new URL(first.url).port) });
+    const second = await startServer({ dataDir: first.dataDir, port });
     t.after(() => second.stop());
     const { code, stdout, stderr } = await run.result;
     assert.equal(code, 0, stderr);

@@ -4,7 +4,7 @@ import { buffer } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { type Longshore, LongshoreError, longshore } from "../../src/sdk/index.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
-import { type ServerProcess, startServer } from "../support/server.ts";
+import { lastingPort, type ServerProcess, startServer } from "../support/server.ts";
 import { bundleOf } from "./deposit.ts";
 
 const CHUNK = 256 * 1024;
@@ -48,9 +48,9 @@ describe("uploads", () => {
   });
 
   test("a server that is killed and started again in the middle gets the rest", async (t) => {
-    const first = await startServer();
+    const port = await lastingPort();
+    const first = await startServer({ port });
     t.after(() => first.stop());
-    const port = Number(new URL(first.url).port);
     let second: Promise<ServerProcess> | undefined;
     const content = randomBytes(4 * MIB);
     const steady = longshore({ url: first.url });
