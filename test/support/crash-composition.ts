@@ -1,21 +1,20 @@
 import { join } from "node:path";
-import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
+import { openSqlite } from "../../src/adapters/db/stores.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { composeServices, type Foundation, type Services } from "../../src/compose.ts";
 import { loadConfig } from "../../src/config.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
-import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { type FinishedUploads, finishedUploads } from "../../src/http/finished-uploads.ts";
+import type { StepWatch } from "./crash-steps.ts";
 
 export interface CompositionOptions {
   /** Holds everything, also the files to be moved, in `inbox`. */
   readonly folder: string;
   readonly clock: Clock;
   readonly leaseMs: number;
-  readonly wrapStorage?: (storage: ObjectStorage) => ObjectStorage;
-  readonly wrapStores?: (stores: Stores) => Stores;
+  readonly watch?: StepWatch;
 }
 
 export interface Composition extends Foundation, Services {
@@ -28,13 +27,13 @@ export const archiveDirOf = (folder: string) => join(folder, "data/archive");
 
 /** What `longshore serve` runs on an existing data folder, without its HTTP. */
 export async function openComposition(options: CompositionOptions): Promise<Composition> {
-  const { folder, clock, leaseMs } = options;
+  const { folder, clock, leaseMs, watch } = options;
   const config = loadConfig({ LONGSHORE_DATA_DIR: dataDirOf(folder), LONGSHORE_MOVE_ROOTS: inboxOf(folder) });
   const opened = await openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock, leaseMs });
-  const stores = options.wrapStores?.(opened) ?? opened;
+  const stores = watch?.stores(opened) ?? opened;
   const plain = fsObjectStorage({ root: config.archiveDir });
   await ocflArchive(plain, config.digest).prepare();
-  const storage = options.wrapStorage?.(plain) ?? plain;
+  const storage = watch?.storage(plain) ?? plain;
   const foundation: Foundation = {
     stores,
     storage,

@@ -3,19 +3,20 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Deposit, Trace } from "./crash-depositor.ts";
+import type { Deposit } from "./crash-depositor.ts";
+import type { Moment } from "./crash-steps.ts";
 import { withoutSettings } from "./server.ts";
 
 const DEPOSITOR = join(import.meta.dirname, "crash-depositor.ts");
 
 export interface DepositorRun {
-  /** The job that the depositor was told of, when it lived long enough. */
+  /** The job that the client was told of, when the depositor lived long enough. */
   readonly acknowledged: number | undefined;
   /** Of a run that nothing struck. */
-  readonly trace: Trace | undefined;
+  readonly trace: { readonly moments: readonly Moment[]; readonly told: number } | undefined;
 }
 
-/** Runs one deposit in a process of its own: to its end, or until it dies where `deposit.strike` says. */
+/** Runs one deposit in a process of its own: to its end, or until it dies at `deposit.strikeAt`. */
 export async function runDepositor(deposit: Deposit, compileCache: string): Promise<DepositorRun> {
   const child = spawn(process.execPath, [DEPOSITOR, JSON.stringify(deposit)], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -27,10 +28,7 @@ export async function runDepositor(deposit: Deposit, compileCache: string): Prom
     once(child, "exit"),
   ]);
   assert.equal(trouble, "");
-  assert.deepEqual([code, signal], deposit.strike ? [null, "SIGKILL"] : [0, null], out);
-  const said = out
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line));
-  return { acknowledged: said[0]?.acknowledged, trace: deposit.strike ? undefined : said[1] };
+  assert.deepEqual([code, signal], deposit.strikeAt ? [null, "SIGKILL"] : [0, null]);
+  const [acknowledgement, trace] = out.split("\n").map((line) => (line === "" ? undefined : JSON.parse(line)));
+  return { acknowledged: acknowledgement?.acknowledged, trace };
 }

@@ -1,75 +1,104 @@
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import type { Stores } from "../../src/adapters/db/stores.ts";
-import type { Fault } from "./faulty-storage.ts";
+import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
+import { type Fault, faultyStorage } from "./faulty-storage.ts";
 
-/** Calls that change nothing, or that only a timer makes: to die around them is to die at the step before or after. */
-const NOT_A_STEP = ["get", "listStarved", "heartbeat", "onAvailable"];
+/**
+ * What steps are taken through: the storage port, the ports of the database, and, inside of both and of the uploads and
+ * the source of a move, the calls that change names in the file system.
+ */
+export const PARTS = ["storage", "database", "files"] as const;
+export type Part = (typeof PARTS)[number];
 
-/** What a deposit does on the disk by name; what it writes into files goes through the storage's writer. */
-const FILE_CALLS = ["link", "mkdir", "rename", "rm", "rmdir", "unlink", "writeFile"] as const;
-
-/** Counts steps from 1, each with a name, and strikes at one of them. */
-function stepCounter(fault: Fault | undefined) {
-  const steps: string[] = [];
-  return {
-    steps,
-    async step<T>(name: string, work: () => Promise<T>): Promise<T> {
-      steps.push(name);
-      const struck = fault?.step === steps.length ? fault : undefined;
-      const strike = () => {
-        if (struck?.what instanceof Error) throw struck.what;
-        struck?.what();
-      };
-      if (struck?.when === "before") strike();
-      const result = await work();
-      if (struck?.when === "after") strike();
-      return result;
-    },
-  };
+/** Before or after one step. */
+export interface Moment extends Pick<Fault, "step" | "when"> {
+  readonly part: Part;
+  readonly name: string;
 }
 
-/** The same stores, but for one fault. */
-export function faultyStores(
-  stores: Stores,
-  fault?: Fault,
-): { readonly stores: Stores; readonly steps: readonly string[] } {
-  const { steps, step } = stepCounter(fault);
-  const counted = <Store extends object>(name: string, store: Store): Store =>
+/** Watches the steps of this process, and may strike at a moment of one. */
+export interface StepWatch {
+  /** Every moment so far, in order. */
+  readonly moments: readonly Moment[];
+  storage(storage: ObjectStorage): ObjectStorage;
+  stores(stores: Stores): Stores;
+  /** Watches every call from now on until the process ends; the calls themselves go through. */
+  files(): void;
+}
+
+/** Calls that change nothing, or that only a timer makes: to die around them is to die at another step. */
+const NOT_STEPS = ["get", "listStarved", "heartbeat", "onAvailable"];
+const FILE_CALLS = ["link", "mkdir", "rename", "rm", "rmdir", "unlink", "writeFile"] as const;
+
+/** @param strike called at the moment `strikeAt`, in the midst of whatever is going on. */
+export function watchSteps(strikeAt: Omit<Moment, "name"> | undefined, strike: () => void): StepWatch {
+  const moments: Moment[] = [];
+  const counts = { database: 0, files: 0 };
+
+  function pass(moment: Moment): void {
+    moments.push(moment);
+    const { part, step, when } = moment;
+    if (strikeAt?.part === part && strikeAt.step === step && strikeAt.when === when) strike();
+  }
+
+  /** A function that takes one step of `part` and else does what `call` does. */
+  const stepping =
+    (part: keyof typeof counts, name: string, call: (args: readonly unknown[]) => unknown) =>
+    async (...args: readonly unknown[]): Promise<unknown> => {
+      const step = ++counts[part];
+      pass({ part, step, when: "before", name });
+      const result = await call(args);
+      pass({ part, step, when: "after", name });
+      return result;
+    };
+
+  const watched = <Store extends object>(name: string, store: Store): Store =>
     new Proxy(store, {
       get(target, key) {
         const member: unknown = Reflect.get(target, key);
-        if (typeof member !== "function" || NOT_A_STEP.includes(String(key))) return member;
-        return (...args: readonly unknown[]) =>
-          step(`${name}.${String(key)}`, async () => Reflect.apply(member, target, args));
+        if (typeof member !== "function" || NOT_STEPS.includes(String(key))) return member;
+        return stepping("database", `${name}.${String(key)}`, (args) => Reflect.apply(member, target, args));
       },
     });
+
   return {
-    steps,
-    stores: {
+    moments,
+
+    storage: (storage) =>
+      faultyStorage(storage, undefined, ({ operation, subject }, step, when) =>
+        pass({ part: "storage", step, when, name: `${operation} ${subject}`.trim() }),
+      ),
+
+    stores: (stores) => ({
       ...stores,
-      jobs: counted("jobs", stores.jobs),
-      queue: counted("queue", stores.queue),
-      catalogue: counted("catalogue", stores.catalogue),
-      outbox: counted("outbox", stores.outbox),
-      sequences: counted("sequences", stores.sequences),
-      audit: counted("audit", stores.audit),
+      jobs: watched("jobs", stores.jobs),
+      queue: watched("queue", stores.queue),
+      catalogue: watched("catalogue", stores.catalogue),
+      outbox: watched("outbox", stores.outbox),
+      sequences: watched("sequences", stores.sequences),
+      audit: watched("audit", stores.audit),
+    }),
+
+    files() {
+      const calls = FILE_CALLS.map((name) => {
+        const real: (...args: never) => unknown = promises[name];
+        return [name, stepping("files", name, (args) => Reflect.apply(real, promises, args))] as const;
+      });
+      Object.assign(promises, Object.fromEntries(calls));
+      syncBuiltinESMExports();
     },
   };
 }
 
 /**
- * Counts every call by which the main thread of this process changes names in the file system, from now until the
- * process ends; the calls themselves go through. It looks inside what the storage, the uploads and the source of a move
- * do as one step.
+ * The moments at which a process can die with different things done: before each step that has no other inside it, which
+ * is after the one before. Between the end of a step and the beginning of the next nothing is done, but that the client
+ * may be told: so of the moments before the `told`th, the last counts too, as does the very last.
  */
-export function faultyFileCalls(fault?: Fault): { readonly steps: readonly string[] } {
-  const { steps, step } = stepCounter(fault);
-  const counted = FILE_CALLS.map((name) => {
-    const call: (...args: never) => Promise<unknown> = promises[name];
-    return [name, (...args: readonly unknown[]) => step(name, () => Reflect.apply(call, promises, args))];
+export function distinctMoments(moments: readonly Moment[], told: number): readonly Moment[] {
+  return moments.filter(({ when }, index) => {
+    const next = moments[index + 1];
+    return index === told - 1 || next === undefined || (when === "before" && next.when === "after");
   });
-  Object.assign(promises, Object.fromEntries(counted));
-  syncBuiltinESMExports();
-  return { steps };
 }

@@ -23,15 +23,24 @@ export interface FaultyStorage extends ObjectStorage {
   readonly steps: readonly Step[];
 }
 
-/** A storage that behaves as `storage` does, but for one fault. */
-export function faultyStorage(storage: ObjectStorage, fault?: Fault): FaultyStorage {
+/**
+ * A storage that behaves as `storage` does, but for one fault.
+ * @param watch told of each step as it begins and as it ends well; `number` as {@link Fault.step}.
+ */
+export function faultyStorage(
+  storage: ObjectStorage,
+  fault?: Fault,
+  watch?: (step: Step, number: number, when: Fault["when"]) => void,
+): FaultyStorage {
   const steps: Step[] = [];
 
   /** Notes the step. @returns what to call at its beginning and its end. */
   function begin(operation: Operation, subject: string): (moment: Fault["when"]) => void {
-    steps.push({ operation, subject });
-    const struck = fault?.step === steps.length ? fault : undefined;
+    const step = { operation, subject };
+    const number = steps.push(step);
+    const struck = fault?.step === number ? fault : undefined;
     return (moment) => {
+      watch?.(step, number, moment);
       if (struck?.when !== moment) return;
       if (struck.what instanceof Error) throw struck.what;
       struck.what();

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { STAGING } from "../../src/adapters/storage/fs-layout.ts";
+import { systemClock } from "../../src/adapters/system-clock.ts";
+import type { Archive } from "../../src/core/archive/archive.ts";
+import { verifyArchive } from "../../src/core/archive/verify.ts";
+import type { Clock } from "../../src/core/clock.ts";
+import { transactionOf } from "../../src/core/ids.ts";
+import type { Job } from "../../src/core/jobs/job.ts";
+import { openLog } from "../../src/log.ts";
+import { archiveDirOf, type Composition, dataDirOf, inboxOf, openComposition } from "./crash-composition.ts";
+import type { Deposit } from "./crash-depositor.ts";
+import { until } from "./until.ts";
+
+/** An hour later every lease has run out and every request is known to be dead. */
+const LATER: Clock = { now: () => Date.now() + 3_600_000, sleep: systemClock.sleep };
+const LEASE_MS = 200;
+const LONG_AGO = Number.MAX_SAFE_INTEGER;
+
+/** What was deposited, by path below `data/`. */
+export type Files = Readonly<Record<string, string>>;
+
+/**
+ * Goes on in a dead process's folder as the next server would, and looks whether everything is as the depositor may
+ * expect it, whatever the moment of the crash.
+ * @returns how the deposit ended: `undefined` when it had left no trace.
+ */
+export async function aftermath(
+  { folder, kind }: Deposit,
+  files: Files,
+  acknowledged: number | undefined,
+  nextBundle: Uint8Array,
+): Promise<Job["state"] | undefined> {
+  const next = await openComposition({ folder, clock: LATER, leaseMs: LEASE_MS });
+  try {
+    const troubles: unknown[] = [];
+    await next.finished.sweep(openLog({ logLevel: "silent", logFormat: "json" }));
+    const worker = next.startWorker({ jobEnded: () => {}, trouble: (error) => troubles.push(error) });
+    try {
+      await allOver(next);
+      const [job, ...others] = await next.stores.jobs.list({ limit: 10 });
+      assert.deepEqual(others, [], "one deposit, one job");
+      if (acknowledged !== undefined) assert.deepEqual([job?.id, job?.state], [acknowledged, "succeeded"]);
+
+      if (job?.state === "succeeded") await assertComplete(next, job, files);
+      else await assertAbsent(next, job);
+      if (kind === "move") assertMoved(folder, files, job?.state === "succeeded");
+      await assertUsable(next, nextBundle);
+      await assertNothingLeft(folder, next);
+      await assertVerifies(next);
+      assert.deepEqual(troubles, []);
+      return job?.state;
+    } finally {
+      await worker.stop();
+    }
+  } finally {
+    await next.close();
+  }
+}
+
+async function allOver({ stores }: Composition): Promise<void> {
+  await until("no job is stuck", async () => {
+    const open = await stores.jobs.list({ states: ["queued", "running"], limit: 1 });
+    return open.length === 0;
+  });
+}
+
+/** Complete, readable and equal, as the archive alone tells it. */
+async function assertComplete({ archive }: Composition, job: Job, files: Files): Promise<void> {
+  const read = await archive.read(transactionOf(job.id));
+  assert.ok(read, "a job that succeeded has its object");
+  const found: Record<string, string> = {};
+  for await (const file of read.files())
+    found[file.path.slice("data/".length)] = await text(await archive.openFile(read.transaction, file));
+  assert.deepEqual(found, files);
+}
+
+async function assertAbsent({ archive, stores }: Composition, job: Job | undefined): Promise<void> {
+  assert.deepEqual(await stores.catalogue.listTransactions({ limit: 1 }), []);
+  assert.deepEqual(await objects(archive), []);
+  // The client knows nothing of it, so only that can be wrong with it.
+  if (job) assert.deepEqual([job.state, job.error?.code], ["failed", "upload_interrupted"]);
+}
+
+async function objects({ storage }: Archive): Promise<readonly string[]> {
+  const paths = (await Array.fromAsync(storage.list(""))).map(({ path }) => path);
+  return paths.filter((path) => path.endsWith("inventory.json"));
+}
+
+/** Each file is in one of the two places; what is in the archive has been compared already. */
+function assertMoved(folder: string, files: Files, isArchived: boolean): void {
+  for (const [path, content] of Object.entries(files)) {
+    const source = join(inboxOf(folder), path);
+    if (isArchived) assert.ok(!existsSync(source), `${path} is archived, and still lies where it lay`);
+    else assert.equal(readFileSync(source, "utf8"), content);
+  }
+}
+
+async function assertUsable(next: Composition, bundle: Uint8Array): Promise<void> {
+  const { id } = await next.ingest.receive(Readable.from([bundle]), { owner: "bea" });
+  await allOver(next);
+  assert.equal((await next.jobs.get(id)).state, "succeeded");
+}
+
+/** In staging, only the folders that are always there; of uploads, only what its sender may still continue. */
+async function assertNothingLeft(folder: string, { uploads }: Composition): Promise<void> {
+  const staged = await readdir(join(archiveDirOf(folder), STAGING), { recursive: true });
+  const always = ["discarded", "incoming", "notes", "trees"];
+  assert.deepEqual(
+    staged.filter((path) => !always.includes(path)),
+    [],
+  );
+  await uploads.removeExpired(LONG_AGO);
+  assert.deepEqual(await readdir(join(dataDirOf(folder), "uploads")), []);
+}
+
+async function assertVerifies({ archive, stores }: Composition): Promise<void> {
+  const parts = { archive, catalogue: stores.catalogue, jobs: stores.jobs, clock: systemClock };
+  const checked = await Array.fromAsync(verifyArchive(parts, { signal: new AbortController().signal }));
+  assert.deepEqual(
+    checked.flatMap(({ problems, notes }) => [...problems, ...notes]),
+    [],
+  );
+}
