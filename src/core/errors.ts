@@ -88,6 +88,7 @@ export const CODES = {
   driver_missing: ["invalid", "A driver that this setting needs is not installed."],
   credentials_required: ["invalid", "A server that is reachable from other machines needs credentials."],
   database_unavailable: ["unavailable", "The database does not answer."],
+  database_damaged: ["corrupt", "The database file is damaged, or is none."],
   database_in_use: ["conflict", "Another process has this database open."],
   database_newer: ["invalid", "The database was made by a newer Longshore; this one cannot read it."],
   remote_unavailable: ["unavailable", "A remote service does not answer."],

@@ -193,6 +193,20 @@ describe("longshore rebuild", () => {
     }
   });
 
+  test("says that a damaged database is one, and starts from nothing when that is moved away", async (t) => {
+    const lab = await testArchive();
+    t.after(() => lab.close());
+    await lab.deposit({ "a.txt": "a\n" });
+    await lab.stores.close();
+    for (const suffix of ["-wal", "-shm"]) rmSync(lab.database + suffix, { force: true });
+    writeFileSync(lab.database, readFileSync(lab.database).fill(0x55, 0, 4096));
+    const damaged = await rebuild(lab);
+    assert.equal(damaged.code, 5);
+    assert.match(damaged.stderr, /error\[database_damaged\]/);
+    rmSync(lab.database);
+    assert.equal((await rebuild(lab)).code, 0);
+  });
+
   test("ends with 5 and the reason when an object cannot be relied on", async (t) => {
     const lab = await testArchive();
     t.after(() => lab.close());

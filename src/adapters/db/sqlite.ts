@@ -19,8 +19,10 @@ const CACHED_STATEMENTS = 200;
 const CODE_OF_RESULT: Readonly<Record<number, Code>> = {
   5: "database_unavailable", // SQLITE_BUSY
   6: "database_unavailable", // SQLITE_LOCKED
+  11: "database_damaged", // SQLITE_CORRUPT
   13: "storage_full", // SQLITE_FULL
   14: "database_unavailable", // SQLITE_CANTOPEN
+  26: "database_damaged", // SQLITE_NOTADB
 };
 
 /**
