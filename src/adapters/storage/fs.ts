@@ -5,6 +5,7 @@ import type { ObjectStorage } from "../../core/archive/object-storage.ts";
 import { AppError } from "../../core/errors.ts";
 import { syncFolders, writeAside } from "./fs-durability.ts";
 import { ignoring, refusals, systemCode } from "./fs-errors.ts";
+import { factsThreads } from "./fs-facts.ts";
 import { decodeName, fsLayout, holdsStaging, isPiece, isStaging } from "./fs-layout.ts";
 import { isThere, openFile, sizeOf, walkFiles, walkOddities } from "./fs-read.ts";
 import { pruneFolders, removeTree, vanish } from "./fs-remove.ts";
@@ -19,6 +20,7 @@ import { writerThreads } from "./fs-writer-threads.ts";
 export function fsObjectStorage({ root }: { readonly root: string }): ObjectStorage {
   const layout = fsLayout(resolve(root));
   const threads = writerThreads(Math.min(4, availableParallelism()));
+  const readers = factsThreads(Math.min(4, availableParallelism()));
   const memory = slabs();
 
   async function* stagedPrefixes(folder: string, base = ""): AsyncGenerator<string> {
@@ -81,6 +83,10 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
         if (!stream) throw new AppError("object_missing", { path });
         return stream;
       }),
+    async facts(path, algorithms, options) {
+      if (isStaging(path)) throw new AppError("object_missing", { path });
+      return readers.facts(layout.visible(path), path, algorithms, options);
+    },
     stat: (path) =>
       refusals(async () => {
         const sizeBytes = isStaging(path) ? undefined : await sizeOf(layout.visible(path));
@@ -106,7 +112,9 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
         const { bavail, bsize } = await statfs(layout.root);
         return bavail * bsize;
       }),
-    close: () => threads.close(),
+    async close() {
+      await Promise.all([threads.close(), readers.close()]);
+    },
   };
 }
 
