@@ -12,7 +12,7 @@ export interface WireJob {
   readonly owner: string;
   readonly task: { readonly name: string; readonly percent: number } | null;
   readonly tasks: readonly { readonly name: string }[];
-  readonly error: { readonly code: string; readonly details: Record<string, unknown> } | null;
+  readonly error: { readonly code: string; readonly message: string; readonly details: Record<string, unknown> } | null;
   readonly result: Record<string, unknown> | null;
   readonly finishedAt: string | null;
 }
@@ -37,12 +37,18 @@ export async function deposit(
 }
 
 /** Waits until the job is finished, however it ends. */
-export async function finished(server: Pick<RealServer, "url">, id: number, headers: Fields = {}): Promise<WireJob> {
+export async function finished(
+  server: Pick<RealServer, "url">,
+  id: number,
+  headers: Fields = {},
+  limitMs = 10_000,
+): Promise<WireJob> {
   let job: WireJob | undefined;
-  await until(`job ${id} is finished`, async () => {
+  const isFinished = async () => {
     job = await json<WireJob>(`${server.url}/api/v1/jobs/${id}`, headers);
     return job.finishedAt !== null;
-  });
+  };
+  await until(`job ${id} is finished`, isFinished, limitMs);
   assert.ok(job);
   return job;
 }
