@@ -5,12 +5,17 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { aftermath } from "../support/crash-aftermath.ts";
+import { runCli } from "../cli/run-cli.ts";
+import { aftermath, assertStagingEmpty } from "../support/crash-aftermath.ts";
 import { dataDirOf, inboxOf, openComposition } from "../support/crash-composition.ts";
 import { KINDS } from "../support/crash-depositor.ts";
+import { allJobs, archivedFiles, depositBundle, killUnderLoad, type SentBundle } from "../support/crash-load.ts";
 import { runDepositor } from "../support/crash-run.ts";
 import { distinctMoments, PARTS, type Part } from "../support/crash-steps.ts";
+import { seededRandom } from "../support/random.ts";
+import { startServer } from "../support/server.ts";
 import { tarMember, tarOf } from "../support/tars.ts";
+import { until } from "../support/until.ts";
 
 /** Tiny: what matters is how many steps they take. By path below `data/`. */
 const FILES: Readonly<Record<string, string>> = {
@@ -20,8 +25,9 @@ const FILES: Readonly<Record<string, string>> = {
 };
 /** With fewer steps in any part of any deposit, the watch no longer sees what happens. */
 const LEAST_STEPS: Readonly<Record<Part, number>> = { storage: 20, database: 12, files: 30 };
-/** Most of a run is starting a process. */
-const AT_ONCE = 3;
+const KILLS = 10;
+/** A request is known to be dead after 30 s, and with it the job that it fed. */
+const STARVED_MS = 90_000;
 
 /** One file declares a digest that is not computed while bytes pass, so that it is read again. */
 function metadata(sourceIn?: string): string {
@@ -44,7 +50,7 @@ function metadata(sourceIn?: string): string {
   return JSON.stringify([...about, ...files]);
 }
 
-describe("a deposit whose process is killed", { timeout: 120_000 }, () => {
+describe("a deposit whose process is killed", { concurrency: true, timeout: 600_000 }, () => {
   /** One member is in no list, so that it has to be dropped. */
   const bundle = tarOf(
     ...Object.entries(FILES).map(([path, content]) => tarMember({ name: `data/${path}` }, content)),
@@ -88,26 +94,66 @@ describe("a deposit whose process is killed", { timeout: 120_000 }, () => {
       t.diagnostic(`steps: ${counts.join(", ")}; ${moments.length} distinct moments to die at`);
 
       const ends = new Map<string, number>();
-      await forEach(AT_ONCE, moments, async ({ name, ...strikeAt }) => {
+      for (const { name, ...strikeAt } of moments) {
         const deposit = { folder: await freshFolder(), kind, strikeAt };
         const { acknowledged } = await runDepositor(deposit, compiled);
         try {
-          const end = (await aftermath(deposit, FILES, acknowledged, bundle)) ?? "no trace";
+          const end = (await aftermath(deposit, FILES, acknowledged)) ?? "no trace";
           ends.set(end, (ends.get(end) ?? 0) + 1);
         } catch (cause) {
           throw new Error(`killed ${strikeAt.when} ${strikeAt.part} step ${strikeAt.step}, ${name}`, { cause });
         }
         await rm(deposit.folder, { recursive: true });
-      });
+      }
       t.diagnostic(`after the restart: ${[...ends].map(([end, count]) => `${count} ${end}`).join(", ")}`);
     });
-});
 
-/** A few at a time; the first failure ends it. */
-async function forEach<T>(atOnce: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = items.values();
-  const lane = async () => {
-    for (const item of left) await work(item);
-  };
-  await Promise.all(Array.from({ length: atOnce }, lane));
-}
+  test("a server under load: keeps every bundle that it acknowledged and ends every other", async (t) => {
+    const dataDir = join(root, "server");
+    const random = seededRandom(t);
+    const sent: SentBundle[] = [];
+    for (let kill = 1; kill <= KILLS; kill++) sent.push(...(await killUnderLoad(dataDir, random)));
+    const acknowledged = sent.filter(({ jobId }) => jobId !== undefined);
+    t.diagnostic(`${acknowledged.length} of ${sent.length} bundles were acknowledged between ${KILLS} kills`);
+    assert.ok(acknowledged.length > 0);
+    assert.ok(acknowledged.length < sent.length);
+
+    const server = await startServer({ dataDir });
+    t.after(server.stop);
+    let jobs = await allJobs(server);
+    await until(
+      "no job is stuck",
+      async () => {
+        jobs = await allJobs(server);
+        return jobs.every(({ state }) => state === "succeeded" || state === "failed");
+      },
+      STARVED_MS,
+    );
+    const archived = new Map((await archivedFiles(server)).map((file) => [file.path, file]));
+    for (const { path, jobId } of acknowledged) assert.equal(archived.get(path)?.transactionId, jobId, path);
+    assert.deepEqual(
+      jobs.filter(({ state }) => state === "succeeded").map(({ id }) => id),
+      [...archived.values()].map(({ transactionId }) => transactionId),
+    );
+    for (const { state, error } of jobs)
+      assert.equal(error?.code, state === "failed" ? "upload_interrupted" : undefined);
+    for (const { path, content } of sent) {
+      const file = archived.get(path);
+      if (!file) continue;
+      const found = await fetch(`${server.url}/api/v1/files/${file.id}/content`);
+      assert.ok(Buffer.from(content).equals(Buffer.from(await found.arrayBuffer())), path);
+    }
+
+    const next = await depositBundle(server, { path: "data/next.txt", content: Buffer.from("next\n") });
+    await until("the next deposit succeeds", async () => {
+      const [job] = await allJobs(server);
+      return job?.id === next && job.state === "succeeded";
+    });
+    await server.end("SIGTERM");
+    await assertStagingEmpty(join(dataDir, "archive"));
+    const { code, stdout, stderr } = await runCli(["verify", "--json"], { env: { LONGSHORE_DATA_DIR: dataDir } });
+    assert.equal(code, 0, stdout + stderr);
+    const { objects, problems } = JSON.parse(stdout);
+    assert.deepEqual([objects, problems], [archived.size + 1, 0]);
+  });
+});
