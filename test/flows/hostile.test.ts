@@ -136,7 +136,7 @@ describe("one server, sent everything that is bad,", () => {
   test("takes of a body no more than its Content-Length, and what follows for no request", async () => {
     const length = GOOD.length - 1024;
     const answer = await raw(server, `${head({ "Content-Length": length })}${GOOD.toString("latin1")}`);
-    assert.match(answer, /HTTP\/1.1 400 [^]*"code":"request_invalid"/);
+    assert.match(answer, /^HTTP\/1.1 400 .*"code":"request_invalid"/s);
     const { error } = await newest(server, ({ state }) => state === "failed");
     assert.equal(error?.code, "upload_interrupted");
     await honest();
