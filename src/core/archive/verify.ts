@@ -103,7 +103,7 @@ export async function* verifyArchive(parts: VerifyParts, options: VerifyOptions)
   if (options.transactions) {
     for (const id of options.transactions) {
       const folder = await objectFolder(storage, objectPath(id));
-      if (folder.files.size === 0) yield part("object", folder.path, [missingObject(id)]);
+      if (folder.files.size === 0) yield part("catalogue", folder.path, [missingObject(id)]);
       else yield await check(folder);
       yield* checkFolders(parts.archive, folder.path);
     }
@@ -117,9 +117,7 @@ export async function* verifyArchive(parts: VerifyParts, options: VerifyOptions)
   yield* mapInOrder(walk, parallel, async (found) => (isFolder(found) ? check(found) : checkStray(found)), weigh);
   if (broken.length > 0) yield part("folders", "", broken);
   else yield* checkFolders(parts.archive, "");
-  const missing: Problem[] = [];
-  for await (const found of missingObjects(parts.catalogue, storage, signal)) missing.push(found);
-  yield part("catalogue", "", missing);
+  for await (const found of missingObjects(parts.catalogue, storage, signal)) yield part("catalogue", "", [found]);
   yield await checkStaging(parts);
 }
 
@@ -188,10 +186,10 @@ function checkStray({ path }: StoredFile): Checked {
 
 async function* checkFolders({ storage }: Archive, prefix: string): AsyncGenerator<Checked> {
   if (!storage.oddities) return;
-  const problems: Problem[] = [];
-  for await (const { path, what } of untilError(storage.oddities(prefix), problems))
-    problems.push(problem("archive_stray", { path, found: what }));
-  yield part("folders", prefix, problems);
+  const broken: Problem[] = [];
+  for await (const { path, what } of untilError(storage.oddities(prefix), broken))
+    yield part("folders", path, [problem("archive_stray", { path, found: what })]);
+  yield part("folders", prefix, broken);
 }
 
 /**
