@@ -22,7 +22,7 @@ export async function depositBundle(context: ServerContext, request: FastifyRequ
       ...(length === undefined ? {} : { sizeBytes: Number(length) }),
     }),
   );
-  await context.audit.record(owner, "bundle.deposit", `job/${job.id}`, { via: request.routeOptions.url ?? "" });
+  await note(context, request, "bundle.deposit", owner, job);
   return job;
 }
 
@@ -35,8 +35,21 @@ export async function depositMove(
 ): Promise<Job> {
   requireArray(document);
   const job = await context.ingest.move(document, bundleRequest(request, owner));
-  await context.audit.record(owner, "bundle.move", `job/${job.id}`, { via: request.routeOptions.url ?? "" });
+  await note(context, request, "bundle.move", owner, job);
   return job;
+}
+
+/**
+ * Enters the deposit into the audit log. By now it is made: a failure here, such as a disk that has just become full, must
+ * not be the answer, or the sender would repeat what is accepted. The server's log then has what the audit log lacks.
+ */
+async function note(context: ServerContext, request: FastifyRequest, action: string, owner: string, job: Job) {
+  const via = request.routeOptions.url ?? "";
+  try {
+    await context.audit.record(owner, action, `job/${job.id}`, { via });
+  } catch (err) {
+    request.log.error({ err, jobId: job.id, action, owner, via }, "a deposit is missing from the audit log");
+  }
 }
 
 /** @throws AppError request_invalid for an `Idempotency-Key` that is empty, long or not plain text. */
