@@ -27,8 +27,8 @@ import { without } from "../support/tools.ts";
 import { until } from "../support/until.ts";
 
 const MANY = 200_000;
-/** Generous: what counts is that it is far below the bundle and a server's memory. Observed: see the test's diagnostic. */
-const MAX_PEAK_MIB = 600;
+/** Generous: 505 and 534 MiB were observed on 2026-11-22, about 2.5 KiB a file. */
+const MAX_PEAK_MIB = 768;
 
 describe("one server, sent everything that is bad,", () => {
   let server: ServerProcess;
@@ -216,7 +216,7 @@ describe("one server, sent everything that is bad,", () => {
     assert.equal(response.status, 202, await response.clone().text());
     const { id } = (await response.json()) as WireJob;
     await Promise.all([bystander, honest()]);
-    const job = accept(await finished(server, id, {}, 120_000));
+    const job = accept(await finished(server, id, {}, 180_000));
     assert.equal(job.result?.files, MANY);
     const address = `${server.url}/api/v1/transactions/${id}/files`;
     const { items } = await json<FilePage>(`${address}?limit=1`);
