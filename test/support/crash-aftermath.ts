@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { STAGING } from "../../src/adapters/storage/fs-layout.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import type { Archive } from "../../src/core/archive/archive.ts";
 import { verifyArchive } from "../../src/core/archive/verify.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { transactionOf } from "../../src/core/ids.ts";
@@ -17,7 +16,8 @@ import { until } from "./until.ts";
 
 /** An hour later every lease has run out and every request is known to be dead. */
 const LATER: Clock = { now: () => Date.now() + 3_600_000, sleep: systemClock.sleep };
-const LEASE_MS = 200;
+/** Nobody who lives loses a job here, however busy the machine. */
+const LEASE_MS = 60_000;
 /** Whatever happened, happened before this. */
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
@@ -40,22 +40,23 @@ export async function aftermath(
     await next.finished.sweep(openLog({ logLevel: "silent", logFormat: "json" }));
     const worker = next.startWorker({ jobEnded: () => {}, trouble: (error) => troubles.push(error) });
     try {
+      await next.jobs.adoptStarved(); // the worker's own first beat does it too, but later
       await allOver(next);
-      const [job, ...others] = await next.stores.jobs.list({ limit: 10 });
-      assert.deepEqual(others, [], "one deposit, one job");
-      if (acknowledged !== undefined) assert.deepEqual([job?.id, job?.state], [acknowledged, "succeeded"]);
-
-      if (job?.state === "succeeded") await assertComplete(next, job, files);
-      else await assertAbsent(next, job);
-      if (kind === "move") assertMoved(folder, files, job?.state === "succeeded");
       await assertUsable(folder, next);
-      await assertNothingLeft(folder, next);
-      await assertVerifies(next);
-      assert.deepEqual(troubles, []);
-      return job?.state;
     } finally {
       await worker.stop();
     }
+    assert.deepEqual(troubles, []);
+
+    const [, job, ...others] = await next.stores.jobs.list({ limit: 10 });
+    assert.deepEqual(others, [], "one deposit, one job");
+    if (acknowledged !== undefined) assert.deepEqual([job?.id, job?.state], [acknowledged, "succeeded"]);
+    if (job?.state === "succeeded") await assertComplete(next, job, files);
+    else await assertAbsent(next, job);
+    if (kind === "move") assertMoved(folder, files, job?.state === "succeeded");
+    await assertNothingLeft(folder, next);
+    await assertVerifies(next);
+    return job?.state;
   } finally {
     await next.close();
   }
@@ -78,16 +79,14 @@ async function assertComplete({ archive }: Composition, job: Job, files: Files):
   assert.deepEqual(found, files);
 }
 
+/** The job may be known, as one that failed; of its transaction there is nothing. */
 async function assertAbsent({ archive, stores }: Composition, job: Job | undefined): Promise<void> {
-  assert.deepEqual(await stores.catalogue.listTransactions({ limit: 1 }), []);
-  assert.deepEqual(await objects(archive), []);
-  // The client knows nothing of it, so only that can be wrong with it.
+  const transactions = await stores.catalogue.listTransactions({ limit: 10 });
+  assert.equal(transactions.length, 1, "only the next deposit is in the catalogue");
+  const paths = (await Array.fromAsync(archive.storage.list(""))).map(({ path }) => path);
+  assert.equal(paths.filter((path) => path.endsWith("0=ocfl_object_1.1")).length, 1, "and in the archive");
+  // All that can be wrong with it is that it did not arrive as a whole.
   if (job) assert.deepEqual([job.state, job.error?.code], ["failed", "upload_interrupted"]);
-}
-
-async function objects({ storage }: Archive): Promise<readonly string[]> {
-  const paths = (await Array.fromAsync(storage.list(""))).map(({ path }) => path);
-  return paths.filter((path) => path.endsWith("inventory.json"));
 }
 
 /** Each file is in one of the two places; what is in the archive has been compared already. */

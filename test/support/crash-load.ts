@@ -15,9 +15,9 @@ export interface SentBundle {
 
 const CLIENTS = 4;
 /** From what goes through in one chunk to what is on its way for a while. */
-const LARGEST_BYTES = 4 * 1024 ** 2;
-/** A server lives under load for up to so long. */
-const LONGEST_LIFE_MS = 600;
+const LARGEST_BYTES = 1024 ** 2;
+/** So long, at most, a server lives on once it has answered for the first time. */
+const LONGEST_LIFE_MS = 400;
 
 /** Starts a server in `dataDir`, sends it bundles from several clients at once, and kills it at some moment. */
 export async function killUnderLoad(
@@ -26,13 +26,16 @@ export async function killUnderLoad(
 ): Promise<readonly SentBundle[]> {
   const server = await startServer({ dataDir, env: { LONGSHORE_LOG_LEVEL: "silent" } });
   const dying = new AbortController();
+  const answered = Promise.withResolvers<void>();
   const clients = Array.from({ length: CLIENTS }, (_, client) => {
     const name = `${server.pid}-${client}`;
-    return depositUntil(dying.signal, server, (n) => ({
+    const make = (n: number) => ({
       path: `data/${name}-${n}.bin`,
       content: Buffer.alloc(random(LARGEST_BYTES), `${name}-${n} `),
-    }));
+    });
+    return depositUntil(dying.signal, server, make, answered.resolve);
   });
+  await Promise.race([answered.promise, Promise.all(clients)]);
   await setTimeout(random(LONGEST_LIFE_MS));
   dying.abort();
   await server.end("SIGKILL");
@@ -44,6 +47,7 @@ async function depositUntil(
   dying: AbortSignal,
   server: ServerProcess,
   make: (n: number) => Pick<SentBundle, "path" | "content">,
+  onAnswer: () => void,
 ): Promise<readonly SentBundle[]> {
   const sent: SentBundle[] = [];
   while (!dying.aborted) {
@@ -51,6 +55,7 @@ async function depositUntil(
     let jobId: number | undefined;
     try {
       jobId = await depositBundle(server, bundle);
+      onAnswer();
     } catch (error) {
       if (!dying.aborted) throw error;
     }
