@@ -20,14 +20,23 @@ export function bundle(
       mkdirSync(join(folder, "data", dirname(path)), { recursive: true });
       writeFileSync(join(folder, "data", path), content);
     }
-    const metadata = Object.entries(files).map(([path, content]) => ({
+    // One call for all: a process for each of a thousand files takes longer than the test.
+    const sums = execFileSync(
+      "sha1sum",
+      ["--zero", "--", ...Object.keys(files).map((path) => join(folder, "data", path))],
+      {
+        encoding: "utf8",
+        maxBuffer: 2 ** 30,
+      },
+    ).split("\0");
+    const metadata = Object.entries(files).map(([path, content], at) => ({
       destinationTable: "Files",
       name: basename(path),
       subdir: join("data", dirname(path)),
       size: Buffer.byteLength(content),
       mimetype: options.mediaType ?? "text/plain",
       hashtype: "sha1",
-      hashsum: options.hashsum ?? sum("sha1sum", join(folder, "data", path)),
+      hashsum: options.hashsum ?? sums[at]?.slice(0, 40) ?? "",
       ctime: "2020-09-13T12:26:40",
       mtime: "2020-09-13T12:26:40",
     }));
