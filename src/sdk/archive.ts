@@ -1,6 +1,10 @@
 import { bodyOf, type Connection } from "./connection.ts";
 import { type Listing, listing, type PageOptions } from "./pages.ts";
+import { silenceGuard } from "./silence.ts";
 import type { ArchivedFile, Transaction, TransactionDetail } from "./types.ts";
+
+/** A file's bytes come without a pause; a connection silent for this long is dead. */
+const SILENCE_MS = 60_000;
 
 export interface TransactionsApi {
   get(id: number): Promise<TransactionDetail>;
@@ -56,19 +60,21 @@ export function filesApi(connection: Connection): FilesApi {
     },
     async content(id, { from, to, ifRange, signal } = {}) {
       const ranged = from !== undefined || to !== undefined;
-      const response = await connection.send(`/files/${id}/content`, {
+      const silence = silenceGuard(SILENCE_MS, signal);
+      const request = {
         headers: {
           ...(ranged ? { range: `bytes=${from ?? 0}-${to ?? ""}` } : {}),
           ...(ranged && ifRange !== undefined ? { "if-range": ifRange } : {}),
         },
-        signal,
-      });
+        signal: silence.signal,
+      };
+      const response = await silence.during(connection.send(`/files/${id}/content`, request));
       const [, start, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ?? [];
       return {
         from: Number(start ?? 0),
         sizeBytes: Number(total ?? response.headers.get("content-length")),
         etag: response.headers.get("etag"),
-        bytes: bodyOf(response, signal),
+        bytes: silence.guarded(bodyOf(response, silence.signal)),
       };
     },
   };

@@ -3,6 +3,7 @@ import { bodyOf, type Connection, jsonBody } from "./connection.ts";
 import { LongshoreError } from "./errors.ts";
 import { eventStream } from "./event-stream.ts";
 import { type Listing, listing, type PageOptions } from "./pages.ts";
+import { silenceGuard } from "./silence.ts";
 import type { Job, JobState } from "./types.ts";
 
 /** The server says something at least every 15 s; a stream silent for longer than this is dead and opened anew. */
@@ -55,12 +56,14 @@ export function jobsApi(connection: Connection): JobsApi {
     const retry = backoff({ signal: options.signal, onRetry: options.onRetry });
     let after = options.after ?? 0;
     for (;;) {
-      const silence = silenceGuard(options.signal);
+      const silence = silenceGuard(SILENCE_MS, options.signal);
       try {
-        const response = await connection.send(`/jobs/${id}/events`, {
-          headers: { accept: "text/event-stream", "last-event-id": String(after) },
-          signal: silence.signal,
-        });
+        const response = await silence.during(
+          connection.send(`/jobs/${id}/events`, {
+            headers: { accept: "text/event-stream", "last-event-id": String(after) },
+            signal: silence.signal,
+          }),
+        );
         for await (const message of eventStream(silence.guarded(bodyOf(response, silence.signal)))) {
           retry.progressed();
           const seq = Number(message.id ?? after);
@@ -74,8 +77,6 @@ export function jobsApi(connection: Connection): JobsApi {
         throw new LongshoreError("server_unavailable", "The server closed the stream before the job was finished.");
       } catch (error) {
         await retry.pause(error);
-      } finally {
-        silence.stop();
       }
     }
   }
@@ -91,27 +92,5 @@ export function jobsApi(connection: Connection): JobsApi {
     cancel: (id) => connection.json<Job>(`/jobs/${id}/cancel`, { method: "POST" }),
     retry: (id) => connection.json<Job>(`/jobs/${id}/retry`, { method: "POST" }),
     setState: (id, state, reason) => connection.json<Job>(`/jobs/${id}`, jsonBody("PATCH", { state, reason })),
-  };
-}
-
-/** Aborts what waits for the next bytes of a stream when none come for {@link SILENCE_MS}. */
-function silenceGuard(outer: AbortSignal | undefined) {
-  const silence = new AbortController();
-  const start = () =>
-    setTimeout(
-      () => silence.abort(new LongshoreError("server_unavailable", "The Longshore server has gone silent.")),
-      SILENCE_MS,
-    );
-  let timer = start();
-  return {
-    signal: outer ? AbortSignal.any([outer, silence.signal]) : silence.signal,
-    async *guarded(bytes: AsyncIterable<Uint8Array>) {
-      for await (const chunk of bytes) {
-        clearTimeout(timer);
-        yield chunk;
-        timer = start();
-      }
-    },
-    stop: () => clearTimeout(timer),
   };
 }
