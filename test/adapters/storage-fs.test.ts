@@ -151,6 +151,8 @@ describe("fsObjectStorage", { timeout: 120_000 }, () => {
       await writeFile(join(root, STAGING, path), content);
     }
     assert.deepEqual(await Array.fromAsync(storage.staged()), ["under-way"]);
+    assert.equal((await inStaging(root)).length, 11, "looking changes nothing");
+    assert.equal(await storage.reopen("another"), undefined);
     assert.deepEqual((await inStaging(root)).toSorted(), [
       `incoming/${process.pid}-under-way`,
       "notes/under-way",

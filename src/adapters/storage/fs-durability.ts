@@ -30,6 +30,12 @@ export async function syncFolders(root: string, folder: string): Promise<void> {
   await Promise.all(foldersBetween(root, folder).map(syncPath));
 }
 
+/** Makes `folder` and those above it as needed; their names survive a power cut. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first) await syncFolders(dirname(first), dirname(folder));
+}
+
 /** Makes files of `folder` and every folder above them, up to `root`, durable. */
 export async function syncFiles(root: string, folder: string, paths: Iterable<string>): Promise<void> {
   const files = Array.from(paths, (path) => join(folder, path));

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { ObjectStorage } from "../../core/archive/object-storage.ts";
 import { AppError } from "../../core/errors.ts";
-import { syncFolders, writeAside } from "./fs-durability.ts";
+import { makeFolder, syncFolders, writeAside } from "./fs-durability.ts";
 import { ignoring, refusals, systemCode } from "./fs-errors.ts";
 import { factsThreads } from "./fs-facts.ts";
 import { decodeName, fsLayout, holdsStaging, isPiece, isStaging } from "./fs-layout.ts";
@@ -30,7 +30,17 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
     }
   }
 
-  /** Removes what a process that died has left between two steps. */
+  /**
+   * For a prefix without a tree. The process that published it may have died before the names were durable and the notes
+   * gone: what is visible is about to be taken for safe.
+   */
+  async function settle(prefix: string): Promise<void> {
+    const visible = layout.visible(prefix);
+    if (await isThere(visible)) await syncFolders(layout.root, dirname(visible));
+    await removeNotes(layout, prefix);
+  }
+
+  /** Removes what processes that died have left between two steps. */
   async function sweep(): Promise<void> {
     for (const name of await namesIn(layout.discarded)) {
       await removeTree(join(layout.discarded, name));
@@ -39,13 +49,25 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
       if (!isRunning(Number.parseInt(name, 10))) await rm(join(layout.incoming, name), { force: true });
     }
     for await (const prefix of stagedPrefixes(layout.notes)) {
-      if (!(await isThere(layout.tree(prefix)))) await removeNotes(layout, prefix);
+      if (!(await isThere(layout.tree(prefix)))) await settle(prefix);
     }
+  }
+
+  let swept: Promise<void> | undefined;
+  /** Once, before the first tree is worked on: who only reads changes nothing. */
+  function tidy(): Promise<void> {
+    swept ??= sweep().catch((error: unknown) => {
+      swept = undefined;
+      throw error;
+    });
+    return swept;
   }
 
   return {
     stage: (prefix) =>
       refusals(async () => {
+        await makeFolder(layout.root);
+        await tidy();
         const tree = layout.tree(prefix);
         if ((await isThere(layout.visible(prefix))) || (await isThere(tree))) throw exists(prefix);
         await removeNotes(layout, prefix);
@@ -58,15 +80,16 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
         return fsStagedTree(layout, threads, memory, prefix, true);
       }),
     reopen: (prefix) =>
-      refusals(async () =>
-        (await isThere(layout.tree(prefix))) ? fsStagedTree(layout, threads, memory, prefix, false) : undefined,
-      ),
-    async *staged() {
-      await refusals(sweep);
-      yield* stagedPrefixes(layout.trees);
-    },
+      refusals(async () => {
+        await tidy();
+        if (await isThere(layout.tree(prefix))) return fsStagedTree(layout, threads, memory, prefix, false);
+        await settle(prefix);
+        return undefined;
+      }),
+    staged: () => stagedPrefixes(layout.trees),
     put: (path, bytes) =>
       refusals(async () => {
+        await makeFolder(layout.root);
         const final = layout.visible(path);
         await mkdir(dirname(final), { recursive: true });
         await writeAside(layout, bytes, true, async (file) => {
@@ -108,7 +131,7 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
       }),
     freeBytes: () =>
       refusals(async () => {
-        await mkdir(layout.root, { recursive: true });
+        await makeFolder(layout.root);
         const { bavail, bsize } = await statfs(layout.root);
         return bavail * bsize;
       }),
@@ -119,7 +142,7 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {
-  return (await readdir(folder).catch(ignoring("ENOENT"))) ?? [];
+  return (await refusals(() => readdir(folder).catch(ignoring("ENOENT")))) ?? [];
 }
 
 function exists(path: string): AppError {
