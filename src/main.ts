@@ -9,11 +9,14 @@ if (major < 24) {
 } else {
   const { setFlagsFromString } = await import("node:v8");
   const { enableCompileCache } = await import("node:module");
+  const { homedir } = await import("node:os");
+  const { join } = await import("node:path");
   // The young generation stays small. Bytes in transit are short-lived buffers outside the heap, freed when it is swept:
   // grown to its usual size it is swept so rarely that they pile up. Peak while 1 GiB comes in: 178 MiB instead of 310.
   setFlagsFromString("--semi-space-growth-factor=1");
   // Types are stripped from the sources once, not at every start: 35 MiB less, and a command starts in half the time.
-  enableCompileCache();
+  // The folder is the user's own: what lies there is run.
+  enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "longshore"));
   const { run } = await import("./run.ts");
   process.exitCode = await run(process.argv.slice(2));
 }
