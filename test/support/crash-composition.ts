@@ -28,7 +28,12 @@ export const archiveDirOf = (folder: string) => join(folder, "data/archive");
 /** What `longshore serve` runs on an existing data folder, without its HTTP. */
 export async function openComposition(options: CompositionOptions): Promise<Composition> {
   const { folder, clock, leaseMs, watch } = options;
-  const config = loadConfig({ LONGSHORE_DATA_DIR: dataDirOf(folder), LONGSHORE_MOVE_ROOTS: inboxOf(folder) });
+  const config = loadConfig({
+    LONGSHORE_DATA_DIR: dataDirOf(folder),
+    LONGSHORE_MOVE_ROOTS: inboxOf(folder),
+    // A worker that is busy claims nothing: how often it looks, which is a matter of time, makes no steps.
+    LONGSHORE_WORKERS: "fast:1,slow:0",
+  });
   const opened = await openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock, leaseMs });
   const stores = watch?.stores(opened) ?? opened;
   const plain = fsObjectStorage({ root: config.archiveDir });
