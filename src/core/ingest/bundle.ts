@@ -23,6 +23,8 @@ export const METADATA_PATH = "metadata.txt";
 /** Where the metadata as received lies in the object. */
 export const METADATA_CONTENT_PATH = "v1/content/metadata.txt";
 const PAYLOAD_PREFIX = "data/";
+/** Codes of what is wrong with a tar. */
+export const TAR_FAULT = /^bundle_/;
 const MEMBERS_NOTE = "members";
 /** More members than this in one bundle are refused: one record per member is kept in memory. */
 const MAX_MEMBERS = 2_000_000;
@@ -31,7 +33,7 @@ const MAX_PROBLEMS = 1_000;
 export interface ReceiveOptions {
   /** Algorithms computed for every file as it passes. */
   readonly algorithms: readonly DigestName[];
-  /** Digests of the whole stream that were promised. */
+  /** Digests of the whole stream that were promised. If any, the stream must be one that can be left and read on. */
   readonly expected: Digests;
   /** Told of the bytes as they come. */
   onBytes(count: number): void;
@@ -93,13 +95,12 @@ export async function receiveBundle(
       whole.update(chunk);
       options.onBytes(chunk.length);
     };
-    await readTar(observed(bytes, observe), {
-      begin,
-      data: writer.write,
-      end: writer.end,
-      refuse: (reason) => note(problems, reason),
-    });
+    const sink = { begin, data: writer.write, end: writer.end, refuse: (reason: Problem) => note(problems, reason) };
+    const fault = await tarFault(readTar(observed(bytes, observe), sink));
+    // Bytes that were damaged on their way are no bad bundle. What is left of them tells.
+    if (fault && Object.keys(options.expected).length > 0) for await (const chunk of bytes) observe(chunk);
     checkPromise(options.expected, whole.digests());
+    if (fault) throw fault;
     for (const clash of fileFolderClashes(begun.keys())) note(problems, clash);
     if (problems.length > 0) throw refusal(problems);
     const written = await writer.finish();
@@ -109,6 +110,17 @@ export async function receiveBundle(
     return { memberCount: written.length, sizeBytes: written.reduce((sum, f) => sum + f.sizeBytes, 0), passedOver };
   } finally {
     await writer.abort();
+  }
+}
+
+/** What is wrong with the tar itself; anything else that reading it meets is thrown. */
+async function tarFault(reading: Promise<void>): Promise<AppError | undefined> {
+  try {
+    await reading;
+    return undefined;
+  } catch (error) {
+    if (error instanceof AppError && TAR_FAULT.test(error.code)) return error;
+    throw error;
   }
 }
 

@@ -78,9 +78,9 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
     const uploadId = uploadOf(job);
     if (uploadId === undefined) throw new AppError("upload_interrupted");
     await staged?.discard();
+    const tree = await archive.stage(id);
     const { bytes, sizeBytes } = await spool.open(uploadId);
     await tasks.begin("receive", { bytes: sizeBytes });
-    const tree = await archive.stage(id);
     const received = await receiveBundle(bytes, tree, {
       algorithms: [archive.algorithm, DEPOSITOR_DIGEST],
       expected: {},

@@ -8,7 +8,7 @@ import type { FedJob } from "../jobs/fed-job.ts";
 import type { Job, Lane } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { openEnded } from "../streams.ts";
-import { METADATA_CONTENT_PATH, receiveBundle } from "./bundle.ts";
+import { METADATA_CONTENT_PATH, receiveBundle, TAR_FAULT } from "./bundle.ts";
 
 export interface BundleRequest {
   /** The principal that deposits. */
@@ -43,9 +43,6 @@ export const DEPOSITOR_DIGEST: DigestName = "sha1";
 /** Bigger than this goes to the slow lane, so that small deposits need not wait behind it. */
 const SLOW_FROM_BYTES = 4 * 1024 ** 3;
 
-/** Tar faults belong to the step after the receipt: Pacifica clients know it as `open tar`. */
-const TAR_FAULT = /^bundle_/;
-
 export function ingestService(jobs: Jobs, archive: Archive): Ingest {
   /** Runs `fill` on a tree of its own while the request is open, then hands the job to the workers. */
   async function fed(
@@ -72,6 +69,7 @@ export function ingestService(jobs: Jobs, archive: Archive): Ingest {
     } catch (error) {
       const isInterrupted = error instanceof AppError && error.code === "upload_interrupted";
       try {
+        // They belong to the step after the receipt: Pacifica clients know it as `open tar`.
         if (error instanceof AppError && TAR_FAULT.test(error.code)) await feeding.tasks.begin("open");
         const job = await feeding.fail(error, isAnswerable(error));
         if (isAnswerable(error)) return job;
