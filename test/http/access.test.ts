@@ -155,6 +155,13 @@ describe("tokens and owners", () => {
     assert.deepEqual(await owners("/jobs?owner=ada", bob), []);
   });
 
+  test("an operator steers the jobs of others", async () => {
+    const { id } = await deposit(server, bundle({ "steered.txt": "by others" }), ada);
+    await finished(server, id, ada);
+    await problem(await ask("POST", `/jobs/${id}/cancel`, operator), 409, "job_state_conflict");
+    await problem(await ask("POST", `/jobs/${id}/cancel`, bob), 404, "job_unknown");
+  });
+
   test("every route asks for its scope", async () => {
     const needed = [
       ["POST", "/bundles", "deposit"],
@@ -163,6 +170,7 @@ describe("tokens and owners", () => {
       ["POST", "/jobs/1/cancel", "deposit"],
       ["POST", "/jobs/1/retry", "deposit"],
       ["PATCH", "/jobs/1", "operate"],
+      ["POST", "/verifications", "operate"],
       ["GET", "/audit", "operate"],
       ["GET", "/tokens", "admin"],
       ["POST", "/tokens", "admin"],

@@ -8,6 +8,7 @@ import { jobRoutes } from "./jobs.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { transactionRoutes } from "./transactions.ts";
 import { uploadRoutes } from "./uploads.ts";
+import { verificationRoutes } from "./verifications.ts";
 
 /** The native API. Each part is a plugin of its own, so that one's way of reading bodies is not another's. */
 export const apiRoutes =
@@ -21,6 +22,7 @@ export const apiRoutes =
       jobEventRoutes,
       transactionRoutes,
       fileRoutes,
+      verificationRoutes,
       tokenRoutes,
       auditRoutes,
     ])

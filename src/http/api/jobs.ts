@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
-import { maySee, type Principal } from "../../core/access/access.ts";
+import { hasScope, maySee, type Principal, requireScope } from "../../core/access/access.ts";
 import { AppError } from "../../core/errors.ts";
 import { type JobId, jobId } from "../../core/ids.ts";
 import { JOB_STATES, type Job } from "../../core/jobs/job.ts";
@@ -70,7 +70,7 @@ export const jobRoutes =
       app.post(
         `/jobs/:id/${verb}`,
         {
-          config: { scope: "deposit" },
+          config: { scope: "read" },
           schema: {
             tags: ["jobs"],
             summary,
@@ -80,6 +80,8 @@ export const jobRoutes =
           },
         },
         async ({ principal, params }) => {
+          // One's own with `deposit`, anybody's with `operate`.
+          if (!hasScope(principal, "operate")) requireScope(principal, "deposit");
           const { id } = await visibleJob(deps, principal, params.id);
           const job = await deps.jobs[verb](id, principal.name);
           await deps.audit.record(principal.name, `job.${verb}`, `job/${id}`);
