@@ -1,6 +1,7 @@
 import type { ReadTransaction } from "../archive/archive.ts";
 import { contentPaths } from "../archive/content-path.ts";
 import type { StagedTree, WrittenFile } from "../archive/object-storage.ts";
+import type { ArchivedFile, Transaction } from "../catalogue/catalogue-store.ts";
 import type { Clock } from "../clock.ts";
 import { type DigestName, factsOfStream } from "../digest.ts";
 import { AppError, type Problem, problem } from "../errors.ts";
@@ -104,7 +105,10 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     const path = `${read.transaction.objectPath}/${METADATA_CONTENT_PATH}`;
     const { metadata } = await readMetadata(await archive.storage.open(path), "move");
     const sizes = new Map<string, number>();
-    for await (const file of read.files()) sizes.set(file.path, file.sizeBytes);
+    for await (const file of read.files()) {
+      sizes.set(file.path, file.sizeBytes);
+      await requireArchived(read.transaction, file);
+    }
     for (const file of metadata.files) {
       try {
         const { sizeBytes, modifiedAt } = await source.find(file.source ?? "");
@@ -119,6 +123,14 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
           tasks.warn(problem(error.code, { path: file.path, found: file.source ?? "" }));
       }
     }
+  }
+
+  /** The last look before anything is removed: no source goes whose file is not there. @throws AppError object_corrupt. */
+  async function requireArchived({ objectPath }: Transaction, file: ArchivedFile): Promise<void> {
+    const path = `${objectPath}/${file.contentPath}`;
+    const found = await archive.storage.stat(path);
+    if (found?.sizeBytes !== file.sizeBytes)
+      throw new AppError("object_corrupt", { path, expected: file.sizeBytes, found: found?.sizeBytes ?? "nothing" });
   }
 
   return {
