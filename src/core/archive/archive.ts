@@ -118,7 +118,7 @@ export function ocflArchive(storage: ObjectStorage, algorithm: ArchiveDigestName
       );
       const digest = (await putHashed(tree, INVENTORY, encoded(inventory), [algorithm]))[algorithm] ?? "";
       const sidecar = Buffer.from(sidecarText(digest));
-      await tree.put(VERSION_INVENTORY, await tree.open(INVENTORY));
+      await tree.put(VERSION_INVENTORY, contentOf(tree, INVENTORY));
       await tree.put(sidecarOf(VERSION_INVENTORY, algorithm), sidecar);
       await tree.put(sidecarOf(INVENTORY, algorithm), sidecar);
       await tree.put(OBJECT_DECLARATION.path, Buffer.from(OBJECT_DECLARATION.text));
@@ -171,6 +171,11 @@ function transactionOf(
 ): Transaction {
   const { keyValues, ...known } = head;
   return { ...known, fileCount, sizeBytes, objectPath: objectPath(head.id), inventoryDigest };
+}
+
+/** Opened when the first byte is asked for: a sink that fails before that leaves nothing open. */
+async function* contentOf(tree: StagedTree, path: string): AsyncGenerator<Uint8Array> {
+  yield* await tree.open(path);
 }
 
 /** Strings as bytes, in pieces of about 64 KiB. */
