@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { ObjectStorage, StagedTree, TreeWriter } from "../../src/core/archive/object-storage.ts";
 
 type Operation = keyof ObjectStorage | `tree.${keyof StagedTree}` | `writer.${keyof TreeWriter}`;
@@ -50,7 +51,12 @@ export function faultyStorage(
     const strike = begin(operation, subject);
     strike("before");
     const result = await work();
-    strike("after");
+    try {
+      strike("after");
+    } catch (error) {
+      if (result instanceof Readable) result.destroy(); // nobody will ever have it
+      throw error;
+    }
     return result;
   }
   async function* steppingThrough<T>(
