@@ -8,6 +8,7 @@ import type { Job } from "../../../src/core/jobs/job.ts";
 import { bundleTar, declared, TRANSACTION } from "../../support/bundles.ts";
 import { type Fault, type FaultyStorage, faultyStorage } from "../../support/faulty-storage.ts";
 import { type IngestFixture, openIngest } from "../../support/ingest.ts";
+import { chunked } from "../../support/tars.ts";
 import { until } from "../../support/until.ts";
 
 const FILES = { "data/a.txt": "hello", "data/b/c.txt": "world" };
@@ -165,13 +166,44 @@ test("nothing is left of a job whose clean-up failed with its request", async (t
   const fixture = await openFaulty(t);
   const trace = fixture.strike();
   await send(fixture, REFUSED_EARLY);
-  const step = trace.steps.findIndex(({ operation }) => operation === "tree.discard") + 1;
-  assert.ok(step > 0);
-  fixture.strike({ step, when: "before", what: full() });
+  fixture.strike({ step: stepOf(trace, "tree.discard"), when: "before", what: full() });
   const told = await fixture.deposit(REFUSED_EARLY).catch((error: unknown) => error);
   assert.equal((told as AppError).code, "storage_full");
   const [job] = await fixture.jobs.list({ limit: 1 });
   assert.equal(job?.state, "running"); // until its request has been silent for long enough
   await until("it is ended by a worker", async () => (await fixture.jobs.get(job?.id as never)).state === "failed");
   await fixture.unharmed();
+});
+
+/** The number of the step that does this to a bundle. */
+function stepOf({ steps }: FaultyStorage, operation: string): number {
+  const step = steps.findIndex((one) => one.operation === operation) + 1;
+  assert.ok(step > 0, operation);
+  return step;
+}
+
+test("a job whose publication worked and was reported as failed goes on with what is published", async (t) => {
+  const fixture = await openFaulty(t);
+  const trace = fixture.strike();
+  await send(fixture, GOOD);
+  fixture.strike({ step: stepOf(trace, "tree.publish"), when: "after", what: defect() });
+  const { job } = await send(fixture, GOOD);
+  assert.deepEqual([job.state, job.attempts, fixture.takeTroubles()], ["succeeded", 1, []]);
+});
+
+test("a spooled upload that met a full disk is read again from its first byte", async (t) => {
+  const fixture = await openFaulty(t);
+  const { uploads, ingest, over, contents } = fixture;
+  const deposit = async (id: string) => {
+    await uploads.create({ id, owner: "ada", sizeBytes: GOOD.length, metadata: {} });
+    await uploads.append(id, 0, chunked(GOOD));
+    await uploads.seal(id);
+    return over(await ingest.receiveSpooled(id, { owner: "ada" }));
+  };
+  const trace = fixture.strike();
+  await deposit("1".repeat(32));
+  fixture.strike({ step: stepOf(trace, "tree.sync"), when: "before", what: full() });
+  const job = await deposit("2".repeat(32));
+  assert.deepEqual([job.state, job.attempts], ["succeeded", 2]);
+  assert.deepEqual(await contents(job), FILES);
 });
