@@ -49,7 +49,7 @@ if (mode === "run" && isWorkload(workload) && folder) console.log(JSON.stringify
 else compareAll();
 
 function compareAll(): void {
-  const work = mkdtempSync(join(values.folder, "longshore-bench-"));
+  const work = mkdtempSync(join(values.folder, "longshore-storage-bench-"));
   try {
     for (const name of Object.keys(WORKLOADS).filter(isWorkload)) {
       if (!values.only || values.only === name) console.log(JSON.stringify(compare(name, work)));

@@ -3,14 +3,9 @@ import type { DigestName, Digests } from "../../core/digest.ts";
 /** A string begins the file with that path, a number takes that many of the slab's next bytes, `null` ends the file. */
 export type Step = string | number | null;
 
-export interface LaneWork {
-  /** Absolute path of the folder to write the files to; a lane without one only hashes. */
-  readonly folder: string | undefined;
-  readonly algorithms: readonly DigestName[];
-}
-
 /** What the main thread asks of a lane: steps in order, over bytes that lie in one slab. */
 export interface Batch {
+  readonly algorithms: readonly DigestName[];
   readonly steps: readonly Step[];
   /** Shared with the other lane of the writer: nobody writes to it before both have answered. */
   readonly slab: SharedArrayBuffer | undefined;
@@ -19,8 +14,10 @@ export interface Batch {
 }
 
 /** A thread serves many lanes, each with its own file under way. */
-export interface Message extends Batch, LaneWork {
+export interface Message extends Batch {
   readonly lane: number;
+  /** Absolute path of the folder to write the files to; a lane without one only hashes. */
+  readonly folder: string | undefined;
 }
 
 /** One per batch, in the lane's order. */

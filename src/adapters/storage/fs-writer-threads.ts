@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { Answer, Batch, LaneWork, Message } from "./fs-writer-protocol.ts";
+import type { Answer, Batch, Message } from "./fs-writer-protocol.ts";
 
 /** Steps in order, on one thread. It ends with the answer to its last batch. */
 export interface Lane {
@@ -10,8 +10,11 @@ export interface Lane {
 
 /** The threads behind all writers of a storage, started when first needed. */
 export interface WriterThreads {
-  /** A lane for each, on threads of their own where there are enough, the least busy ones. */
-  lanes(works: readonly LaneWork[]): readonly Lane[];
+  /**
+   * A lane for each folder, on threads of their own where there are enough, the least busy ones; one for `undefined` only
+   * hashes.
+   */
+  lanes(folders: readonly (string | undefined)[]): readonly Lane[];
   /** Lanes that have not ended fail. */
   close(): Promise<void>;
 }
@@ -19,14 +22,14 @@ export interface WriterThreads {
 export function writerThreads(most: number): WriterThreads {
   const threads: WriterThread[] = [];
   return {
-    lanes(works) {
+    lanes(folders) {
       const idle = threads.filter((thread) => thread.load() === 0).length;
-      for (let missing = works.length - idle; missing > 0 && threads.length < most; missing--) {
+      for (let missing = folders.length - idle; missing > 0 && threads.length < most; missing--) {
         const thread = writerThread(() => threads.splice(threads.indexOf(thread), 1));
         threads.push(thread);
       }
       const byLoad = threads.toSorted((a, b) => a.load() - b.load());
-      return works.flatMap((work, i) => byLoad[i % byLoad.length]?.lane(work) ?? []);
+      return folders.flatMap((folder, i) => byLoad[i % byLoad.length]?.lane(folder) ?? []);
     },
     async close() {
       await Promise.all(threads.map((thread) => thread.close()));
@@ -35,9 +38,9 @@ export function writerThreads(most: number): WriterThreads {
 }
 
 interface WriterThread {
-  /** Lanes that have not ended. */
+  /** Lanes that have not ended; those that write count twice, or all of them would meet on one thread. */
   load(): number;
-  lane(work: LaneWork): Lane;
+  lane(folder: string | undefined): Lane;
   close(): Promise<void>;
 }
 
@@ -48,6 +51,7 @@ function writerThread(onDeath: () => void): WriterThread {
   const worker = new Worker(file, { execArgv: [] });
   const waiting = new Map<number, PromiseWithResolvers<Answer>[]>();
   let opened = 0;
+  let load = 0;
   let underWay = 0;
   let death: unknown;
 
@@ -70,10 +74,12 @@ function writerThread(onDeath: () => void): WriterThread {
   worker.unref();
 
   return {
-    load: () => waiting.size,
-    lane(work) {
+    load: () => load,
+    lane(folder) {
       opened += 1;
       const lane = opened;
+      const weight = folder === undefined ? 1 : 2;
+      load += weight;
       waiting.set(lane, []);
       return {
         async post(batch) {
@@ -82,11 +88,14 @@ function writerThread(onDeath: () => void): WriterThread {
           waiting.get(lane)?.push(answer);
           if (underWay === 0) worker.ref();
           underWay += 1;
-          worker.postMessage({ lane, ...work, ...batch } satisfies Message);
+          worker.postMessage({ lane, folder, ...batch } satisfies Message);
           try {
             return await answer.promise;
           } finally {
-            if (batch.last) waiting.delete(lane);
+            if (batch.last) {
+              waiting.delete(lane);
+              load -= weight;
+            }
           }
         },
       };
