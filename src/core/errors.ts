@@ -46,7 +46,7 @@ export const CODES = {
   policy_refused: ["forbidden", "The policy refuses this bundle."],
   policy_invalid: ["invalid", "The policy file is not valid."],
   source_outside_roots: ["forbidden", "The path is not under a folder that may be moved from."],
-  source_changed: ["conflict", "The source file changed after it was archived, so it was left where it is."],
+  source_changed: ["conflict", "The source file changed while it was being archived; it is left where it is."],
   source_missing: ["not_found", "The source file does not exist on the server."],
   source_unsuitable: ["invalid", "The source is not a regular file that the server may read and remove."],
   // Archive

@@ -52,6 +52,7 @@ export function fsMoveSource({ roots }: { readonly roots: readonly string[] }): 
         path: resolved,
         sizeBytes: Number(found.size),
         modifiedAt: Number(found.mtimeMs),
+        identity: [found.dev, found.ino, found.birthtimeNs, found.size, found.mtimeNs].join(":"),
         open: () => Readable.from(bytesOf(resolved, path, found), { objectMode: false }),
       };
     },

@@ -28,6 +28,9 @@ export interface MoveParts extends AcceptanceParts {
   readonly source: MoveSource;
 }
 
+/** Which files this worker has taken in: their identity by logical path. */
+type Taken = Map<string, string>;
+
 /**
  * The `move` job: registers files that already lie on the server's disk. Each is linked into the object (copied when it
  * lies on another file system), verified there, and removed from where it lay only after the object is published and
@@ -36,7 +39,7 @@ export interface MoveParts extends AcceptanceParts {
 export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
   const { archive, source } = parts;
 
-  async function accept(context: JobContext): Promise<ReadTransaction> {
+  async function accept(context: JobContext, taken: Taken): Promise<ReadTransaction> {
     const { job, tasks, signal } = context;
     signal.throwIfAborted();
     const tree = await archive.reopen(transactionOf(job.id));
@@ -66,7 +69,9 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
       else files.push(settledFile(file, { ...written, contentPath: written.path }, from.modifiedAt));
       tasks.advance({ files: 1, bytes: written.sizeBytes });
     }
+    problems.push(...(await changedMeanwhile(metadata.files, found)));
     if (problems.length > 0) throw refusal(problems);
+    for (const [index, { path }] of metadata.files.entries()) taken.set(path, found[index]?.identity ?? "");
     const document = await factsOfStream(await tree.open(METADATA_CONTENT_PATH), [archive.algorithm, DEPOSITOR_DIGEST]);
     return publish(parts, context, tree, metadata, files, document.digests);
   }
@@ -94,6 +99,20 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     return found;
   }
 
+  /** Sources that were written to or exchanged while they were taken in: a linked file has changed with its source. */
+  async function changedMeanwhile(
+    files: readonly DeclaredFile[],
+    found: readonly SourceFile[],
+  ): Promise<readonly Problem[]> {
+    const problems: Problem[] = [];
+    for (const [index, { path, source: from }] of files.entries()) {
+      const now = await source.find(from ?? "").catch(ifGone);
+      if (now?.identity !== found[index]?.identity)
+        problems.push(problem("source_changed", { path, found: from ?? "" }));
+    }
+    return problems;
+  }
+
   /** An earlier worker may have died half-way: what it took in is taken in again. */
   async function dropEarlierTry(tree: StagedTree): Promise<void> {
     const stale: string[] = [];
@@ -101,28 +120,50 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     for (const path of stale) await tree.remove(path);
   }
 
-  async function removeSources(read: ReadTransaction, { job, tasks }: JobContext): Promise<void> {
+  async function removeSources(read: ReadTransaction, taken: Taken, { tasks }: JobContext): Promise<void> {
     const path = `${read.transaction.objectPath}/${METADATA_CONTENT_PATH}`;
     const { metadata } = await readMetadata(await archive.storage.open(path), "move");
-    const sizes = new Map<string, number>();
-    for await (const file of read.files()) {
-      sizes.set(file.path, file.sizeBytes);
-      await requireArchived(read.transaction, file);
-    }
+    for await (const file of read.files()) await requireArchived(read.transaction, file);
+    const changed = new Set<string>();
     for (const file of metadata.files) {
+      const from = file.source ?? "";
       try {
-        const { sizeBytes, modifiedAt } = await source.find(file.source ?? "");
-        // Something else may lie there by now, after a crash and a restart: it is not ours to remove.
-        if (sizeBytes === sizes.get(file.path) && modifiedAt <= (job.startedAt ?? 0))
-          await source.remove(file.source ?? "");
-        else tasks.warn(problem("source_changed", { path: file.path, found: file.source ?? "" }));
+        const isOurs = await isArchived(await source.find(from), file, taken.get(file.path));
+        if (isOurs) await source.remove(from);
+        else {
+          changed.add(file.path);
+          tasks.warn(problem("source_changed", { path: file.path, found: from }));
+        }
       } catch (error) {
         if (!(error instanceof AppError) || error.retryable) throw error;
         // The file is archived: one that cannot be removed where it lay is worth telling, not a failure.
-        if (error.code !== "source_missing")
-          tasks.warn(problem(error.code, { path: file.path, found: file.source ?? "" }));
+        if (error.code !== "source_missing") tasks.warn(problem(error.code, { path: file.path, found: from }));
       }
     }
+    if (changed.size > 0) await requireIntact(read, changed);
+  }
+
+  /** Whoever wrote to a linked source wrote into the archive. @throws AppError object_corrupt, naming the files. */
+  async function requireIntact({ transaction, files }: ReadTransaction, changed: ReadonlySet<string>): Promise<void> {
+    const problems: Problem[] = [];
+    for await (const file of files()) {
+      if (!changed.has(file.path)) continue;
+      const expected = file.digests[archive.algorithm] ?? "";
+      const { digests } = await factsOfStream(await archive.openFile(transaction, file), [archive.algorithm]);
+      const found = digests[archive.algorithm] ?? "";
+      if (found !== expected) problems.push(problem("object_corrupt", { path: file.path, expected, found }));
+    }
+    if (problems.length > 0) throw refusal(problems);
+  }
+
+  /**
+   * Whether what lies there now is what was archived. After a crash and a restart only its bytes can tell: something
+   * else may lie there by then, and is not ours to remove.
+   */
+  async function isArchived(now: SourceFile, { digest }: DeclaredFile, taken: string | undefined): Promise<boolean> {
+    if (taken !== undefined) return now.identity === taken;
+    const { digests } = await factsOfStream(now.open(), [digest.algorithm]);
+    return digests[digest.algorithm] === digest.value;
   }
 
   /** The last look before anything is removed: no source goes whose file is not there. @throws AppError object_corrupt. */
@@ -135,9 +176,10 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
 
   return {
     async run(context) {
-      const read = await published(archive, transactionOf(context.job.id), () => accept(context));
+      const taken: Taken = new Map();
+      const read = await published(archive, transactionOf(context.job.id), () => accept(context, taken));
       const result = await catalogued(parts, context.tasks, read, clock.now());
-      await removeSources(read, context);
+      await removeSources(read, taken, context);
       return result;
     },
     async cleanUp(job) {
@@ -150,6 +192,10 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     },
     committed: async (job) => (await archive.read(transactionOf(job.id))) !== undefined,
   };
+}
+
+function ifGone(error: unknown): undefined {
+  if (!(error instanceof AppError && error.code === "source_missing")) throw error;
 }
 
 /** Puts one file into the tree and learns its facts there. */

@@ -7,6 +7,8 @@ export interface SourceFile {
   readonly sizeBytes: number;
   /** Epoch milliseconds. */
   readonly modifiedAt: number;
+  /** Differs when another file lies there, or the same one after it was written to. */
+  readonly identity: string;
   /** The stream breaks with source_unsuitable when another file lies there by now. */
   open(): Readable;
 }
