@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
+import type { DigestName } from "../../../src/core/digest.ts";
 import { AppError } from "../../../src/core/errors.ts";
 import type { Job } from "../../../src/core/jobs/job.ts";
 import { bundleTar, declared, TRANSACTION } from "../../support/bundles.ts";
@@ -339,6 +340,52 @@ test("a spooled upload that is refused is removed, and one that the archive fail
   await jobs.retry(failed.id, "ada");
   assert.equal((await over(failed)).state, "succeeded");
 });
+
+for (const [what, end] of [
+  ["cancelled", async ({ jobs }: IngestFixture, job: Job) => void (await jobs.cancel(job.id, "ada"))],
+  ["given back by a worker that stops", async ({ worker }: IngestFixture) => void worker.stop()],
+] as const)
+  test(`an ingest that reads a spooled upload stops in the middle of it when it is ${what}`, async (t) => {
+    const gate = Promise.withResolvers<void>();
+    let written = 0;
+    const fixture = await openIngest(t, {
+      wrap: (storage) => ({
+        ...storage,
+        async stage(prefix) {
+          const tree = await storage.stage(prefix);
+          const writer = (algorithms: readonly DigestName[]) => {
+            const real = tree.writer(algorithms);
+            const write = (chunk: Uint8Array) => {
+              written += chunk.length;
+              return Promise.resolve(real.write(chunk)).then(() => gate.promise);
+            };
+            return { ...real, write };
+          };
+          return { ...tree, writer };
+        },
+      }),
+    });
+    const { ingest, jobs, over, uploads, contents, startWorker } = fixture;
+    const files = { "data/big": "x".repeat(5_000_000) };
+    const id = "3".repeat(32);
+    await spooled(fixture, id, await bundleTar(files));
+    const job = await ingest.receiveSpooled(id, { owner: "ada" });
+    await until("it is being read", () => written > 0);
+    await end(fixture, job);
+    gate.resolve();
+    if (what === "cancelled") {
+      assert.equal((await over(job)).state, "cancelled");
+      await until("the upload is gone", async () => !(await uploads.has(id)));
+      assert.ok(written < 3_000_000, `${written} bytes`);
+      return;
+    }
+    await until("it is back in the queue", async () => (await jobs.get(job.id)).state === "queued");
+    assert.ok(written < 3_000_000, `${written} bytes`);
+    const next = startWorker({ jobEnded() {}, trouble: (error) => assert.fail(String(error)) });
+    const done = await over(job);
+    await next.stop();
+    assert.deepEqual([done.state, done.attempts, await contents(done)], ["succeeded", 1, files]);
+  });
 
 test("a job whose object is published when the database fails cannot be cancelled, and is finished by a retry", async (t) => {
   const fixture = await openIngest(t);
