@@ -45,7 +45,10 @@ export async function syncFiles(root: string, folder: string, paths: Iterable<st
 
 const run = promisify(execFile);
 
-/** Makes everything below `folder` durable, in one go where the system has syncfs(2). */
+/**
+ * Makes everything below `folder` durable, in one go where the system has syncfs(2). That tells of a failed write only
+ * the first who asks for this disk, where fsync(2) tells everyone who asks for the file: `verify` finds what is left of it.
+ */
 export async function syncTree(root: string, folder: string): Promise<void> {
   if (process.platform === "linux") {
     // Any failure, be it a `sync` without `-f`, falls through to asking for each file, which reports its own failure.
