@@ -7,7 +7,7 @@ import { LANES, type Lane } from "./core/jobs/job.ts";
 const PREFIX = "LONGSHORE_";
 
 /** Protocols of other systems that a server can speak on a port of their own. */
-export const DOOR_NAMES = ["pacifica-ingest"] as const;
+export const DOOR_NAMES = ["pacifica-ingest", "pacifica-cart", "pacifica-archive", "pacifica-uniqueid"] as const;
 export type DoorName = (typeof DOOR_NAMES)[number];
 
 const text = z.string();
@@ -18,6 +18,24 @@ const port = text.transform((input, context) => {
   const number = /^\d{1,5}$/.test(input) ? Number(input) : Number.NaN;
   return number <= 65535 ? number : refuse(context, "expected a port from 0 to 65535");
 });
+
+const HOUR_MS = 3_600_000;
+const MAX_HOURS = 87_600;
+
+function hours(input: string, context: z.RefinementCtx, { least }: { readonly least: number }): number {
+  const number = /^\d+(\.\d+)?$/.test(input) ? Number(input) : Number.NaN;
+  if (number >= least && number <= MAX_HOURS) return number;
+  const from = least === Number.MIN_VALUE ? "more than 0" : `at least ${least}`;
+  return refuse(context, `expected hours, ${from} and at most ${MAX_HOURS}`);
+}
+
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+function bytes(input: string, context: z.RefinementCtx): number {
+  const [, number, unit = "B"] = /^(\d+)\s*([KMGTP]iB|B)?$/.exec(input) ?? [];
+  const amount = Number(number) * 1024 ** BYTE_UNITS.indexOf(unit);
+  return Number.isSafeInteger(amount) ? amount : refuse(context, "expected an amount like 500GiB");
+}
 
 /** `a, b` as a list; each entry goes through `entry`, which says what is wrong with it. */
 const list = <T>(entry: (input: string, context: z.RefinementCtx) => T) =>
@@ -91,6 +109,24 @@ export const SETTINGS = z.strictObject({
     .describe(
       "Pacifica metadata service that is sent the metadata of every accepted bundle: full address, or the service alone.",
     ),
+  LONGSHORE_ARCHIVEINTERFACE_URL: httpUrl
+    .transform((input) => input.replace(/\/*$/, "/"))
+    .optional()
+    .describe("Pacifica archive interface whose files can be put into carts beside the archive's own."),
+  LONGSHORE_STAGING_SIZE: text
+    .transform(bytes)
+    .prefault("100GiB")
+    .describe(
+      "Most that copies of files from elsewhere may take in the data folder: a number with KiB, MiB, GiB or TiB.",
+    ),
+  LONGSHORE_STAGING_PROTECT: text
+    .transform((input, context) => hours(input, context, { least: 0 }))
+    .prefault("24")
+    .describe("Hours after its last use in which such a copy is not dropped to make room for others."),
+  LONGSHORE_CART_EXPIRY: text
+    .transform((input, context) => hours(input, context, { least: 1 }))
+    .prefault("4320")
+    .describe("Hours after its last use at which a cart expires, unless it was made with a time of its own."),
   LONGSHORE_MOVE_ROOTS: list((path) => resolve(path))
     .prefault("")
     .describe("Folders, separated by commas, from which files on the server's disk may be moved into the archive."),
@@ -122,10 +158,7 @@ export const SETTINGS = z.strictObject({
     .prefault("fast:2,slow:1")
     .describe("Jobs at a time in each lane, as lane:number separated by commas. 0 leaves a lane to other processes."),
   LONGSHORE_UPLOAD_EXPIRY: text
-    .transform((input, context) => {
-      const hours = Number(input);
-      return hours > 0 && hours <= 8760 ? hours : refuse(context, "expected hours, more than 0 and at most 8760");
-    })
+    .transform((input, context) => hours(input, context, { least: Number.MIN_VALUE }))
     .prefault("168")
     .describe("Hours after which an upload that nobody continued is removed."),
   LONGSHORE_LOG_LEVEL: z
@@ -173,6 +206,11 @@ export function loadConfig(env: Environment) {
     policyUrl: e.LONGSHORE_POLICY_URL,
     uniqueidUrl: e.LONGSHORE_UNIQUEID_URL,
     metadataUrl: e.LONGSHORE_METADATA_URL,
+    /** With a slash at the end. */
+    archiveinterfaceUrl: e.LONGSHORE_ARCHIVEINTERFACE_URL,
+    stagingBytes: e.LONGSHORE_STAGING_SIZE,
+    stagingProtectMs: e.LONGSHORE_STAGING_PROTECT * HOUR_MS,
+    cartExpiryMs: e.LONGSHORE_CART_EXPIRY * HOUR_MS,
     moveRoots: e.LONGSHORE_MOVE_ROOTS,
     eventsUrls: e.LONGSHORE_EVENTS_URL,
     eventsSource: e.LONGSHORE_EVENTS_SOURCE ?? e.LONGSHORE_PUBLIC_URL ?? "longshore",
@@ -183,7 +221,7 @@ export function loadConfig(env: Environment) {
     secretKey: e.LONGSHORE_SECRET_KEY,
     /** Jobs at a time. */
     workers: e.LONGSHORE_WORKERS,
-    uploadExpiryMs: e.LONGSHORE_UPLOAD_EXPIRY * 3_600_000,
+    uploadExpiryMs: e.LONGSHORE_UPLOAD_EXPIRY * HOUR_MS,
     logLevel: e.LONGSHORE_LOG_LEVEL,
     logFormat: e.LONGSHORE_LOG_FORMAT,
     /** Without a slash at the end. */

@@ -5,6 +5,7 @@ export const KINDS = {
   forbidden: { status: 403, exit: 6, retry: false },
   not_found: { status: 404, exit: 3, retry: false },
   conflict: { status: 409, exit: 4, retry: false },
+  gone: { status: 410, exit: 3, retry: false },
   too_large: { status: 413, exit: 2, retry: false },
   unsupported: { status: 415, exit: 2, retry: false },
   corrupt: { status: 422, exit: 5, retry: false },
@@ -70,6 +71,15 @@ export const CODES = {
   transaction_unknown: ["not_found", "No transaction with this id is known."],
   file_unknown: ["not_found", "No file with this id is known."],
   idempotency_conflict: ["conflict", "A request with this Idempotency-Key is still being received."],
+  // Carts
+  cart_unknown: ["not_found", "No cart with this id is known."],
+  cart_refused: ["corrupt", "The cart cannot be made of what was chosen."],
+  cart_not_ready: ["conflict", "The cart is not ready for download yet."],
+  cart_failed: ["corrupt", "The cart cannot be downloaded, as files of it are missing or damaged."],
+  cart_expired: ["gone", "The cart has expired."],
+  cart_empty: ["invalid", "Nothing was chosen for the cart."],
+  cart_path_unsafe: ["invalid", "A path in the cart is absolute, climbs out of the download or is not usable."],
+  staging_full: ["unavailable", "The staging cache has no room for the file."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],

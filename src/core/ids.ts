@@ -7,11 +7,14 @@ export type TransactionId = Branded<number, "TransactionId">;
 export type FileId = Branded<number, "FileId">;
 /** Short lower-case text; public half of a token. */
 export type TokenId = Branded<string, "TokenId">;
+/** 22 characters of base64url from 128 random bits: whoever is not told cannot guess it. */
+export type CartId = Branded<string, "CartId">;
 
 export const jobId = (n: number): JobId => positive(n) as JobId;
 export const transactionId = (n: number): TransactionId => positive(n) as TransactionId;
 export const fileId = (n: number): FileId => positive(n) as FileId;
 export const tokenId = (s: string): TokenId => s as TokenId;
+export const cartId = (s: string): CartId => s as CartId;
 
 /** The transaction an ingest job makes. */
 export const transactionOf = (job: JobId): TransactionId => transactionId(job);

@@ -29,6 +29,28 @@ export interface FactsOptions {
   onRead(bytes: number): void;
 }
 
+/** Bytes of one file, and where they go in the buffer they are gathered in. */
+export interface GatherPart {
+  readonly path: string;
+  /** First byte wanted of the file, 0-based. */
+  readonly start: number;
+  /** At least 1; all within the file. */
+  readonly sizeBytes: number;
+  /** Offset in the buffer. */
+  readonly at: number;
+}
+
+/** Whether a file can be read, where some are kept where they cannot be read at once. */
+export type Availability =
+  | { readonly online: true }
+  | {
+      readonly online: false;
+      /** On its way already. */
+      readonly restoring: boolean;
+      /** Epoch milliseconds at which it is expected, when the storage says so. */
+      readonly readyAt?: number;
+    };
+
 /** Something in the storage that is no file. */
 export interface Oddity {
   readonly path: string;
@@ -70,6 +92,22 @@ export interface ObjectStorage {
   facts?(path: string, algorithms: readonly DigestName[], options: FactsOptions): Promise<StreamFacts>;
   /** `undefined` when absent: absence is an answer here, not an error. */
   stat(path: string): Promise<StoredFile | undefined>;
+  /** Sizes of many files at once, in order; `undefined` for those that are absent. Absent where it is `stat` in a loop. */
+  sizes?(paths: readonly string[]): Promise<readonly (number | undefined)[]>;
+  /**
+   * Reads parts of many files into one buffer beside the caller's thread: many small files cost little more than one
+   * large one. What no part covers stays as it is. The buffer must not be touched before the answer, which holds it anew:
+   * the one that was given may be detached. Absent where reading `open` part by part is as good.
+   * @throws AppError object_missing; object_corrupt when a file ends before its part does.
+   */
+  gather?(buffer: Uint8Array<ArrayBuffer>, parts: readonly GatherPart[]): Promise<Uint8Array<ArrayBuffer>>;
+  /** Where files may be offline, as in cold storage; absent where every file can be read at once. */
+  readonly restore?: {
+    /** @throws AppError object_missing. */
+    state(path: string): Promise<Availability>;
+    /** Asks for a file to be made readable; asking again does no harm. @throws AppError object_missing. */
+    request(path: string): Promise<void>;
+  };
   /** All visible files below `prefix` (a folder; `""` for everything), depth first, names in code-unit order. */
   list(prefix: string): AsyncIterable<StoredFile>;
   /**

@@ -1,0 +1,105 @@
+import type { Principal } from "../access/access.ts";
+import type { DigestName } from "../digest.ts";
+import type { CartId, FileId, TransactionId } from "../ids.ts";
+import type { Cart, CartEntry } from "./cart.ts";
+import type { CartFilter, DownloadCount } from "./cart-store.ts";
+import type { LayoutSpec } from "./layout.ts";
+
+/** One chosen file. */
+export interface ChosenFile {
+  /** An id of ours; or, when a remote archive is configured, its name there. */
+  readonly id: string | number;
+  /** In the download; the archived path without `data/` when left out. Made safe, and unique, where it is not. */
+  readonly path?: string;
+  /** Checked before the cart is ready. */
+  readonly digest?: { readonly algorithm: DigestName; readonly value: string };
+}
+
+/** A transaction, or those of its files whose archived path begins with `prefix` (`data/images/`). */
+export interface ChosenTransaction {
+  readonly id: TransactionId;
+  readonly prefix?: string;
+}
+
+/** Every file that fits all that is given. */
+export interface CatalogueQuery {
+  readonly submitter?: string;
+  readonly project?: string;
+  readonly instrument?: string;
+  /** Key-values of the transaction, all of them. */
+  readonly keyValues?: Readonly<Record<string, string>>;
+  /** Beginning of the archived path. */
+  readonly prefix?: string;
+  /** `image/png`, or `image/*`. */
+  readonly mediaType?: string;
+  /** Archived in this time, epoch milliseconds: `from` included, `until` not. */
+  readonly from?: number;
+  readonly until?: number;
+}
+
+export interface CartRequest {
+  readonly name?: string;
+  readonly files?: AsyncIterable<ChosenFile> | Iterable<ChosenFile>;
+  readonly transactions?: readonly ChosenTransaction[];
+  readonly query?: CatalogueQuery;
+  readonly expiresAt?: number;
+  /**
+   * The name a Pacifica client gives its cart. Such clients look at nothing but the status: what would be refused is a
+   * cart in error then.
+   */
+  readonly uid?: string;
+}
+
+/** A download that behaves like a file of known length. */
+export interface Download {
+  readonly sizeBytes: number;
+  /** Strong, with its quotes: equal tags, equal bytes. */
+  readonly etag: string;
+  /** Epoch milliseconds. */
+  readonly modifiedAt: number;
+  /** With its extension. */
+  readonly fileName: string;
+  readonly mediaType: string;
+  /**
+   * The bytes from `start` to `end`, both included; all of them when left out. Exactly as many, or the iteration throws:
+   * the trouble is then on the cart as well. Files read as a whole are checked against their CRC-32. Memory: two windows.
+   * Leaving the iteration early releases everything.
+   */
+  read(
+    range: { readonly start: number; readonly end: number } | undefined,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+}
+
+export interface Carts {
+  /**
+   * Enters every chosen file. The cart is ready on return when all files are online, else it is being staged.
+   * Files in an order that does not change: as chosen, then by transaction and id; the same file at the same path once.
+   * @throws AppError cart_refused, with `details.problems`: unknown ids, files that this caller may not see, unsafe paths,
+   * nothing chosen. Then there is no cart, but see {@link CartRequest.uid}.
+   */
+  create(principal: Principal, request: CartRequest): Promise<Cart>;
+  /** @throws AppError cart_unknown, also for a cart that this caller may not see. */
+  get(principal: Principal, id: CartId): Promise<Cart>;
+  /** The newest cart of a name that this caller may see; `undefined` when there is none. */
+  named(principal: Principal, uid: string): Promise<Cart | undefined>;
+  list(principal: Principal, filter: Omit<CartFilter, "owner">): Promise<readonly Cart[]>;
+  /** In the order of the download. @throws AppError cart_unknown. */
+  entries(principal: Principal, id: CartId, fromSeq: number, limit: number): Promise<readonly CartEntry[]>;
+  /** @throws AppError cart_unknown; a second time too. */
+  remove(principal: Principal, id: CartId): Promise<void>;
+  /** Every cart of a name that this caller may see. @returns how many there were. */
+  removeNamed(principal: Principal, uid: string): Promise<number>;
+  /**
+   * Lays the download out; nothing is read of the files yet. Folder: the cart's name when left out.
+   * @throws AppError cart_not_ready, cart_failed, cart_expired.
+   */
+  download(cart: Cart, form: Pick<LayoutSpec, "format" | "content"> & { readonly folder?: string }): Promise<Download>;
+  /** The manifest as it lies in the download, before any download. @throws as `download`. */
+  manifest(cart: Cart): AsyncIterable<Uint8Array>;
+  /** Counts a download that began with the first byte. */
+  counted(cart: Cart): Promise<void>;
+  countedFile(file: FileId, transaction: TransactionId): Promise<void>;
+  fileDownloads(file: FileId): Promise<DownloadCount>;
+  transactionDownloads(transaction: TransactionId): Promise<DownloadCount>;
+}
