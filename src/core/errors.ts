@@ -80,6 +80,18 @@ export const CODES = {
   cart_empty: ["invalid", "Nothing was chosen for the cart."],
   cart_path_unsafe: ["invalid", "A path in the cart is absolute, climbs out of the download or is not usable."],
   staging_full: ["unavailable", "The staging cache has no room for the file."],
+  // Packages
+  package_unknown: ["not_found", "No package with this id is known."],
+  package_gone: ["gone", "The package has expired, or its link was revoked."],
+  package_not_ready: ["conflict", "The package is not ready for download yet."],
+  package_failed: ["corrupt", "The package could not be made."],
+  package_short: ["corrupt", "The portal gave another number of rows than it declared."],
+  portal_refused: ["corrupt", "The portal refused the request or answered in an unexpected form."],
+  format_limit: ["invalid", "The format cannot hold what was asked for."],
+  dwca_invalid: ["invalid", "The Darwin Core settings are not valid."],
+  link_invalid: ["not_found", "The link is not one this server has given out."],
+  fetch_refused: ["forbidden", "Longshore is not set up to fetch from this address."],
+  mail_refused: ["invalid", "The mail server does not take this mail."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],

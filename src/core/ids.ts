@@ -9,12 +9,17 @@ export type FileId = Branded<number, "FileId">;
 export type TokenId = Branded<string, "TokenId">;
 /** 22 characters of base64url from 128 random bits: whoever is not told cannot guess it. */
 export type CartId = Branded<string, "CartId">;
+/** Random, like a cart's. */
+export type PackageId = Branded<string, "PackageId">;
+export type OrderId = Branded<string, "OrderId">;
 
 export const jobId = (n: number): JobId => positive(n) as JobId;
 export const transactionId = (n: number): TransactionId => positive(n) as TransactionId;
 export const fileId = (n: number): FileId => positive(n) as FileId;
 export const tokenId = (s: string): TokenId => s as TokenId;
 export const cartId = (s: string): CartId => s as CartId;
+export const packageId = (s: string): PackageId => s as PackageId;
+export const orderId = (s: string): OrderId => s as OrderId;
 
 /** The transaction an ingest job makes. */
 export const transactionOf = (job: JobId): TransactionId => transactionId(job);

@@ -1,0 +1,42 @@
+import type { Readable } from "node:stream";
+import type { ByteRange } from "../archive/object-storage.ts";
+
+/**
+ * Where finished packages lie, flat, and where they grow. Other programs may serve the folder: a name is visible only when
+ * its file is whole and durable.
+ *
+ * Adapter: `adapters/packages/folder.ts`. Contract: `test/conformance/package-files.ts`.
+ */
+export interface PackageFiles {
+  /** A place for the files of one package while it grows; the same place for the same name, also after a crash. */
+  workspace(name: string): Promise<Workspace>;
+  /** Workspaces that exist, by name. */
+  workspaces(): AsyncIterable<string>;
+  /** @throws AppError object_missing, range_not_satisfiable. */
+  open(fileName: string, range?: ByteRange): Promise<Readable>;
+  stat(fileName: string): Promise<{ readonly sizeBytes: number; readonly modifiedAt: number } | undefined>;
+  /** Every file that is visible, not only ours. */
+  list(): AsyncIterable<{ readonly fileName: string; readonly sizeBytes: number; readonly modifiedAt: number }>;
+  /** Idempotent. */
+  remove(fileName: string): Promise<void>;
+  freeBytes(): Promise<number | undefined>;
+}
+
+export interface Workspace {
+  /** Opens a file for appending, cut to `sizeBytes` first. */
+  append(name: string, sizeBytes: number): Promise<WorkFile>;
+  open(name: string): Promise<Readable>;
+  remove(name: string): Promise<void>;
+  /** Makes one of its files visible under `fileName`, durably, and ends the workspace. @throws AppError object_exists. */
+  publish(name: string, fileName: string): Promise<void>;
+  discard(): Promise<void>;
+}
+
+export interface WorkFile {
+  readonly sizeBytes: number;
+  /** @throws AppError storage_full. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** On return, what was written survives a power cut. */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
