@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { STAGING } from "../../src/adapters/storage/fs-layout.ts";
+import { STAGING } from "../../src/adapters/storage/fs/layout.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { verifyArchive } from "../../src/core/archive/verify.ts";
 import type { Clock } from "../../src/core/clock.ts";

@@ -4,7 +4,7 @@ import { dirname, isAbsolute, relative, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { AppError } from "../../core/errors.ts";
 import type { MoveSource } from "../../core/ingest/move-source.ts";
-import { ABSENT, ignoring, systemCode } from "../storage/fs-errors.ts";
+import { ABSENT, ignoring, systemCode } from "../storage/fs/errors.ts";
 
 const REFUSED = ["EACCES", "EPERM", "EROFS", "ELOOP"];
 

@@ -3,19 +3,19 @@ import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { ObjectStorage } from "../../core/archive/object-storage.ts";
 import { AppError } from "../../core/errors.ts";
-import { makeFolder, syncFolders, writeAside } from "./fs-durability.ts";
-import { ignoring, refusals, systemCode } from "./fs-errors.ts";
-import { factsThreads } from "./fs-facts.ts";
-import { decodeName, fsLayout, holdsStaging, isPiece, isStaging } from "./fs-layout.ts";
-import { isThere, openFile, sizeOf, walkFiles, walkOddities } from "./fs-read.ts";
-import { pruneFolders, removeTree, vanish } from "./fs-remove.ts";
-import { fsStagedTree, removeNotes } from "./fs-staged-tree.ts";
-import { slabs } from "./fs-writer.ts";
-import { writerThreads } from "./fs-writer-threads.ts";
+import { makeFolder, syncFolders, writeAside } from "./fs/durability.ts";
+import { ignoring, refusals, systemCode } from "./fs/errors.ts";
+import { factsThreads } from "./fs/facts.ts";
+import { decodeName, fsLayout, holdsStaging, isPiece, isStaging } from "./fs/layout.ts";
+import { isThere, openFile, sizeOf, walkFiles, walkOddities } from "./fs/read.ts";
+import { pruneFolders, removeTree, vanish } from "./fs/remove.ts";
+import { fsStagedTree, removeNotes } from "./fs/staged-tree.ts";
+import { slabs } from "./fs/writer.ts";
+import { writerThreads } from "./fs/writer-threads.ts";
 
 /**
  * The archive as plain files below `root`, which is made when it does not exist. All processes that write to one root
- * run on one machine. See `fs-layout.ts` for what lies where.
+ * run on one machine. See `fs/layout.ts` for what lies where.
  */
 export function fsObjectStorage({ root }: { readonly root: string }): ObjectStorage {
   const layout = fsLayout(resolve(root));

@@ -5,7 +5,7 @@ import { multiHash } from "../../core/digest.ts";
 import { AppError } from "../../core/errors.ts";
 import type { JobId } from "../../core/ids.ts";
 import type { Upload, UploadStore } from "../../core/ingest/upload-store.ts";
-import { ignoring, refusals } from "../storage/fs-errors.ts";
+import { ignoring, refusals } from "../storage/fs/errors.ts";
 
 /** Of the id in `<id>.json`: what is not in the file system itself. */
 interface UploadRecord {

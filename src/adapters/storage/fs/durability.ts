@@ -3,9 +3,9 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { promisify } from "node:util";
-import type { FsLayout } from "./fs-layout.ts";
-import { walkFiles } from "./fs-read.ts";
-import { FILE_MODE } from "./fs-writer-protocol.ts";
+import type { FsLayout } from "./layout.ts";
+import { walkFiles } from "./read.ts";
+import { FILE_MODE } from "./writer-protocol.ts";
 
 /** fsync(2) of a file or a folder; a folder's makes the names in it durable. */
 export async function syncPath(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { AppError, type Code } from "../../core/errors.ts";
+import { AppError, type Code } from "../../../core/errors.ts";
 
 /** What the operating system refuses, in the archive's words. Anything else is a defect and passes as it is. */
 const REFUSALS: Readonly<Record<string, Code>> = {

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { Answer, Batch, Message } from "./fs-writer-protocol.ts";
+import type { Answer, Batch, Message } from "./writer-protocol.ts";
 
 /** Steps in order, on one thread. It ends with the answer to its last batch. */
 export interface Lane {
@@ -47,7 +47,7 @@ interface WriterThread {
 /** @param onDeath called once, when the thread has ended for whatever reason. */
 function writerThread(onDeath: () => void): WriterThread {
   // The sources run as .ts, the published build as .js. Flags of the process, such as `--input-type`, are not for it.
-  const file = new URL(`./fs-writer-thread${extname(import.meta.url)}`, import.meta.url);
+  const file = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url);
   const worker = new Worker(file, { execArgv: [] });
   const waiting = new Map<number, PromiseWithResolvers<Answer>[]>();
   let opened = 0;

@@ -1,4 +1,4 @@
-import type { DigestName, Digests } from "../../core/digest.ts";
+import type { DigestName, Digests } from "../../../core/digest.ts";
 
 /** A string begins the file with that path, a number takes that many of the slab's next bytes, `null` ends the file. */
 export type Step = string | number | null;

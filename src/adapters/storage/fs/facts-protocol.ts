@@ -1,4 +1,4 @@
-import type { DigestName, StreamFacts } from "../../core/digest.ts";
+import type { DigestName, StreamFacts } from "../../../core/digest.ts";
 
 /** What a reading thread is asked for; it does one thing after the other. */
 export interface FactsRequest {

@@ -1,10 +1,10 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { FactsOptions } from "../../core/archive/object-storage.ts";
-import type { DigestName, StreamFacts } from "../../core/digest.ts";
-import { AppError } from "../../core/errors.ts";
-import { ABSENT, storageError } from "./fs-errors.ts";
-import { type FactsAnswer, type FactsRequest, NOT_A_FILE, SHORT } from "./fs-facts-protocol.ts";
+import type { FactsOptions } from "../../../core/archive/object-storage.ts";
+import type { DigestName, StreamFacts } from "../../../core/digest.ts";
+import { AppError } from "../../../core/errors.ts";
+import { ABSENT, storageError } from "./errors.ts";
+import { type FactsAnswer, type FactsRequest, NOT_A_FILE, SHORT } from "./facts-protocol.ts";
 
 /** Reads and hashes whole files on threads of their own, started when first needed. */
 export interface FactsThreads {
@@ -72,7 +72,7 @@ interface FactsThread {
 /** @param onDeath called once, when the thread has ended for whatever reason. */
 function factsThread(onDeath: () => void): FactsThread {
   // The sources run as .ts, the published build as .js. Flags of the process, such as `--input-type`, are not for it.
-  const worker = new Worker(new URL(`./fs-facts-thread${extname(import.meta.url)}`, import.meta.url), { execArgv: [] });
+  const worker = new Worker(new URL(`./facts-thread${extname(import.meta.url)}`, import.meta.url), { execArgv: [] });
   const asked = new Map<number, Asked>();
   let last = 0;
   let cause: unknown = new Error("The reading thread has ended.");

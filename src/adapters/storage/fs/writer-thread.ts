@@ -3,12 +3,12 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { parentPort } from "node:worker_threads";
 import { crc32 } from "node:zlib";
-import { type DigestName, type Digests, digestsOf, type MultiHash, multiHash } from "../../core/digest.ts";
-import { systemCode } from "./fs-errors.ts";
-import { type Answer, type Failure, FILE_MODE, type LaneFile, type Message } from "./fs-writer-protocol.ts";
+import { type DigestName, type Digests, digestsOf, type MultiHash, multiHash } from "../../../core/digest.ts";
+import { systemCode } from "./errors.ts";
+import { type Answer, type Failure, FILE_MODE, type LaneFile, type Message } from "./writer-protocol.ts";
 
 /*
- * The worker thread behind `fs-writer.ts`: writes and hashes files with synchronous calls, which for small files cost
+ * The worker thread behind `writer.ts`: writes and hashes files with synchronous calls, which for small files cost
  * a fraction of asynchronous ones; here nobody waits for them.
  */
 

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { foldersBetween } from "./fs-durability.ts";
-import { ignoring, systemCode } from "./fs-errors.ts";
-import type { FsLayout } from "./fs-layout.ts";
+import { foldersBetween } from "./durability.ts";
+import { ignoring, systemCode } from "./errors.ts";
+import type { FsLayout } from "./layout.ts";
 
 /** Takes a file or folder out of sight in one step, then frees its space. Nothing there is no error. */
 export async function vanish(layout: FsLayout, path: string): Promise<void> {

@@ -1,14 +1,14 @@
 import { link, lstat, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { StagedTree, TreeWriter, WrittenFile } from "../../core/archive/object-storage.ts";
-import { AppError } from "../../core/errors.ts";
-import { syncFiles, syncFolders, syncTree, writeAside } from "./fs-durability.ts";
-import { ABSENT, ignoring, refusals, systemCode } from "./fs-errors.ts";
-import { encodeName, type FsLayout } from "./fs-layout.ts";
-import { isThere, openFile, walkFiles } from "./fs-read.ts";
-import { pruneFolders, removeTree, vanish } from "./fs-remove.ts";
-import { fsTreeWriter, type Slabs } from "./fs-writer.ts";
-import type { WriterThreads } from "./fs-writer-threads.ts";
+import type { StagedTree, TreeWriter, WrittenFile } from "../../../core/archive/object-storage.ts";
+import { AppError } from "../../../core/errors.ts";
+import { syncFiles, syncFolders, syncTree, writeAside } from "./durability.ts";
+import { ABSENT, ignoring, refusals, systemCode } from "./errors.ts";
+import { encodeName, type FsLayout } from "./layout.ts";
+import { isThere, openFile, walkFiles } from "./read.ts";
+import { pruneFolders, removeTree, vanish } from "./remove.ts";
+import { fsTreeWriter, type Slabs } from "./writer.ts";
+import type { WriterThreads } from "./writer-threads.ts";
 
 /**
  * Up to this many files are synced one by one; more in one go, which is cheaper but waits for whatever else the disk is

@@ -1,12 +1,12 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { crc32 } from "node:zlib";
-import { digestsOf, multiHash, type StreamFacts } from "../../core/digest.ts";
-import { systemCode } from "./fs-errors.ts";
-import { type FactsAnswer, type FactsRequest, NOT_A_FILE, SHORT, STOPPED } from "./fs-facts-protocol.ts";
+import { digestsOf, multiHash, type StreamFacts } from "../../../core/digest.ts";
+import { systemCode } from "./errors.ts";
+import { type FactsAnswer, type FactsRequest, NOT_A_FILE, SHORT, STOPPED } from "./facts-protocol.ts";
 
 /*
- * A thread behind `fs-facts.ts`: reads and hashes files with synchronous calls, which for small files cost a fraction of
+ * A thread behind `facts.ts`: reads and hashes files with synchronous calls, which for small files cost a fraction of
  * asynchronous ones; here nobody waits for them.
  */
 

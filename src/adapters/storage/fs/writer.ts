@@ -1,9 +1,9 @@
-import type { TreeWriter, WrittenFile } from "../../core/archive/object-storage.ts";
-import type { DigestName } from "../../core/digest.ts";
-import { AppError } from "../../core/errors.ts";
-import { storageError } from "./fs-errors.ts";
-import type { Answer, Failure, Step } from "./fs-writer-protocol.ts";
-import type { WriterThreads } from "./fs-writer-threads.ts";
+import type { TreeWriter, WrittenFile } from "../../../core/archive/object-storage.ts";
+import type { DigestName } from "../../../core/digest.ts";
+import { AppError } from "../../../core/errors.ts";
+import { storageError } from "./errors.ts";
+import type { Answer, Failure, Step } from "./writer-protocol.ts";
+import type { WriterThreads } from "./writer-threads.ts";
 
 const SLAB_BYTES = 1024 * 1024;
 /** A slab as full as this goes out at the end of a file: files smaller than the rest are then not cut in two. */
