@@ -1,0 +1,122 @@
+-- Carts: what was chosen, how its downloads are laid out, how often it was fetched; and the staging cache.
+-- The tables of the embedded database, with bigint where SQLite's integers are 64 bits anyway.
+
+-- A cart's number orders carts by age and is what its rows refer to; its id is what clients know.
+CREATE TABLE carts (
+  number          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id              TEXT    NOT NULL UNIQUE,
+  uid             TEXT,
+  name            TEXT    NOT NULL,
+  owner           TEXT    NOT NULL,
+  status          TEXT    NOT NULL CHECK (status IN ('waiting', 'staging', 'ready', 'error', 'expired')),
+  algorithm       TEXT    NOT NULL,
+  file_count      BIGINT NOT NULL DEFAULT 0,
+  size_bytes      BIGINT NOT NULL DEFAULT 0,
+  staged_files    BIGINT NOT NULL DEFAULT 0,
+  staged_bytes    BIGINT NOT NULL DEFAULT 0,
+  ready_at        BIGINT,
+  stage_job       BIGINT,
+  problems        TEXT    NOT NULL DEFAULT '[]',
+  problem_count   BIGINT NOT NULL DEFAULT 0,
+  last_used_at    BIGINT,
+  expires_at      BIGINT,
+  created_at      BIGINT NOT NULL,
+  updated_at      BIGINT NOT NULL,
+  -- 1 from its removal on: nobody finds the cart any more, and its rows go in batches.
+  removed         BIGINT NOT NULL DEFAULT 0,
+  -- 1 while a cart that was removed or has expired has entries or layouts still.
+  to_sweep        BIGINT NOT NULL DEFAULT 0,
+  -- Of the downloads, those carried over to files and transactions; and those being carried over, from entry tally_seq on.
+  downloads       BIGINT NOT NULL DEFAULT 0,
+  downloaded_at   BIGINT,
+  tallied         BIGINT NOT NULL DEFAULT 0,
+  tallying        BIGINT NOT NULL DEFAULT 0,
+  tally_seq       BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX carts_by_uid ON carts (uid, number) WHERE uid IS NOT NULL AND removed = 0;
+-- A page reads the newest numbers of each status it wants, for one owner or all.
+CREATE INDEX carts_by_status ON carts (status, number) WHERE removed = 0;
+CREATE INDEX carts_by_owner ON carts (status, owner, number) WHERE removed = 0;
+CREATE INDEX carts_expiring ON carts (expires_at) WHERE status <> 'expired' AND removed = 0;
+CREATE INDEX carts_unused ON carts (coalesce(last_used_at, created_at))
+  WHERE expires_at IS NULL AND status <> 'expired' AND removed = 0;
+CREATE INDEX carts_by_change ON carts (status, updated_at) WHERE removed = 0;
+CREATE INDEX carts_to_sweep ON carts (number) WHERE to_sweep = 1;
+CREATE INDEX carts_to_tally ON carts (number) WHERE downloads > tallied;
+
+-- What a file of the archive is stands in files, which never change: its columns after file_id are set only as far as
+-- staging had to find out.
+CREATE TABLE cart_entries (
+  cart               BIGINT NOT NULL REFERENCES carts (number),
+  seq                BIGINT NOT NULL,
+  path               TEXT    NOT NULL,
+  file_id            BIGINT,
+  size_bytes         BIGINT,
+  modified_at        BIGINT,
+  crc32              BIGINT,
+  digest             TEXT,
+  -- Archive, staged or remote, and the path, key or id there; NULL for a file of the archive that lies there.
+  location           TEXT,
+  located_at         TEXT,
+  expected_algorithm TEXT,
+  expected_value     TEXT,
+  unstaged           BIGINT NOT NULL,
+  PRIMARY KEY (cart, seq)
+);
+CREATE INDEX cart_entries_unstaged ON cart_entries (cart, seq) WHERE unstaged = 1;
+CREATE INDEX cart_entries_staged ON cart_entries (located_at, cart) WHERE location = 'staged';
+
+CREATE TABLE cart_layouts (
+  number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  cart   BIGINT NOT NULL REFERENCES carts (number),
+  key    TEXT    NOT NULL,
+  layout TEXT    NOT NULL,
+  UNIQUE (cart, key)
+);
+
+CREATE TABLE cart_checkpoints (
+  layout    BIGINT NOT NULL REFERENCES cart_layouts (number),
+  seq       BIGINT NOT NULL,
+  members   BIGINT NOT NULL,
+  directory BIGINT NOT NULL,
+  manifest  BIGINT NOT NULL,
+  PRIMARY KEY (layout, seq)
+);
+CREATE INDEX cart_checkpoints_by_members ON cart_checkpoints (layout, members, seq);
+CREATE INDEX cart_checkpoints_by_directory ON cart_checkpoints (layout, directory, seq);
+CREATE INDEX cart_checkpoints_by_manifest ON cart_checkpoints (layout, manifest, seq);
+
+-- How many of a cart's downloads a transaction has been credited with: once each, however many of its files are in it.
+CREATE TABLE cart_transactions (
+  cart           BIGINT NOT NULL REFERENCES carts (number),
+  transaction_id BIGINT NOT NULL,
+  tallied        BIGINT NOT NULL,
+  PRIMARY KEY (cart, transaction_id)
+);
+
+CREATE TABLE file_downloads (
+  id                 BIGINT PRIMARY KEY,
+  downloads          BIGINT NOT NULL,
+  last_downloaded_at BIGINT NOT NULL
+);
+CREATE TABLE transaction_downloads (
+  id                 BIGINT PRIMARY KEY,
+  downloads          BIGINT NOT NULL,
+  last_downloaded_at BIGINT NOT NULL
+);
+
+CREATE TABLE staged_files (
+  key          TEXT    PRIMARY KEY,
+  path         TEXT    NOT NULL UNIQUE,
+  size_bytes   BIGINT NOT NULL,
+  state        TEXT    NOT NULL CHECK (state IN ('reserved', 'present')),
+  crc32        BIGINT,
+  digests      TEXT    NOT NULL DEFAULT '{}',
+  last_used_at BIGINT NOT NULL
+);
+CREATE INDEX staged_files_by_use ON staged_files (state, last_used_at);
+
+-- For choosing by what a transaction is.
+CREATE INDEX transactions_by_submitter ON transactions (submitter, id);
+CREATE INDEX transactions_by_project ON transactions (project, id);
+CREATE INDEX transactions_by_instrument ON transactions (instrument, id);
