@@ -26,8 +26,8 @@ export interface Layout {
   readonly payloadBytes: number;
   /** Lengths of the parts that go through all entries. */
   readonly regions: { readonly members: number; readonly directory: number; readonly manifest: number };
-  /** What the members that are no files must know of themselves before their first byte (CRC-32, digests). */
-  readonly facts: Readonly<Record<string, string | number>>;
+  /** What the manifest must be known by before its first byte; empty where there is none. */
+  readonly facts: { readonly manifestCrc32?: number; readonly manifestDigest?: string };
 }
 
 /** Where the entry `seq` begins in each part that goes through all entries. */
