@@ -81,6 +81,7 @@ export async function openStores(config: Config, clock: Clock, onTrouble?: (erro
 export interface Services {
   readonly jobs: Jobs;
   readonly ingest: Ingest;
+  readonly ids: IdSource;
   readonly uploads: UploadStore;
   /** Runs jobs until it is stopped. */
   startWorker(log: WorkLog): Worker;
@@ -119,6 +120,7 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
 
   return {
     jobs,
+    ids,
     uploads,
     ingest: ingestService(jobs, archive),
 

@@ -75,6 +75,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       clock,
       jobs: services.jobs,
       ingest: services.ingest,
+      ids: services.ids,
       uploads: services.uploads,
       catalogue: stores.catalogue,
       storage,

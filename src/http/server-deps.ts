@@ -5,6 +5,7 @@ import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { CatalogueStore, Outbox } from "../core/catalogue/catalogue-store.ts";
 import type { Clock } from "../core/clock.ts";
+import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { JobQueue } from "../core/jobs/job-queue.ts";
@@ -20,6 +21,7 @@ export interface ServerDeps {
   readonly clock: Clock;
   readonly jobs: Jobs;
   readonly ingest: Ingest;
+  readonly ids: IdSource;
   readonly uploads: UploadStore;
   readonly catalogue: CatalogueStore;
   readonly storage: ObjectStorage;

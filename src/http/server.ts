@@ -5,7 +5,10 @@ import { AppError } from "../core/errors.ts";
 import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
 import { apiRoutes } from "./api/api.ts";
 import { type Authentication, authentication } from "./authentication.ts";
+import { pacificaArchive } from "./doors/pacifica-archive.ts";
+import { pacificaCart } from "./doors/pacifica-cart.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
+import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
 import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
@@ -20,7 +23,12 @@ const CLOSE_GRACE_MS = 10_000;
 const BODY_LIMIT_BYTES = 1024 ** 2;
 
 /** Protocols of other systems, by the name they have in paths and settings. */
-const DOORS = { "pacifica-ingest": pacificaIngest } as const;
+const DOORS = {
+  "pacifica-ingest": pacificaIngest,
+  "pacifica-cart": pacificaCart,
+  "pacifica-archive": pacificaArchive,
+  "pacifica-uniqueid": pacificaUniqueid,
+} as const;
 export type DoorName = keyof typeof DOORS;
 export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];
 

@@ -15,6 +15,7 @@ import { audit } from "../../src/core/access/audit.ts";
 import { tokens } from "../../src/core/access/tokens.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import { jobId } from "../../src/core/ids.ts";
+import { sequenceIdSource } from "../../src/core/ingest/id-source.ts";
 import { ingestService } from "../../src/core/ingest/ingest.ts";
 import { ingestJob } from "../../src/core/ingest/ingest-job.ts";
 import { moveJob } from "../../src/core/ingest/move-job.ts";
@@ -64,9 +65,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   await archive.prepare();
   const uploads = await fsUploadStore(join(root, "uploads"));
 
-  const ids = {
-    reserve: (mode: "upload_job" | "file", count: number) => stores.sequences.reserve(mode, count),
-  };
+  const ids = sequenceIdSource(stores.sequences);
   const parts = {
     archive,
     catalogue: stores.catalogue,
@@ -97,6 +96,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     clock: systemClock,
     jobs,
     ingest: ingestService(jobs, archive),
+    ids,
     uploads,
     catalogue: stores.catalogue,
     storage,

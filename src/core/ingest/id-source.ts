@@ -2,11 +2,12 @@ import type { SequenceStore } from "../catalogue/catalogue-store.ts";
 
 /**
  * Where job and file ids come from: our own durable sequences, or a Pacifica uniqueid service
- * (`adapters/pacifica/id-source.ts`). `mode` is Pacifica's word for the sequence's name.
+ * (`adapters/pacifica/id-source.ts`). `mode` is Pacifica's word for the sequence's name: Longshore itself takes `upload_job`
+ * and `file`, Pacifica services that take theirs from Longshore may name others.
  */
 export interface IdSource {
   /** Reserves `count` consecutive ids, never handed out before. @returns the first. */
-  reserve(mode: "upload_job" | "file", count: number): Promise<number>;
+  reserve(mode: string, count: number): Promise<number>;
 }
 
 /** Our own ids: a durable sequence for each mode, named like it. */
