@@ -1,10 +1,7 @@
-import { bodyOf, type Connection } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { type Content, type ContentOptions, contentAt, contentFacts } from "./content.ts";
 import { type Listing, listing, type PageOptions } from "./pages.ts";
-import { silenceGuard } from "./silence.ts";
-import type { ArchivedFile, Transaction, TransactionDetail } from "./types.ts";
-
-/** A file's bytes come without a pause; a connection silent for this long is dead. */
-const SILENCE_MS = 60_000;
+import type { ArchivedFile, Downloads, Transaction, TransactionDetail } from "./types.ts";
 
 export interface TransactionsApi {
   get(id: number): Promise<TransactionDetail>;
@@ -12,34 +9,17 @@ export interface TransactionsApi {
   list(options?: PageOptions): Listing<Transaction>;
   /** In the order of their ids. */
   files(id: number, options?: PageOptions): Listing<ArchivedFile>;
-}
-
-export interface ContentOptions {
-  /** First byte wanted, 0-based. */
-  readonly from?: number;
-  /** Last byte wanted, inclusive. */
-  readonly to?: number;
-  /** With `from` or `to`: the whole file is sent instead when its ETag is another one (RFC 9110 §13.1.5). */
-  readonly ifRange?: string;
-  readonly signal?: AbortSignal;
-}
-
-export interface Content {
-  /** Where `bytes` begin; 0 when the whole file is sent. */
-  readonly from: number;
-  /** Size of the whole file. */
-  readonly sizeBytes: number;
-  /** Names the file's bytes: the archive's digest in quotes. */
-  readonly etag: string | null;
-  /** To be read once. @throws LongshoreError server_unavailable when the connection breaks. */
-  readonly bytes: AsyncIterable<Uint8Array<ArrayBuffer>>;
+  /** Downloads that had at least one of its files. */
+  statistics(id: number): Promise<Downloads>;
 }
 
 export interface FilesApi {
   get(id: number): Promise<ArchivedFile>;
-  /** What `content` would send, without the bytes. */
+  /** What `content` would send, without the bytes; its ETag is the archive's digest in quotes. */
   stat(id: number, signal?: AbortSignal): Promise<Pick<Content, "sizeBytes" | "etag">>;
   content(id: number, options?: ContentOptions): Promise<Content>;
+  /** Downloads by itself and in carts. */
+  statistics(id: number): Promise<Downloads>;
 }
 
 export function transactionsApi(connection: Connection): TransactionsApi {
@@ -48,34 +28,15 @@ export function transactionsApi(connection: Connection): TransactionsApi {
     list: ({ signal, ...page } = {}) => listing<Transaction>(connection, "/transactions", page, signal),
     files: (id, { signal, ...page } = {}) =>
       listing<ArchivedFile>(connection, `/transactions/${id}/files`, page, signal),
+    statistics: (id) => connection.json<Downloads>(`/transactions/${id}/statistics`),
   };
 }
 
 export function filesApi(connection: Connection): FilesApi {
   return {
     get: (id) => connection.json<ArchivedFile>(`/files/${id}`),
-    async stat(id, signal) {
-      const { headers } = await connection.send(`/files/${id}/content`, { method: "HEAD", signal });
-      return { sizeBytes: Number(headers.get("content-length")), etag: headers.get("etag") };
-    },
-    async content(id, { from, to, ifRange, signal } = {}) {
-      const ranged = from !== undefined || to !== undefined;
-      const silence = silenceGuard(SILENCE_MS, signal);
-      const request = {
-        headers: {
-          ...(ranged ? { range: `bytes=${from ?? 0}-${to ?? ""}` } : {}),
-          ...(ranged && ifRange !== undefined ? { "if-range": ifRange } : {}),
-        },
-        signal: silence.signal,
-      };
-      const response = await silence.during(connection.send(`/files/${id}/content`, request));
-      const [, start, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ?? [];
-      return {
-        from: Number(start ?? 0),
-        sizeBytes: Number(total ?? response.headers.get("content-length")),
-        etag: response.headers.get("etag"),
-        bytes: silence.guarded(bodyOf(response, silence.signal)),
-      };
-    },
+    stat: (id, signal) => contentFacts(connection, `/files/${id}/content`, signal),
+    content: (id, options = {}) => contentAt(connection, `/files/${id}/content`, options),
+    statistics: (id) => connection.json<Downloads>(`/files/${id}/statistics`),
   };
 }

@@ -1,11 +1,12 @@
 import { type FilesApi, filesApi, type TransactionsApi, transactionsApi } from "./archive.ts";
 import { type BundlesApi, bundlesApi } from "./bundles.ts";
+import { type CartsApi, cartsApi } from "./carts.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
 import { type UploadsApi, uploadsApi } from "./uploads.ts";
 
-export type { Content, ContentOptions, FilesApi, TransactionsApi } from "./archive.ts";
+export type { FilesApi, TransactionsApi } from "./archive.ts";
 export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
 export {
   type BundleFile,
@@ -16,7 +17,18 @@ export {
   type MetadataObject,
 } from "./bundle.ts";
 export type { BundlesApi, DepositOptions } from "./bundles.ts";
+export type {
+  CartFilter,
+  CartsApi,
+  CartWaitOptions,
+  CatalogueQuery,
+  ChosenFile,
+  ChosenTransaction,
+  DownloadForm,
+  NewCart,
+} from "./carts.ts";
 export type { ConnectionOptions } from "./connection.ts";
+export type { Content, ContentOptions } from "./content.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
 export type { Listing, PageOptions } from "./pages.ts";
@@ -38,6 +50,7 @@ export interface Longshore {
   readonly jobs: JobsApi;
   readonly transactions: TransactionsApi;
   readonly files: FilesApi;
+  readonly carts: CartsApi;
   readonly tokens: TokensApi;
 }
 
@@ -50,6 +63,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     jobs: jobsApi(connection),
     transactions: transactionsApi(connection),
     files: filesApi(connection),
+    carts: cartsApi(connection),
     tokens: tokensApi(connection),
   };
 }

@@ -93,6 +93,54 @@ export interface ArchivedFile {
   readonly declared: { readonly algorithm: string; readonly value: string };
 }
 
+export type CartStatus = "waiting" | "staging" | "ready" | "error" | "expired";
+
+/** A choice of files that is downloaded as one archive. Once ready, it never changes. */
+export interface Cart {
+  readonly id: string;
+  /** Top folder and file name of its downloads. */
+  readonly name: string;
+  readonly status: CartStatus;
+  /** How many. */
+  readonly files: number;
+  /** Of the files, without what the archive format adds. */
+  readonly bytes: number;
+  /** What can be read at once already. */
+  readonly staged: { readonly files: number; readonly bytes: number };
+  /** When cold storage expects the last file, if it says so. */
+  readonly readyAt: string | null;
+  /** The job that brings the files online, if one had to. */
+  readonly job: number | null;
+  /** The first of `problemCount`. */
+  readonly problems: readonly FileProblem[];
+  readonly problemCount: number;
+  readonly downloads: number;
+  readonly lastUsedAt: string | null;
+  readonly expiresAt: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/** One file of a cart. */
+export interface CartFile {
+  /** 0-based: its place in the download. */
+  readonly seq: number;
+  /** In the download, below `data/`. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly digests: Readonly<Record<string, string>>;
+  /** Set for files of this archive. */
+  readonly fileId: number | null;
+  readonly transactionId: number | null;
+  readonly state: string;
+}
+
+export interface Downloads {
+  /** How many there were. */
+  readonly downloads: number;
+  readonly lastDownloadedAt: string | null;
+}
+
 export type Scope = "deposit" | "read" | "operate" | "admin";
 
 export interface Token {
