@@ -3,21 +3,9 @@ import type { StagedTree, WrittenFile } from "../archive/object-storage.ts";
 import { type DigestName, type Digests, multiHash } from "../digest.ts";
 import { AppError, type Problem, problem } from "../errors.ts";
 import { jsonLines, linesOf } from "../streams.ts";
+import { memberTable, type StagedMember } from "./member-table.ts";
 import { refusal } from "./refusal.ts";
 import { readTar, type TarMember } from "./tar-reader.ts";
-
-/** A file of the bundle as it lies in the staged tree, with what was learned while its bytes passed. */
-export interface StagedMember {
-  /** Logical path: `metadata.txt` or `data/…`. */
-  readonly path: string;
-  /** Path inside the tree. */
-  readonly contentPath: string;
-  readonly sizeBytes: number;
-  readonly digests: Digests;
-  readonly crc32: number;
-  /** Epoch seconds, from the tar. */
-  readonly modifiedAt: number;
-}
 
 export const METADATA_PATH = "metadata.txt";
 /** Where the metadata as received lies in the object. */
@@ -26,7 +14,7 @@ const PAYLOAD_PREFIX = "data/";
 /** Codes of what is wrong with a tar. */
 export const TAR_FAULT = /^bundle_/;
 const MEMBERS_NOTE = "members";
-/** More members than this in one bundle are refused: one record per member is kept in memory. */
+/** More members than this in one bundle are refused: a little of each is kept in memory. */
 const MAX_MEMBERS = 2_000_000;
 const MAX_PROBLEMS = 1_000;
 
@@ -51,7 +39,7 @@ export interface ReceivedBundle {
  * Reads a bundle once, from its first byte to its last: parses the tar, stages every file, hashes it on the way, and
  * leaves a note with what a later process needs to go on. Durable on return.
  *
- * Memory: the writer's buffers and one record per member.
+ * Memory: the writer's buffers, and names and facts of the members: 0.3 KiB for each.
  * @throws AppError of the tar reader; `bundle_refused` (or the one code all problems share) listing members that cannot
  * be taken in; digest_mismatch when the stream is not what was promised; storage errors.
  */
@@ -62,8 +50,10 @@ export async function receiveBundle(
 ): Promise<ReceivedBundle> {
   const writer = tree.writer(options.algorithms);
   const paths = contentPaths();
-  /** By name, in tar order: when each was changed, in epoch seconds. */
-  const begun = new Map<string, number>();
+  const names = new Set<string>();
+  /** Begun, and not learned yet. */
+  const begun: Pick<StagedMember, "path" | "modifiedAt">[] = [];
+  const members = memberTable();
   const problems: Problem[] = [];
   const passedOver: Problem[] = [];
   const note = (list: Problem[], found: Problem) => {
@@ -71,21 +61,31 @@ export async function receiveBundle(
   };
 
   function begin(member: TarMember): boolean {
-    if (begun.size >= MAX_MEMBERS)
+    if (names.size >= MAX_MEMBERS)
       throw new AppError("bundle_refused", { expected: `at most ${MAX_MEMBERS} files`, found: "more" });
     if (member.name !== METADATA_PATH && !member.name.startsWith(PAYLOAD_PREFIX)) {
       note(passedOver, problem("member_unlisted", { path: member.name }));
       return false;
     }
-    if (begun.has(member.name)) {
+    if (names.has(member.name)) {
       const code = member.name === METADATA_PATH ? "metadata_duplicate" : "bundle_member_duplicate";
       note(problems, problem(code, { path: member.name }));
       return false;
     }
-    const contentPath = paths.choose(member.name);
-    begun.set(member.name, member.modifiedAt);
-    writer.begin(contentPath);
+    names.add(member.name);
+    begun.push({ path: member.name, modifiedAt: member.modifiedAt });
+    writer.begin(paths.choose(member.name));
+    learn(writer.take());
     return true;
+  }
+
+  /** What was begun and what came of it, both in tar order. */
+  function learn(written: readonly WrittenFile[]): void {
+    const ended = begun.splice(0, written.length);
+    for (const [i, { path: contentPath, ...facts }] of written.entries()) {
+      const member = ended[i];
+      if (member) members.add({ ...member, contentPath, ...facts });
+    }
   }
 
   try {
@@ -101,13 +101,13 @@ export async function receiveBundle(
     if (fault && Object.keys(options.expected).length > 0) for await (const chunk of bytes) observe(chunk);
     checkPromise(options.expected, whole.digests());
     if (fault) throw fault;
-    for (const clash of fileFolderClashes(begun.keys())) note(problems, clash);
+    for (const clash of fileFolderClashes(names)) note(problems, clash);
     if (problems.length > 0) throw refusal(problems);
-    const written = await writer.finish();
+    learn(await writer.finish());
 
-    await tree.putNote(MEMBERS_NOTE, jsonLines(members(begun, written)));
+    await tree.putNote(MEMBERS_NOTE, jsonLines(members));
     await tree.sync();
-    return { memberCount: written.length, sizeBytes: written.reduce((sum, f) => sum + f.sizeBytes, 0), passedOver };
+    return { memberCount: members.size, sizeBytes: members.sizeBytes, passedOver };
   } finally {
     await writer.abort();
   }
@@ -124,16 +124,12 @@ async function tarFault(reading: Promise<void>): Promise<AppError | undefined> {
   }
 }
 
-/** What was begun and what came of it, one after the other: there is no second list of a million members. */
-function* members(begun: ReadonlyMap<string, number>, written: readonly WrittenFile[]): Generator<StagedMember> {
-  const names = begun.entries();
-  for (const { path: contentPath, ...facts } of written) {
-    const [path = "", modifiedAt = 0] = names.next().value ?? [];
-    yield { path, contentPath, modifiedAt, ...facts };
-  }
+/** Leaves a note of what was received, for whoever accepts it. */
+export function noteMembers(tree: StagedTree, members: Iterable<StagedMember>): Promise<void> {
+  return tree.putNote(MEMBERS_NOTE, jsonLines(members));
 }
 
-/** The members that `receiveBundle` left a note of, in tar order. */
+/** The members that were noted, in their order. */
 export async function* stagedMembers(tree: StagedTree): AsyncGenerator<StagedMember> {
   const note = await tree.openNote(MEMBERS_NOTE);
   if (!note) throw new AppError("stage_missing", { prefix: tree.prefix });
@@ -164,8 +160,7 @@ function checkPromise(expected: Digests, found: Digests): void {
 }
 
 /** A name that is both a file and the folder of another file: no file system and no OCFL state can hold both. */
-function* fileFolderClashes(paths: Iterable<string>): Generator<Problem> {
-  const files = new Set(paths);
+function* fileFolderClashes(files: ReadonlySet<string>): Generator<Problem> {
   const reported = new Set<string>();
   for (const path of files) {
     for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
