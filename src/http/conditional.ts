@@ -27,40 +27,8 @@ export function isNotModified(headers: IncomingHttpHeaders, { etag, modifiedAt }
   return modifiedSince !== undefined && modifiedAt !== null && seconds(modifiedAt) <= seconds(modifiedSince);
 }
 
-/** First and last byte, both included. */
-export interface SatisfiableRange {
-  readonly start: number;
-  readonly end: number;
-}
-
-/**
- * The one range a GET asks for (RFC 9110 §14.2), or `undefined` when the whole is the answer: no range, several of
- * them, a malformed one, or one that `If-Range` makes void.
- * @throws AppError range_not_satisfiable.
- */
-export function requestedRange(
-  headers: IncomingHttpHeaders,
-  sizeBytes: number,
-  validators: Validators,
-): SatisfiableRange | undefined {
-  const [, first, last] = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i.exec(headers.range ?? "") ?? [];
-  if (first === undefined || last === undefined || (first === "" && last === "")) return undefined;
-  if (!ifRangeHolds(headers["if-range"], validators)) return undefined;
-  const unsatisfiable = () => new AppError("range_not_satisfiable", { range: headers.range ?? "", sizeBytes });
-  if (first === "") {
-    const length = Math.min(Number(last), sizeBytes);
-    if (length === 0) throw unsatisfiable();
-    return { start: sizeBytes - length, end: sizeBytes - 1 };
-  }
-  const start = Number(first);
-  const end = last === "" ? Number.POSITIVE_INFINITY : Number(last);
-  if (end < start) return undefined; // §14.1.1: invalid, so the field is ignored
-  if (start >= sizeBytes) throw unsatisfiable();
-  return { start, end: Math.min(end, sizeBytes - 1) };
-}
-
 /** RFC 9110 §13.1.5: an entity tag compares strongly, a date must be the very one. */
-function ifRangeHolds(ifRange: string | string[] | undefined, { etag, modifiedAt }: Validators): boolean {
+export function ifRangeHolds(ifRange: string | string[] | undefined, { etag, modifiedAt }: Validators): boolean {
   if (ifRange === undefined) return true;
   if (typeof ifRange !== "string") return false;
   if (ifRange.startsWith('"') || ifRange.startsWith("W/")) return ifRange === etag;

@@ -1,4 +1,5 @@
 import { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import { asAppError } from "./problem.ts";
 
 /** Header fields that open something to whoever reads them. */
 const SECRET_FIELDS = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
@@ -20,15 +21,21 @@ export class ServerLog extends LogController {
   }
   override incomingRequest(): void {}
   override requestCompleted(): void {}
+  /** A body that broke off in the middle: no problem document can tell of it any more. */
+  override streamError(error: Error, request: FastifyRequest): void {
+    if ("code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE") return; // the request's line says so
+    const { code, message } = asAppError(error);
+    request.log.error({ err: error, code, path: pathOf(request) }, message);
+  }
 }
 
 /** The one line per request, written when it is over, however it ended. */
 export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
-  const { method, routeOptions, url, ip } = request;
+  const { method, routeOptions, ip } = request;
   request.log.info(
     {
       method,
-      path: url.split("?")[0],
+      path: pathOf(request),
       route: routeOptions.url,
       status: reply.statusCode,
       durationMs: Math.round(reply.elapsedTime),
@@ -40,3 +47,5 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     "request",
   );
 }
+
+const pathOf = ({ url }: FastifyRequest) => url.split("?")[0];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { until } from "../support/until.ts";
+import { bundle } from "./bundle.ts";
 import type { RealServer } from "./real-server.ts";
 
 /** The few fields that tests look at; everything else of an answer is compared where it matters. */
@@ -51,6 +52,19 @@ export async function finished(
   await until(`job ${id} is finished`, isFinished, limitMs);
   assert.ok(job);
   return job;
+}
+
+/** Deposits one file and gives the address of its content. */
+export async function archived(
+  server: Pick<RealServer, "url">,
+  name: string,
+  content: string | Uint8Array,
+  mediaType = "text/plain",
+): Promise<string> {
+  const { id } = await deposit(server, bundle({ [name]: content }, { mediaType }));
+  assert.equal((await finished(server, id)).state, "succeeded");
+  const { items } = await json<{ items: { id: number }[] }>(`${server.url}/api/v1/transactions/${id}/files`);
+  return `${server.url}/api/v1/files/${items[0]?.id}/content`;
 }
 
 export async function json<T>(url: string, headers: Fields = {}): Promise<T> {
