@@ -3,6 +3,7 @@ import pg from "pg";
 import { openPostgres } from "../../src/adapters/db/stores.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { accessConformance } from "../conformance/access-stores.ts";
+import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
@@ -16,6 +17,7 @@ const clock: Clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
 const open = async () => openPostgres({ url: await postgres.freshDatabase(), clock });
 jobStoreConformance("postgres", open);
 catalogueConformance("postgres", open);
+cartStoreConformance("postgres", open);
 accessConformance("postgres", open);
 jobQueueConformance("pg-boss", async () => {
   const url = await postgres.freshDatabase();

@@ -5,6 +5,7 @@ import { after } from "node:test";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { accessConformance } from "../conformance/access-stores.ts";
+import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
@@ -22,6 +23,7 @@ const clock: Clock = { now: () => now, sleep: () => Promise.resolve() };
 const open = () => openSqlite({ path: freshPath(), clock });
 jobStoreConformance("sqlite", open);
 catalogueConformance("sqlite", open);
+cartStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 jobQueueConformance("sqlite", async () => {
   const path = freshPath();

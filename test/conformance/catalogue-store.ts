@@ -185,6 +185,80 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
       assert.deepEqual(await ids({ limit: 10, owner: "nobody" }), []);
     });
 
+    test("transactions are found in id order by all that is asked of them", async () => {
+      const owner = "finder";
+      const made = [
+        transaction(201, 0, { owner, submitter: "10", project: "p", instrument: "i", createdAt: 1_000 }),
+        transaction(202, 0, { owner, submitter: "10", project: "p", instrument: null, createdAt: 2_000 }),
+        transaction(203, 0, { owner, submitter: "11", project: "p", instrument: "i", createdAt: 3_000 }),
+        transaction(204, 0, { owner: "other", submitter: "10", project: "p", instrument: "i", createdAt: 4_000 }),
+      ];
+      const pairs: KeyValue[][] = [
+        [
+          { fileId: null, key: "Temp C", value: "27" },
+          { fileId: null, key: "Temp C", value: "28" },
+        ],
+        [
+          { fileId: null, key: "Temp C", value: "27" },
+          { fileId: null, key: "it's", value: "" },
+        ],
+        [{ fileId: fileId(2031), key: "Temp C", value: "27" }],
+        [],
+      ];
+      for (const [i, tx] of made.entries()) await store.add(tx, each([]), pairs[i] ?? [], [], 1);
+      const found = async (query: Partial<Parameters<CatalogueStore["findTransactions"]>[0]>) =>
+        (await store.findTransactions({ owner, limit: 10, ...query })).map((tx) => tx.id as number);
+      assert.deepEqual(await store.findTransactions({ owner, limit: 1 }), [made[0]]);
+      assert.deepEqual(await found({}), [201, 202, 203]);
+      assert.deepEqual(await found({ limit: 2 }), [201, 202]);
+      assert.deepEqual(await found({ limit: 2, afterId: transactionId(201) }), [202, 203]);
+      assert.deepEqual(await found({ submitter: "10", project: "p" }), [201, 202]);
+      assert.deepEqual(await found({ instrument: "i" }), [201, 203]);
+      assert.deepEqual(await found({ from: 2_000, until: 3_000 }), [202]);
+      assert.deepEqual(await found({ keyValues: { "Temp C": "27" } }), [201, 202]);
+      assert.deepEqual(await found({ keyValues: { "Temp C": "27", "it's": "" } }), [202]);
+      assert.deepEqual(await found({ keyValues: { "Temp C": "" } }), []);
+      assert.deepEqual(await found({ keyValues: {} }), [201, 202, 203]);
+    });
+
+    test("files of a transaction are found by the beginning of their path, to the letter, and by media type", async () => {
+      const tx = transaction(13, 6);
+      const given = [
+        ["data/a_b/1.png", "image/png"],
+        ["data/axb/2.png", "image/PNG"],
+        ["data/A_b/3.jpg", "image/jpeg"],
+        ["data/漢🚢/4.txt", "text/plain"],
+        ["data/漢🚢x", "image/png"],
+        ["data/100%/6", "imagery/x"],
+      ] as const;
+      const files = given.map(([path, mediaType], i) => file(1_300 + i, tx, { path, mediaType }));
+      await store.add(tx, each(files), [], [], 1);
+      const found = async (page: Partial<Parameters<CatalogueStore["listFiles"]>[1]>) =>
+        (await store.listFiles(tx.id, { limit: 10, ...page })).map(({ id }) => id - 1_299);
+      assert.deepEqual(await found({ prefix: "data/a_" }), [1]);
+      assert.deepEqual(await found({ prefix: "data/A" }), [3]);
+      assert.deepEqual(await found({ prefix: "data/漢🚢" }), [4, 5]);
+      assert.deepEqual(await found({ prefix: "data/漢🚢/" }), [4]);
+      assert.deepEqual(await found({ prefix: "data/1%" }), []);
+      assert.deepEqual(await found({ prefix: "" }), [1, 2, 3, 4, 5, 6]);
+      assert.deepEqual(await found({ mediaType: "image/png" }), [1, 2, 5]);
+      assert.deepEqual(await found({ mediaType: "Image/*" }), [1, 2, 3, 5]);
+      assert.deepEqual(await found({ mediaType: "image/*", prefix: "data/a", limit: 1, afterId: fileId(1_300) }), [2]);
+    });
+
+    test("many files are found at once, with where they lie and whose they are", async () => {
+      const tx = transaction(14, 1_200, { owner: "beth", objectPath: "aa/14" });
+      const files = Array.from({ length: 1_200 }, (_, i) => file(140_000 + i, tx));
+      await store.add(tx, each(files), [], [], 1);
+      const wanted = [...files.map(({ id }) => id), fileId(999_999_999), fileId(140_000)];
+      const found = await store.files(wanted);
+      assert.deepEqual(
+        found.toSorted((a, b) => a.id - b.id),
+        files.map((one) => ({ ...one, owner: "beth", objectPath: "aa/14" })),
+      );
+      assert.deepEqual(await store.files([]), []);
+    });
+
     test("totals sum what is known", async () => {
       const before = await store.totals();
       const tx = transaction(10, 3, { sizeBytes: 2 ** 40 });

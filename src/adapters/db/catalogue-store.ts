@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import type { Kysely, OnConflictBuilder } from "kysely";
+import { type Kysely, type OnConflictBuilder, sql } from "kysely";
 import type { ArchivedFile, CatalogueStore } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
 import type { TransactionId } from "../../core/ids.ts";
@@ -92,15 +92,55 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
       return await page.execute();
     },
 
-    async listFiles(transaction, { afterId, limit }) {
+    async findTransactions({ afterId, from, until, limit, keyValues = {}, ...equal }) {
+      let page = db.selectFrom("transactions").selectAll().orderBy("id").limit(limit);
+      if (afterId !== undefined) page = page.where("id", ">", afterId);
+      if (from !== undefined) page = page.where("createdAt", ">=", from);
+      if (until !== undefined) page = page.where("createdAt", "<", until);
+      for (const column of ["owner", "submitter", "project", "instrument"] as const) {
+        const value = equal[column];
+        if (value !== undefined) page = page.where(column, "=", value);
+      }
+      for (const [key, value] of Object.entries(keyValues))
+        page = page.where((row) =>
+          row.exists(
+            row
+              .selectFrom("keyValues")
+              .select("keyValues.id")
+              .whereRef("keyValues.transactionId", "=", "transactions.id")
+              .where("fileId", "is", null)
+              .where("key", "=", key)
+              .where("value", "=", value),
+          ),
+        );
+      return await page.execute();
+    },
+
+    async listFiles(transaction, { afterId, limit, prefix, mediaType }) {
       let page = visibleFiles().where("files.transactionId", "=", transaction).orderBy("files.id").limit(limit);
       if (afterId !== undefined) page = page.where("files.id", ">", afterId);
+      // `like` would take % and _ for more than letters, and on SQLite upper case for lower case.
+      if (prefix !== undefined) page = page.where(sql`substr(path, 1, length(${prefix}))`, "=", prefix);
+      if (mediaType !== undefined) {
+        const wanted = mediaType.toLowerCase().replace(/\*$/, "");
+        const found = sql<string>`lower(media_type)`;
+        page = page.where(wanted.endsWith("/") ? sql`substr(${found}, 1, length(${wanted}))` : found, "=", wanted);
+      }
       return (await page.execute()).map(fileOf);
     },
 
     async file(id) {
       const row = await visibleFiles().where("files.id", "=", id).executeTakeFirst();
       return row && fileOf(row);
+    },
+
+    async files(ids) {
+      if (ids.length === 0) return [];
+      const rows = await visibleFiles()
+        .select(["transactions.owner", "transactions.objectPath"])
+        .where("files.id", "in", ids)
+        .execute();
+      return rows.map(({ owner, objectPath, ...row }) => ({ ...fileOf(row), owner, objectPath }));
     },
 
     keyValues: (transaction) =>

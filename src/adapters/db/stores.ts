@@ -1,5 +1,7 @@
 import { CamelCasePlugin, type Dialect, Kysely, sql } from "kysely";
 import type { AuditStore, TokenStore } from "../../core/access/access-stores.ts";
+import type { CartStore } from "../../core/carts/cart-store.ts";
+import type { StagingStore } from "../../core/carts/staging-store.ts";
 import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue/catalogue-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
@@ -7,6 +9,7 @@ import type { JobStore } from "../../core/jobs/job-store.ts";
 import { pgBossJobQueue } from "../queue/pg-boss.ts";
 import { sqliteJobQueue } from "../queue/sqlite.ts";
 import { sqlAuditStore } from "./audit-store.ts";
+import { sqlCartStore } from "./cart-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
@@ -14,6 +17,7 @@ import { sqlOutbox } from "./outbox.ts";
 import { postgresDialect } from "./postgres.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
+import { sqlStagingStore } from "./staging-store.ts";
 import type { Tables } from "./tables.ts";
 import { sqlTokenStore } from "./token-store.ts";
 
@@ -22,6 +26,8 @@ export interface Stores {
   readonly jobs: JobStore;
   readonly queue: JobQueue;
   readonly catalogue: CatalogueStore;
+  readonly carts: CartStore;
+  readonly staging: StagingStore;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
   readonly tokens: TokenStore;
@@ -83,6 +89,8 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     jobs: sqlJobStore(db, enqueue),
     queue,
     catalogue: sqlCatalogueStore(db),
+    carts: sqlCartStore(db, dialect),
+    staging: sqlStagingStore(db),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),
     tokens: sqlTokenStore(db),

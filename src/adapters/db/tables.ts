@@ -1,8 +1,11 @@
 import type { Generated } from "kysely";
 import type { AuditEntry, Token } from "../../core/access/access-stores.ts";
+import type { Cart, Location } from "../../core/carts/cart.ts";
+import type { Checkpoint, Layout } from "../../core/carts/layout.ts";
+import type { StagedFile, StagingUsage } from "../../core/carts/staging-store.ts";
 import type { ArchivedFile, KeyValue, OutboxMessage, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import type { DigestName } from "../../core/digest.ts";
-import type { JobId, TransactionId } from "../../core/ids.ts";
+import type { FileId, JobId, TransactionId } from "../../core/ids.ts";
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
 
 /**
@@ -22,6 +25,19 @@ export interface Tables {
   sequences: { readonly name: string; readonly last: number };
   tokens: Json<Token, "scopes">;
   audit: Json<AuditEntry, "details">;
+  carts: CartRow;
+  cartEntries: CartEntryRow;
+  cartLayouts: { readonly number: Generated<number>; readonly cart: number; readonly key: string } & Json<
+    { readonly layout: Layout },
+    "layout"
+  >;
+  cartCheckpoints: Checkpoint["offsets"] & { readonly layout: number; readonly seq: number };
+  /** How many of a cart's downloads have been carried over to a transaction. */
+  cartTransactions: { readonly cart: number; readonly transactionId: TransactionId; readonly tallied: number };
+  downloadCounts: DownloadCountRow;
+  stagedFiles: Json<StagedFile, "digests">;
+  /** One row: what those of `stagedFiles` add up to. */
+  stagingUsage: StagingUsage & { readonly id: number };
 }
 
 type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
@@ -45,6 +61,44 @@ export interface JobQueueRow {
 export interface FileRow extends Omit<Json<ArchivedFile, "digests">, "declared"> {
   readonly declaredAlgorithm: DigestName;
   readonly declaredValue: string;
+}
+
+export interface CartRow extends Json<Cart, "problems"> {
+  /** Orders carts by age; what their other rows refer to. */
+  readonly number: Generated<number>;
+  /** 0 or 1. */
+  readonly removed: Generated<number>;
+  readonly toSweep: Generated<number>;
+  readonly downloadedAt: number | null;
+  /** Of the downloads: carried over; being carried over; the first entry that this has not been done for. */
+  readonly tallied: Generated<number>;
+  readonly tallying: Generated<number>;
+  readonly tallySeq: Generated<number>;
+}
+
+/** `null` where the catalogue has it, or nobody yet. */
+export interface CartEntryRow {
+  readonly cart: number;
+  readonly seq: number;
+  readonly path: string;
+  readonly fileId: FileId | null;
+  readonly sizeBytes: number | null;
+  readonly modifiedAt: number | null;
+  readonly crc32: number | null;
+  readonly digest: string | null;
+  readonly location: Location["at"] | null;
+  readonly locatedAt: string | null;
+  readonly expectedAlgorithm: DigestName | null;
+  readonly expectedValue: string | null;
+  /** 0 or 1. */
+  readonly unstaged: number;
+}
+
+export interface DownloadCountRow {
+  readonly subject: "file" | "transaction";
+  readonly id: FileId | TransactionId;
+  readonly downloads: number;
+  readonly lastDownloadedAt: number;
 }
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {

@@ -28,6 +28,23 @@ export interface CartFilter {
   readonly limit: number;
 }
 
+/** Until when a cart is kept that nobody touches any more; epoch milliseconds. */
+export interface DueTimes {
+  readonly now: number;
+  /** Carts without a time of their own expire when they were not used since. */
+  readonly unusedSince: number;
+  /** Carts left `waiting` since were begun by a process that died. */
+  readonly waitingSince: number;
+  /** Carts that expired before are forgotten. */
+  readonly expiredSince: number;
+}
+
+/** An entry as it is entered. */
+export type NewEntry = CartEntry & {
+  /** Set for a file of our archive that cannot be read at once. */
+  readonly offline?: boolean;
+};
+
 export interface DownloadCount {
   readonly downloads: number;
   readonly lastDownloadedAt: number | null;
@@ -50,14 +67,24 @@ export interface CartStore {
   list(filter: CartFilter): Promise<readonly Cart[]>;
   /** Compare-and-set. @returns the cart as it is now; `undefined` when it is in none of the states `from`, or gone. */
   update(id: CartId, from: readonly CartStatus[], change: CartChange, now: number): Promise<Cart | undefined>;
-  /** With everything that belongs to it, in batches. @returns false when there is no such cart. */
+  /**
+   * No method here knows it any more; what belongs to it goes by {@link sweep}. @returns false when there is no such cart.
+   */
   remove(id: CartId): Promise<boolean>;
-  /** Carts that are past their `expiresAt` and not expired yet, and carts left `waiting` since `staleBefore`. */
-  due(now: number, staleBefore: number, limit: number): Promise<readonly Cart[]>;
+  /** Carts whose time has come, in no particular order. */
+  due(times: DueTimes, limit: number): Promise<readonly Cart[]>;
+  /**
+   * Deletes some of what carts leave behind that have expired or were removed, once their downloads are carried over.
+   * @returns whether there may be more.
+   */
+  sweep(): Promise<boolean>;
 
-  /** Appends; `seq` continues where the cart's entries end. A few thousand at a time. */
-  addEntries(id: CartId, entries: readonly CartEntry[]): Promise<void>;
-  /** In order of `seq`, from `fromSeq` on. What a file of our archive is comes from the catalogue. */
+  /** Appends; `seq` continues where the cart's entries end. A few thousand at a time. @throws AppError cart_unknown. */
+  addEntries(id: CartId, entries: readonly NewEntry[]): Promise<void>;
+  /**
+   * In order of `seq`, from `fromSeq` on. What a file of our archive is comes from the catalogue.
+   * @throws AppError catalogue_mismatch when the catalogue has lost it.
+   */
   entries(id: CartId, fromSeq: number, limit: number): Promise<readonly CartEntry[]>;
   /** Entries that staging must deal with still: those not online, unchecked, or without CRC-32 or digest. */
   unstaged(id: CartId, fromSeq: number, limit: number): Promise<readonly CartEntry[]>;
@@ -67,7 +94,7 @@ export interface CartStore {
     seq: number,
     facts: Pick<CartEntry, "sizeBytes" | "modifiedAt" | "crc32" | "digest" | "location">,
   ): Promise<void>;
-  /** Whose entries lie in the staging cache under this key. */
+  /** Carts, neither expired nor in error, with entries that lie in the staging cache under this key. */
   holdersOf(stagedKey: string): Promise<readonly CartId[]>;
 
   /** Keeps a layout with its checkpoints, all or nothing; an earlier one of the same key stays. */
@@ -90,9 +117,9 @@ export interface CartStore {
   countFileDownload(file: FileId, transaction: TransactionId, now: number): Promise<void>;
   /**
    * Carries counted cart downloads over to their files and transactions, in short batches. Each download is carried over
-   * once, whenever the process dies; carts about to be removed are carried over first. @returns whether there is more.
+   * once, whenever the process dies. @returns whether there may be more.
    */
-  tally(now: number): Promise<boolean>;
+  tally(): Promise<boolean>;
   fileDownloads(file: FileId): Promise<DownloadCount>;
   /** Downloads of a transaction's files, one for each download that had at least one of them. */
   transactionDownloads(transaction: TransactionId): Promise<DownloadCount>;

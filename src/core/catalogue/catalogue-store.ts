@@ -56,14 +56,36 @@ export interface OutboxMessage {
   readonly payload: { readonly [key: string]: DetailValue };
 }
 
+/** A file, with where it lies and who may see it. */
+export type PlacedFile = ArchivedFile & Pick<Transaction, "owner" | "objectPath">;
+
 export interface FilePage {
   readonly afterId?: FileId;
   readonly limit: number;
+  /** Beginning of the path, to the letter. */
+  readonly prefix?: string;
+  /** `image/png`, or `image/*`; in upper or lower case. */
+  readonly mediaType?: string;
 }
 
 export interface TransactionFilter {
   readonly owner?: string;
   readonly beforeId?: TransactionId;
+  readonly limit: number;
+}
+
+/** Transactions that fit all that is given. */
+export interface TransactionQuery {
+  readonly owner?: string;
+  readonly submitter?: string;
+  readonly project?: string;
+  readonly instrument?: string;
+  /** Of the transaction itself, all of them. */
+  readonly keyValues?: Readonly<Record<string, string>>;
+  /** Created in this time, epoch milliseconds: `from` included, `until` not. */
+  readonly from?: number;
+  readonly until?: number;
+  readonly afterId?: TransactionId;
   readonly limit: number;
 }
 
@@ -89,8 +111,12 @@ export interface CatalogueStore {
   /** Newest first. */
   listTransactions(filter: TransactionFilter): Promise<readonly Transaction[]>;
   /** In id order. */
+  findTransactions(query: TransactionQuery): Promise<readonly Transaction[]>;
+  /** In id order. */
   listFiles(transaction: TransactionId, page: FilePage): Promise<readonly ArchivedFile[]>;
   file(id: FileId): Promise<ArchivedFile | undefined>;
+  /** Those of some thousand files that are known, in no particular order. */
+  files(ids: readonly FileId[]): Promise<readonly PlacedFile[]>;
   keyValues(transaction: TransactionId): Promise<readonly KeyValue[]>;
   totals(): Promise<{ readonly transactions: number; readonly files: number; readonly bytes: number }>;
   /** Forgets one transaction, so that a rebuild can register it anew. */

@@ -94,15 +94,12 @@ CREATE TABLE cart_transactions (
   PRIMARY KEY (cart, transaction_id)
 );
 
-CREATE TABLE file_downloads (
-  id                 BIGINT PRIMARY KEY,
+CREATE TABLE download_counts (
+  subject            TEXT    NOT NULL CHECK (subject IN ('file', 'transaction')),
+  id                 BIGINT NOT NULL,
   downloads          BIGINT NOT NULL,
-  last_downloaded_at BIGINT NOT NULL
-);
-CREATE TABLE transaction_downloads (
-  id                 BIGINT PRIMARY KEY,
-  downloads          BIGINT NOT NULL,
-  last_downloaded_at BIGINT NOT NULL
+  last_downloaded_at BIGINT NOT NULL,
+  PRIMARY KEY (subject, id)
 );
 
 CREATE TABLE staged_files (
@@ -115,6 +112,14 @@ CREATE TABLE staged_files (
   last_used_at BIGINT NOT NULL
 );
 CREATE INDEX staged_files_by_use ON staged_files (state, last_used_at);
+-- What the rows of staged_files add up to: one row, whose lock keeps decisions about space apart.
+CREATE TABLE staging_usage (
+  id             INTEGER PRIMARY KEY CHECK (id = 1),
+  files          BIGINT NOT NULL DEFAULT 0,
+  bytes          BIGINT NOT NULL DEFAULT 0,
+  reserved_bytes BIGINT NOT NULL DEFAULT 0
+);
+INSERT INTO staging_usage (id) VALUES (1);
 
 -- For choosing by what a transaction is.
 CREATE INDEX transactions_by_submitter ON transactions (submitter, id);

@@ -93,16 +93,13 @@ CREATE TABLE cart_transactions (
   PRIMARY KEY (cart, transaction_id)
 ) WITHOUT ROWID;
 
-CREATE TABLE file_downloads (
-  id                 INTEGER PRIMARY KEY,
+CREATE TABLE download_counts (
+  subject            TEXT    NOT NULL CHECK (subject IN ('file', 'transaction')),
+  id                 INTEGER NOT NULL,
   downloads          INTEGER NOT NULL,
-  last_downloaded_at INTEGER NOT NULL
-);
-CREATE TABLE transaction_downloads (
-  id                 INTEGER PRIMARY KEY,
-  downloads          INTEGER NOT NULL,
-  last_downloaded_at INTEGER NOT NULL
-);
+  last_downloaded_at INTEGER NOT NULL,
+  PRIMARY KEY (subject, id)
+) WITHOUT ROWID;
 
 CREATE TABLE staged_files (
   key          TEXT    PRIMARY KEY,
@@ -114,6 +111,14 @@ CREATE TABLE staged_files (
   last_used_at INTEGER NOT NULL
 );
 CREATE INDEX staged_files_by_use ON staged_files (state, last_used_at);
+-- What the rows of staged_files add up to: one row, whose lock keeps decisions about space apart.
+CREATE TABLE staging_usage (
+  id             INTEGER PRIMARY KEY CHECK (id = 1),
+  files          INTEGER NOT NULL DEFAULT 0,
+  bytes          INTEGER NOT NULL DEFAULT 0,
+  reserved_bytes INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO staging_usage (id) VALUES (1);
 
 -- For choosing by what a transaction is.
 CREATE INDEX transactions_by_submitter ON transactions (submitter, id);
