@@ -3,12 +3,13 @@ import type { Archive } from "../archive/archive.ts";
 import type { StagedTree } from "../archive/object-storage.ts";
 import type { DigestName } from "../digest.ts";
 import { AppError, type Code, type Details } from "../errors.ts";
-import { transactionOf } from "../ids.ts";
+import { type FileId, transactionOf } from "../ids.ts";
 import type { FedJob } from "../jobs/fed-job.ts";
 import type { Job, Lane } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { openEnded } from "../streams.ts";
-import { METADATA_CONTENT_PATH, receiveBundle, TAR_FAULT } from "./bundle.ts";
+import { METADATA_CONTENT_PATH, type ReceivedBundle, type ReceiveOptions, receiveBundle, TAR_FAULT } from "./bundle.ts";
+import { type LoneFile, receiveLoneFile } from "./lone-file.ts";
 
 export interface BundleRequest {
   /** The principal that deposits. */
@@ -18,6 +19,8 @@ export interface BundleRequest {
   readonly sizeBytes?: number;
   /** Digests of the whole body that the client promised (RFC 9530). */
   readonly expected?: Readonly<Partial<Record<DigestName, string>>>;
+  /** The id of its one file, when the sender numbers files: `numbered-files.ts` sees to it that no other gets it. */
+  readonly fileId?: FileId;
 }
 
 /** Takes bundles in. What happens to them afterwards is the `ingest` job's handler: `ingest-job.ts`. */
@@ -34,6 +37,8 @@ export interface Ingest {
   receive(bytes: Readable, request: BundleRequest): Promise<Job>;
   /** Queues the ingest of an upload that lies complete in the spool; once per upload. */
   receiveSpooled(uploadId: string, request: BundleRequest): Promise<Job>;
+  /** Takes in one file that comes without a bundle around it. As `receive`, of which it differs in nothing else. */
+  receiveFile(bytes: Readable, file: LoneFile, request: BundleRequest): Promise<Job>;
   /** Queues the move of files that lie on this server; `document` is a metadata array whose files carry `source`. */
   move(document: Uint8Array, request: BundleRequest): Promise<Job>;
 }
@@ -55,7 +60,7 @@ export function ingestService(jobs: Jobs, archive: Archive): Ingest {
       kind,
       lane: laneOf(request.sizeBytes),
       owner: request.owner,
-      input: {},
+      input: request.fileId === undefined ? {} : { fileId: request.fileId },
       ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
     });
     if ("earlier" in feeding) {
@@ -82,27 +87,37 @@ export function ingestService(jobs: Jobs, archive: Archive): Ingest {
     }
   }
 
+  /** @param read what the body is taken for. */
+  function fromBody(
+    source: Readable,
+    request: BundleRequest,
+    read: (body: AsyncIterable<Uint8Array>, tree: StagedTree, options: ReceiveOptions) => Promise<ReceivedBundle>,
+  ): Promise<Job> {
+    const body = openEnded(arriving(source));
+    return fed(
+      "ingest",
+      request,
+      async (tree, { tasks, signal }) => {
+        signal.throwIfAborted();
+        signal.addEventListener("abort", () => source.destroy(signal.reason), { once: true });
+        const received = await read(body.values, tree, {
+          algorithms: [archive.algorithm, DEPOSITOR_DIGEST],
+          expected: request.expected ?? {},
+          onBytes: (bytes) => tasks.advance({ bytes }),
+          signal,
+        });
+        for (const member of received.passedOver) tasks.warn(member);
+        return { members: received.memberCount, bytes: received.sizeBytes };
+      },
+      body,
+    );
+  }
+
   return {
-    receive(source, request) {
-      const body = openEnded(arriving(source));
-      return fed(
-        "ingest",
-        request,
-        async (tree, { tasks, signal }) => {
-          signal.throwIfAborted();
-          signal.addEventListener("abort", () => source.destroy(signal.reason), { once: true });
-          const received = await receiveBundle(body.values, tree, {
-            algorithms: [archive.algorithm, DEPOSITOR_DIGEST],
-            expected: request.expected ?? {},
-            onBytes: (bytes) => tasks.advance({ bytes }),
-            signal,
-          });
-          for (const member of received.passedOver) tasks.warn(member);
-          return { members: received.memberCount, bytes: received.sizeBytes };
-        },
-        body,
-      );
-    },
+    receive: (source, request) => fromBody(source, request, receiveBundle),
+
+    receiveFile: (source, file, request) =>
+      fromBody(source, request, (body, tree, options) => receiveLoneFile(body, file, tree, options)),
 
     receiveSpooled(uploadId, request) {
       return jobs.submit({
