@@ -14,6 +14,7 @@ export interface StagedFile {
   /** Known once it is present. */
   readonly crc32: number | null;
   readonly digests: Readonly<Partial<Record<DigestName, string>>>;
+  /** Of a reservation: when it was renewed last. */
   readonly lastUsedAt: number;
 }
 
@@ -23,21 +24,39 @@ export type Reservation =
   | { readonly outcome: "present"; readonly file: StagedFile }
   /** Another process is copying it: look again later. */
   | { readonly outcome: "busy" }
-  /** There is a place now; `evicted` has made room and must be removed from the storage. */
+  /**
+   * There is a place now; `evicted` has made room and must be removed from the storage. What copies of dead processes
+   * have left is among it, whether or not its room was needed.
+   */
   | { readonly outcome: "reserved"; readonly file: StagedFile; readonly evicted: readonly StagedFile[] }
-  /** Everything that could make room was used too recently. */
-  | { readonly outcome: "full"; readonly freeBytes: number; readonly capacityBytes: number };
+  /** Nothing that may be dropped makes enough room; nothing was dropped. */
+  | {
+      readonly outcome: "full";
+      /** Including what could be dropped. */
+      readonly freeBytes: number;
+      readonly capacityBytes: number;
+      /** For copies that are under way: this much may become free again. */
+      readonly reservedBytes: number;
+    };
+
+/** Of the files that are present, and kept for those that are being copied. */
+export interface StagingUsage {
+  readonly files: number;
+  readonly bytes: number;
+  readonly reservedBytes: number;
+}
 
 /**
  * Who occupies how much of the staging cache. Every decision is one transaction, so that processes that copy at the same
- * time never promise the same bytes twice.
+ * time never promise the same bytes twice. Its cost does not grow with the number of files in the cache.
  *
  * Adapter: `adapters/db/staging-store.ts`. Contract: `test/conformance/staging-store.ts`.
  */
 export interface StagingStore {
   /**
    * Keeps a place for a file before its first byte is copied. Room is made by dropping what was used least recently, but
-   * nothing used after `protectedSince`. A reservation that was not renewed since `deadBefore` counts as abandoned.
+   * neither what was used at or after `protectedSince` nor what a cart in status `staging` holds. A reservation that was
+   * not renewed since `deadBefore` counts as abandoned.
    */
   reserve(
     file: Pick<StagedFile, "key" | "path" | "sizeBytes">,
@@ -53,10 +72,12 @@ export interface StagingStore {
     facts: { readonly crc32: number; readonly digests: StagedFile["digests"] },
     now: number,
   ): Promise<boolean>;
-  /** Gives a place up; the copy has been removed. */
+  /** Gives a place up, or a file that is there no more; nothing when it was given to another meanwhile. */
   release(key: string, path: string): Promise<void>;
   get(key: string): Promise<StagedFile | undefined>;
-  /** Marks files as in use now. */
-  touch(keys: readonly string[], now: number): Promise<void>;
-  usage(): Promise<{ readonly files: number; readonly bytes: number; readonly reservedBytes: number }>;
+  /** Marks files as in use now. @returns the keys of those that are present. */
+  touch(keys: readonly string[], now: number): Promise<ReadonlySet<string>>;
+  /** Which of these places the cache knows of, be they reserved or present. */
+  known(paths: readonly string[]): Promise<ReadonlySet<string>>;
+  usage(): Promise<StagingUsage>;
 }
