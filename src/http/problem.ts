@@ -44,8 +44,8 @@ export function problemDocument(error: AppError, requestId: string, status = sta
   };
 }
 
-/** What was said about an answer that this problem replaces; 416 keeps `content-range`, to say what there is. */
-const ABOUT_ANSWER = [
+/** Fields about an answer, to be taken back when an error replaces it; 416 keeps `content-range`, to say what there is. */
+export const ABOUT_ANSWER = [
   "accept-ranges",
   "content-digest",
   "content-disposition",
