@@ -72,6 +72,11 @@ export function multiHash(names: readonly DigestName[]): MultiHash {
   };
 }
 
+/** One digest over bytes that come in pieces. */
+export function digestHash(name: DigestName): Hash {
+  return createHash(OPENSSL[name]);
+}
+
 /** Digests of bytes already in memory: one call per algorithm, faster than `createHash` for small inputs. */
 export function digestsOf(bytes: Uint8Array, names: readonly DigestName[]): Digests {
   return Object.fromEntries(names.map((name) => [name, hash(OPENSSL[name], bytes, "hex")]));

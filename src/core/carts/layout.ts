@@ -1,5 +1,9 @@
-import type { DigestName } from "../digest.ts";
+import { createHash } from "node:crypto";
+import { crc32 } from "node:zlib";
+import { type DigestName, digestHash } from "../digest.ts";
+import { archiveParts, bytesIn, passesOf } from "./archive-parts.ts";
 import type { ReadyEntry } from "./cart.ts";
+import { manifestLine } from "./manifest-text.ts";
 
 /** What a download looks like. */
 export interface LayoutSpec {
@@ -17,7 +21,10 @@ export interface LayoutSpec {
   readonly createdAt: number;
 }
 
-/** How long everything is; JSON-safe, kept with the cart, independent of everything in the folder's name but its length. */
+/**
+ * How long everything is; JSON-safe, kept with the cart. Of the folder's name it depends on nothing but the length, and
+ * whether it is ASCII.
+ */
 export interface Layout {
   readonly sizeBytes: number;
   /** Names the content: paths, sizes, times and digests of all entries in order. With the spec it makes the ETag. */
@@ -63,4 +70,83 @@ export interface EntrySource {
   checkpoint(region: keyof Checkpoint["offsets"], offset: number): Promise<Checkpoint | undefined>;
   /** Entries in order from `seq` on, in pages. */
   from(seq: number): AsyncIterable<readonly ReadyEntry[]>;
+}
+
+/** Raised with every change of the bytes that a spec and entries make, so that kept layouts and ETags go out of use. */
+const FORMAT_VERSION = 1;
+
+/** Name of a layout among those of one cart: equal keys, equal layouts. */
+export function layoutKey({ format, content, folder, algorithm, createdAt }: LayoutSpec): string {
+  const folderBytes = Buffer.byteLength(folder);
+  const script = folderBytes === folder.length ? "ascii" : "utf8";
+  return [FORMAT_VERSION, format, content, algorithm, createdAt, folderBytes, script].join("-");
+}
+
+/** Strong, with its quotes (RFC 9110 §8.8.3): equal tags, equal bytes. */
+export function etagOf({ format, content, folder, algorithm, createdAt }: LayoutSpec, layout: Layout): string {
+  const deciding = [FORMAT_VERSION, format, content, folder, algorithm, createdAt, layout.contentDigest];
+  return `"${createHash("sha256").update(JSON.stringify(deciding)).digest("base64url")}"`;
+}
+
+/** Plans the layout of a spec. */
+export function layoutPlanner(spec: LayoutSpec): LayoutPlanner {
+  const { members, directory, manifest } = passesOf(spec);
+  const content = textHash("sha256");
+  const manifestText = spec.content === "files" ? undefined : textHash(spec.algorithm);
+  const ends = { members: 0, directory: 0, manifest: 0 };
+  let fileCount = 0;
+  let payloadBytes = 0;
+
+  return {
+    add(entry) {
+      if (entry.seq !== fileCount)
+        throw new RangeError(`A layout is planned in order: expected entry ${fileCount}, found ${entry.seq}.`);
+      const checkpoint =
+        fileCount > 0 && fileCount % CHECKPOINT_ENTRIES === 0 ? { seq: fileCount, offsets: { ...ends } } : undefined;
+      const { sizeBytes, modifiedAt, crc32, digest, path } = entry;
+      content.add(`${sizeBytes} ${modifiedAt} ${crc32} ${digest} ${path}\n`);
+      manifestText?.add(manifestLine(spec.content, entry));
+      ends.manifest += bytesIn(manifest, entry, ends.members);
+      ends.directory += bytesIn(directory, entry, ends.members);
+      ends.members += bytesIn(members, entry, ends.members);
+      payloadBytes += sizeBytes;
+      fileCount++;
+      return checkpoint;
+    },
+    finish() {
+      const written = manifestText?.finish();
+      const layout = {
+        contentDigest: content.finish().digest,
+        fileCount,
+        payloadBytes,
+        regions: { ...ends },
+        facts: written ? { manifestCrc32: written.crc32, manifestDigest: written.digest } : {},
+      };
+      return { ...layout, sizeBytes: archiveParts(spec, layout).reduce((sum, part) => sum + part.sizeBytes, 0) };
+    },
+  };
+}
+
+/** Hashes text line by line; lines are joined first, as calling the hash costs more than hashing a line. */
+function textHash(algorithm: DigestName) {
+  const hash = digestHash(algorithm);
+  let crc = 0;
+  let pending = "";
+  const flush = () => {
+    const bytes = Buffer.from(pending);
+    hash.update(bytes);
+    crc = crc32(bytes, crc);
+    pending = "";
+  };
+  return {
+    add(line: string) {
+      pending += line;
+      if (pending.length > 65_536) flush();
+    },
+    /** Once only. */
+    finish() {
+      flush();
+      return { crc32: crc, digest: hash.digest("hex") };
+    },
+  };
 }
