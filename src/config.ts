@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { AppError } from "./core/errors.ts";
 import { LANES, type Lane } from "./core/jobs/job.ts";
+import { originRule } from "./core/outbound/origins.ts";
 
 const PREFIX = "LONGSHORE_";
 
@@ -137,6 +138,22 @@ export const SETTINGS = z.strictObject({
     .optional()
     .describe("Source named in those CloudEvents. The public URL when not set, or longshore without one."),
 
+  LONGSHORE_FETCH_ORIGINS: list((input, context) =>
+    originRule(input) === undefined
+      ? refuse(context, "expected origins like https://data.example.org or https://*.example.org")
+      : input,
+  )
+    .prefault("")
+    .describe(
+      "Origins, separated by commas, that packages and notices may fetch from: https://data.example.org; https://*.example.org and https://* for hosts with public addresses; :* for any port.",
+    ),
+  LONGSHORE_FETCH_RATE: text
+    .transform((input, context) => {
+      const rate = Number(input);
+      return rate > 0 && rate <= 10_000 ? rate : refuse(context, "expected requests in a second, more than 0");
+    })
+    .prefault("20")
+    .describe("Requests in a second, at most, to each of these hosts."),
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
@@ -214,6 +231,8 @@ export function loadConfig(env: Environment) {
     moveRoots: e.LONGSHORE_MOVE_ROOTS,
     eventsUrls: e.LONGSHORE_EVENTS_URL,
     eventsSource: e.LONGSHORE_EVENTS_SOURCE ?? e.LONGSHORE_PUBLIC_URL ?? "longshore",
+    fetchOrigins: e.LONGSHORE_FETCH_ORIGINS,
+    fetchPerSecond: e.LONGSHORE_FETCH_RATE,
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
     authHeader: e.LONGSHORE_AUTH_HEADER,
