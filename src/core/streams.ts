@@ -86,3 +86,32 @@ export async function* mapInOrder<T, R>(
     await Promise.allSettled(underWay.map(({ result }) => result));
   }
 }
+
+/**
+ * Works on items with several under way, in no particular order. When it returns or throws nothing is under way any more.
+ * @param room how many may be under way, at least 1; asked before each is begun.
+ * @param work is told to stop by `signal`, with what it failed with, as soon as another failed.
+ * @throws what the first failed with.
+ */
+export async function eachAtOnce<T>(
+  items: AsyncIterable<T> | Iterable<T>,
+  room: () => number,
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const underWay = new Set<Promise<void>>();
+  const failed = new AbortController();
+  try {
+    for await (const item of items) {
+      const one = work(item, failed.signal)
+        .catch((error: unknown) => failed.abort(error))
+        .finally(() => underWay.delete(one));
+      underWay.add(one);
+      while (underWay.size >= Math.max(1, room())) await Promise.race(underWay);
+      if (failed.signal.aborted) break;
+    }
+  } catch (error) {
+    failed.abort(error);
+  }
+  await Promise.all(underWay);
+  failed.signal.throwIfAborted();
+}

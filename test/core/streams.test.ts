@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { jsonLines, linesOf, mapInOrder } from "../../src/core/streams.ts";
+import { eachAtOnce, jsonLines, linesOf, mapInOrder } from "../../src/core/streams.ts";
 
 async function* chunks(...parts: readonly (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
   for (const part of parts) yield Buffer.from(part);
@@ -116,4 +116,83 @@ describe("mapInOrder", () => {
     assert.equal(await first, 10);
     assert.deepEqual(underWay(), []);
   });
+});
+
+describe("eachAtOnce", () => {
+  const turn = () => new Promise(setImmediate);
+  /** Work on items that ends when it is told to. */
+  function workshop() {
+    const jobs = new Map<number, PromiseWithResolvers<void>>();
+    const stopped: unknown[] = [];
+    return {
+      stopped,
+      underWay: () => [...jobs.keys()],
+      async work(item: number, signal: AbortSignal): Promise<void> {
+        const job = Promise.withResolvers<void>();
+        signal.addEventListener("abort", () => stopped.push(signal.reason));
+        jobs.set(item, job);
+        await job.promise.finally(() => jobs.delete(item));
+      },
+      done: (item: number) => jobs.get(item)?.resolve(),
+      fail: (item: number, error: unknown) => jobs.get(item)?.reject(error),
+    };
+  }
+
+  test("an item that takes long does not hold up the others, of which no more than asked for are under way", async () => {
+    const { work, underWay, done } = workshop();
+    let room = 2;
+    const all = eachAtOnce([1, 2, 3, 4, 5], () => room, work);
+    await turn();
+    assert.deepEqual(underWay(), [1, 2]);
+    done(2);
+    await turn();
+    assert.deepEqual(underWay(), [1, 3]);
+    room = 1;
+    done(3);
+    await turn();
+    assert.deepEqual(underWay(), [1]);
+    room = 9;
+    done(1);
+    await turn();
+    assert.deepEqual(underWay(), [4, 5]);
+    for (const item of [4, 5]) done(item);
+    await all;
+  });
+
+  test("throws what the first failed with, when the others have been told and have ended", async () => {
+    const { work, underWay, done, fail, stopped } = workshop();
+    let isOver = false;
+    const all = eachAtOnce([1, 2, 3], () => 2, work).finally(() => {
+      isOver = true;
+    });
+    await turn();
+    const error = new Error("no");
+    fail(2, error);
+    await turn();
+    assert.deepEqual([underWay(), isOver], [[1], false]);
+    assert.ok(stopped.includes(error));
+    done(1);
+    await assert.rejects(all, error);
+  });
+
+  test("throws what its items come to grief with, and nothing is under way any more", async () => {
+    const { work, underWay, done } = workshop();
+    async function* items() {
+      yield 1;
+      throw new Error("no more");
+    }
+    const all = eachAtOnce(items(), () => 2, work);
+    await turn();
+    assert.deepEqual(underWay(), [1]);
+    done(1);
+    await assert.rejects(all, /no more/);
+    assert.deepEqual(underWay(), []);
+  });
+
+  test("does nothing where there is nothing", () =>
+    eachAtOnce(
+      [],
+      () => 2,
+      async () => assert.fail("no item"),
+    ));
 });
