@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { describe, test } from "node:test";
-import { effectiveSettings, loadConfig, SETTING_FACTS } from "../../src/config.ts";
+import { DOOR_NAMES, effectiveSettings, loadConfig, SETTING_FACTS } from "../../src/config.ts";
 import { AppError } from "../../src/core/errors.ts";
 
 /** The sentences of a refused configuration. */
@@ -60,14 +60,14 @@ describe("configuration", () => {
       LONGSHORE_DIGEST: "md5",
       LONGSHORE_DATABASE_URL: "mysql://u:hunter2@h/d",
       LONGSHORE_DATABSE_URL: "postgres://h/d",
-      LONGSHORE_DOORS: "pacifica-cart:8081,pacifica-ingest",
+      LONGSHORE_DOORS: "pacifica-carts:8081,pacifica-ingest",
     });
     assert.deepEqual(problems.toSorted(), [
       "LONGSHORE_DATABASE_URL: expected a URL that begins with postgres://.",
       "LONGSHORE_DATABSE_URL is not a setting. Did you mean LONGSHORE_DATABASE_URL?",
       'LONGSHORE_DIGEST: expected sha512 or sha256, found "md5".',
-      'LONGSHORE_DOORS: expected name:port with a port from 0 to 65535, found "pacifica-cart:8081,pacifica-ingest".',
-      'LONGSHORE_DOORS: there is no door "pacifica-cart"; expected pacifica-ingest, found "pacifica-cart:8081,pacifica-ingest".',
+      'LONGSHORE_DOORS: expected name:port with a port from 0 to 65535, found "pacifica-carts:8081,pacifica-ingest".',
+      `LONGSHORE_DOORS: there is no door "pacifica-carts"; expected ${DOOR_NAMES.join(", ")}, found "pacifica-carts:8081,pacifica-ingest".`,
       'LONGSHORE_PORT: expected a port from 0 to 65535, found "70000".',
     ]);
   });
