@@ -67,20 +67,28 @@ export function serviceName(url: string): string {
   return `${origin}${pathname}`;
 }
 
+/** An address without the credentials in it, and the header field that they become: Basic authorization (RFC 7617). */
+export function splitCredentials(url: string): {
+  readonly address: URL;
+  readonly authorization: Readonly<Record<string, string>>;
+} {
+  const address = new URL(url);
+  if (address.username === "") return { address, authorization: {} };
+  const credentials = [address.username, address.password].map(decodeURIComponent).join(":");
+  address.username = "";
+  address.password = "";
+  return { address, authorization: { authorization: `Basic ${Buffer.from(credentials).toString("base64")}` } };
+}
+
 /** Tells what our own source of bytes threw from what the connection met. */
 class BodyFailure extends Error {
   override readonly name = "BodyFailure";
 }
 
 async function exchange({ method, url, headers, body }: OutboundRequest, signal: AbortSignal): Promise<OutboundAnswer> {
-  const address = new URL(url);
+  const { address, authorization } = splitCredentials(url);
   const fields = new Headers({ ...headers });
-  if (address.username !== "") {
-    const credentials = [address.username, address.password].map(decodeURIComponent).join(":");
-    fields.set("authorization", `Basic ${Buffer.from(credentials).toString("base64")}`);
-    address.username = "";
-    address.password = "";
-  }
+  for (const [name, value] of Object.entries(authorization)) fields.set(name, value);
   const init: RequestInit = { method, headers: fields, signal, redirect: "manual" };
   let failure: BodyFailure | undefined;
   let bytes: AsyncGenerator<Uint8Array> | undefined;
