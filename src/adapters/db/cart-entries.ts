@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Kysely } from "kysely";
 import type { CartEntry, Location } from "../../core/carts/cart.ts";
 import type { CartStore, NewEntry } from "../../core/carts/cart-store.ts";
@@ -27,7 +28,7 @@ export function cartEntries(db: Kysely<Tables>): EntryMethods {
 
   return {
     async addEntries(id, entries) {
-      for (let at = 0; at < entries.length; at += ROWS_PER_STATEMENT)
+      for (let at = 0; at < entries.length; at += ROWS_PER_STATEMENT) {
         await db.transaction().execute(async (tx) => {
           const cart = await known(tx, id).executeTakeFirst();
           if (!cart) throw new AppError("cart_unknown", { id });
@@ -44,6 +45,8 @@ export function cartEntries(db: Kysely<Tables>): EntryMethods {
             .map((entry, index) => entryRow(entry, cart.number, firstSeq + index));
           await tx.insertInto("cartEntries").values(rows).execute();
         });
+        await setImmediate(); // SQLite answers without leaving the event loop: let the others have a turn
+      }
     },
 
     entries: (id, fromSeq, limit) => page(id, fromSeq, limit, false),
