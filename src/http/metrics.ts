@@ -9,6 +9,8 @@ export interface Metrics {
   received(bytes: number): void;
   /** Counts bytes of files as they go out. */
   sent(bytes: number): void;
+  /** Counts a download that begins with the first byte. */
+  downloaded(what: "file" | "cart"): void;
   /** Counts a request that is over. */
   observe(request: FastifyRequest, reply: FastifyReply): void;
   readonly contentType: string;
@@ -39,6 +41,13 @@ export function metrics(jobs: Jobs, observed: ServerDeps["observed"]): Metrics {
     registers,
   });
   const sent = new Counter({ name: "longshore_sent_bytes_total", help: "Bytes of files sent.", registers });
+
+  const downloads = new Counter({
+    name: "longshore_downloads_total",
+    help: "Downloads begun with their first byte.",
+    labelNames: ["what"],
+    registers,
+  });
 
   const finished = new Counter({
     name: "longshore_jobs_finished_total",
@@ -87,6 +96,7 @@ export function metrics(jobs: Jobs, observed: ServerDeps["observed"]): Metrics {
     },
     received: (bytes) => received.inc(bytes),
     sent: (bytes) => sent.inc(bytes),
+    downloaded: (what) => downloads.inc({ what }),
     contentType: registry.contentType,
     render: () => registry.metrics(),
   };

@@ -35,6 +35,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         { name: "jobs", description: "What becomes of what was sent." },
         { name: "transactions", description: "Accepted bundles." },
         { name: "files", description: "Archived files." },
+        { name: "carts", description: "Choices of files, downloaded as one archive." },
         { name: "access", description: "Tokens and the audit log." },
       ],
     },

@@ -2,6 +2,8 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { ServerContext } from "../server-deps.ts";
 import { auditRoutes } from "./audit.ts";
 import { bundleRoutes, moveRoutes } from "./bundles.ts";
+import { cartDownloadRoutes } from "./cart-downloads.ts";
+import { cartRoutes } from "./carts.ts";
 import { fileRoutes } from "./files.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
@@ -22,6 +24,8 @@ export const apiRoutes =
       jobEventRoutes,
       transactionRoutes,
       fileRoutes,
+      cartRoutes,
+      cartDownloadRoutes,
       verificationRoutes,
       tokenRoutes,
       auditRoutes,

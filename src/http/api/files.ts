@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { fileRepresentation, visibleFile } from "../archived-file.ts";
 import { REPRESENTATION_ANSWERS, sendRepresentation } from "../representation.ts";
 import type { ServerContext } from "../server-deps.ts";
-import { FileParams, FileSchema, fileOnWire, NoQuery, problems } from "./schemas.ts";
+import { DownloadsSchema, downloadsOnWire, FileParams, FileSchema, fileOnWire, NoQuery, problems } from "./schemas.ts";
 
 export const fileRoutes =
   (context: ServerContext): FastifyPluginAsyncZod =>
@@ -20,6 +20,24 @@ export const fileRoutes =
         },
       },
       async ({ principal, params }) => fileOnWire((await visibleFile(context, principal, params.id)).file),
+    );
+
+    app.get(
+      "/files/:id/statistics",
+      {
+        config: { scope: "read" },
+        schema: {
+          tags: ["files"],
+          summary: "How often a file was downloaded",
+          params: FileParams,
+          querystring: NoQuery,
+          response: { 200: DownloadsSchema, ...problems },
+        },
+      },
+      async ({ principal, params }) => {
+        const { file } = await visibleFile(context, principal, params.id);
+        return downloadsOnWire(await context.carts.fileDownloads(file.id));
+      },
     );
 
     app.route({
@@ -40,7 +58,9 @@ export const fileRoutes =
         const found = await visibleFile(context, request.principal, request.params.id);
         return sendRepresentation(request, reply, fileRepresentation(context.storage, found), {
           sent: context.metrics.sent,
-          begins: async () => {},
+          async begins() {
+            context.metrics.downloaded("file");
+          },
         });
       },
     });

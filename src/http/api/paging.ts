@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+const CURSOR_NOTE = "`next` of the page before; left out for the first page.";
+
 /** Where a page begins: opaque to clients, an id to us. */
 const CursorParam = z
   .string()
@@ -11,7 +13,22 @@ const CursorParam = z
     return z.NEVER;
   })
   .optional()
-  .describe("`next` of the page before; left out for the first page.");
+  .describe(CURSOR_NOTE);
+
+/** The same where ids are text: at most 64 characters of base64url, like the cursor itself. */
+export function textCursor<Id>(idOf: (text: string) => Id) {
+  return z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,96}$/, "is not a cursor of this server")
+    .transform((cursor, context): Id => {
+      const text = Buffer.from(cursor, "base64url").toString();
+      if (/^[A-Za-z0-9_-]{1,64}$/.test(text)) return idOf(text);
+      context.addIssue({ code: "custom", message: "is not a cursor of this server" });
+      return z.NEVER;
+    })
+    .optional()
+    .describe(CURSOR_NOTE);
+}
 
 /** The query parameters of every listing. */
 export const PAGE_PARAMS = {
@@ -31,7 +48,12 @@ export function pageOf<T extends z.ZodType>(item: T) {
  * Cuts a page from what was asked for with one more than `limit`: that one says whether there is another page.
  * @param keyOf what the next page begins after.
  */
-export function cutPage<T, W>(found: readonly T[], limit: number, keyOf: (item: T) => number, wire: (item: T) => W) {
+export function cutPage<T, W>(
+  found: readonly T[],
+  limit: number,
+  keyOf: (item: T) => number | string,
+  wire: (item: T) => W,
+) {
   const shown = found.slice(0, limit);
   const last = shown.at(-1);
   const more = found.length > limit && last !== undefined;

@@ -1,8 +1,11 @@
 import { z } from "zod";
 import { SCOPES } from "../../core/access/access-stores.ts";
+import { CART_STATUSES, type Cart, type CartEntry } from "../../core/carts/cart.ts";
+import type { DownloadCount } from "../../core/carts/cart-store.ts";
 import type { ArchivedFile, KeyValue, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import { isoTime } from "../../core/clock.ts";
-import { fileId, jobId, transactionId } from "../../core/ids.ts";
+import type { DigestName } from "../../core/digest.ts";
+import { cartId, fileId, jobId, transactionId } from "../../core/ids.ts";
 import { JOB_STATES, type Job, LANES, type TaskProgress } from "../../core/jobs/job.ts";
 
 /** The wire API's values, each with the function that makes it from ours. */
@@ -18,6 +21,13 @@ export const TransactionParams = z.strictObject({
   id: idParam.transform(transactionId).describe("The transaction's id."),
 });
 export const FileParams = z.strictObject({ id: idParam.transform(fileId).describe("The file's id.") });
+export const CartParams = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, "is not the id of a cart")
+    .transform(cartId)
+    .describe("The cart's id."),
+});
 /** For routes that take no query parameters: any is refused by name. */
 export const NoQuery = z.strictObject({});
 
@@ -171,8 +181,104 @@ export const FileSchema = z
 
 export function fileOnWire(file: ArchivedFile): z.output<typeof FileSchema> {
   const { contentPath: _, crc32, digests, ...same } = file;
-  return { ...same, digests: { ...digests }, crc32: crc32.toString(16).padStart(8, "0") };
+  return { ...same, digests: { ...digests }, crc32: hex32(crc32) };
 }
+
+export const CartSchema = z
+  .object({
+    id: z.string(),
+    name: z.string().describe("Top folder and file name of its downloads."),
+    owner: z.string().describe("Who chose the files."),
+    status: z.enum(CART_STATUSES),
+    files: z.int().describe("How many."),
+    bytes: z.int().describe("Of all its files together, without what the archive format adds."),
+    algorithm: z.string().describe("Digest of its manifest."),
+    staged: z.object({ files: z.int(), bytes: z.int() }).describe("What is online already."),
+    readyAt: Time.nullable().describe("When cold storage expects the last file, if it says so."),
+    job: Id.nullable().describe("The job that brings files online, when one is needed."),
+    problems: z.array(FileProblemSchema).describe("What is wrong, by file: the first of `problemCount`."),
+    problemCount: z.int(),
+    downloads: z.int().describe("Begun with the first byte."),
+    links: z.object({ tar: z.string(), zip: z.string(), manifest: z.string(), files: z.string() }),
+    lastUsedAt: Time.nullable(),
+    expiresAt: Time.nullable().describe("null: some time after its last use."),
+    createdAt: Time,
+    updatedAt: Time,
+  })
+  .meta({
+    id: "Cart",
+    description: "A choice of files that is downloaded as one archive. Once ready, it never changes.",
+  });
+
+/** @param address of the cart, as a client sees it. */
+export function cartOnWire(cart: Cart, address: string): z.output<typeof CartSchema> {
+  return {
+    id: cart.id,
+    name: cart.name,
+    owner: cart.owner,
+    status: cart.status,
+    files: cart.fileCount,
+    bytes: cart.sizeBytes,
+    algorithm: cart.algorithm,
+    staged: { files: cart.stagedFiles, bytes: cart.stagedBytes },
+    readyAt: timeOrNull(cart.readyAt),
+    job: cart.stageJob,
+    problems: [...cart.problems],
+    problemCount: cart.problemCount,
+    downloads: cart.downloads,
+    links: {
+      tar: `${address}/download.tar`,
+      zip: `${address}/download.zip`,
+      manifest: `${address}/manifest`,
+      files: `${address}/files`,
+    },
+    lastUsedAt: timeOrNull(cart.lastUsedAt),
+    expiresAt: timeOrNull(cart.expiresAt),
+    createdAt: isoTime(cart.createdAt),
+    updatedAt: isoTime(cart.updatedAt),
+  };
+}
+
+export const CartFileSchema = z
+  .object({
+    seq: z.int().describe("0-based: its place in the download."),
+    path: z.string().describe("In the download, below data/."),
+    sizeBytes: z.int(),
+    modifiedAt: Time.nullable(),
+    digests: z.record(z.string(), z.string()).describe("Lower-case hex by algorithm; empty until it is known."),
+    crc32: z.string().nullable().describe("Eight hex digits; null until it is known."),
+    fileId: Id.nullable().describe("Set for files of this archive."),
+    transactionId: Id.nullable(),
+    state: z.enum(["archive", "staged", "remote"]).describe("Where its bytes are; remote: to be staged."),
+  })
+  .meta({ id: "CartFile", description: "One file of a cart." });
+
+export function cartFileOnWire(entry: CartEntry, algorithm: DigestName): z.output<typeof CartFileSchema> {
+  return {
+    seq: entry.seq,
+    path: entry.path,
+    sizeBytes: entry.sizeBytes,
+    modifiedAt: timeOrNull(entry.modifiedAt),
+    digests: entry.digest === null ? {} : { [algorithm]: entry.digest },
+    crc32: entry.crc32 === null ? null : hex32(entry.crc32),
+    fileId: entry.fileId,
+    transactionId: entry.transactionId,
+    state: entry.location.at,
+  };
+}
+
+export const DownloadsSchema = z
+  .object({
+    downloads: z.int().describe("By itself, and as a part of carts; those are counted in with a delay."),
+    lastDownloadedAt: Time.nullable(),
+  })
+  .meta({ id: "Downloads", description: "How often something was downloaded from its first byte on." });
+
+export function downloadsOnWire({ downloads, lastDownloadedAt }: DownloadCount): z.output<typeof DownloadsSchema> {
+  return { downloads, lastDownloadedAt: timeOrNull(lastDownloadedAt) };
+}
+
+const hex32 = (value: number) => value.toString(16).padStart(8, "0");
 
 export const ScopeSchema = z.enum(SCOPES);
 

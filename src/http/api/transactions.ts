@@ -7,6 +7,8 @@ import { fileId, type TransactionId, transactionId } from "../../core/ids.ts";
 import type { ServerDeps } from "../server-deps.ts";
 import { cutPage, PAGE_PARAMS, pageOf } from "./paging.ts";
 import {
+  DownloadsSchema,
+  downloadsOnWire,
   FileSchema,
   fileOnWire,
   keyValueOnWire,
@@ -82,6 +84,25 @@ export const transactionRoutes =
           ...(query.cursor === undefined ? {} : { afterId: fileId(query.cursor) }),
         });
         return cutPage(found, query.limit, ({ id }) => id, fileOnWire);
+      },
+    );
+
+    app.get(
+      "/transactions/:id/statistics",
+      {
+        config: { scope: "read" },
+        schema: {
+          tags: ["transactions"],
+          summary: "How often files of a transaction were downloaded",
+          description: "A cart counts once, however many of the files are in it.",
+          params: TransactionParams,
+          querystring: NoQuery,
+          response: { 200: DownloadsSchema, ...problems },
+        },
+      },
+      async ({ principal, params }) => {
+        const { id } = await visibleTransaction(deps, principal, params.id);
+        return downloadsOnWire(await deps.carts.transactionDownloads(id));
       },
     );
   };
