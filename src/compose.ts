@@ -19,6 +19,7 @@ import { type IdSource, sequenceIdSource } from "./core/ingest/id-source.ts";
 import { type Ingest, ingestService } from "./core/ingest/ingest.ts";
 import { ingestJob } from "./core/ingest/ingest-job.ts";
 import { moveJob } from "./core/ingest/move-job.ts";
+import { type NumberedFiles, numberedFiles } from "./core/ingest/numbered-files.ts";
 import { allPolicies, type Policy } from "./core/ingest/policy.ts";
 import { rulesPolicy } from "./core/ingest/rules.ts";
 import { readRules } from "./core/ingest/rules-file.ts";
@@ -82,6 +83,7 @@ export interface Services {
   readonly jobs: Jobs;
   readonly ingest: Ingest;
   readonly ids: IdSource;
+  readonly numberedFiles: NumberedFiles;
   readonly uploads: UploadStore;
   /** Runs jobs until it is stopped. */
   startWorker(log: WorkLog): Worker;
@@ -110,19 +112,22 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
     policy: await composePolicy(config, send),
     announce: announcements(config),
   };
+  const source = fsMoveSource({ roots: config.moveRoots });
   const handlers: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
-    move: moveJob({ ...acceptance, source: fsMoveSource({ roots: config.moveRoots }) }, clock),
+    move: moveJob({ ...acceptance, source }, clock),
     verify: verifyJob({ archive, catalogue: stores.catalogue, jobs: stores.jobs, clock }),
   };
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
+  const ingest = ingestService(jobs, archive);
 
   return {
     jobs,
     ids,
     uploads,
-    ingest: ingestService(jobs, archive),
+    ingest,
+    numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),
 
     startWorker: (log) =>
       startWorker(jobs, stores.queue, handlers, clock, {

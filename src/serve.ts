@@ -76,6 +76,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       jobs: services.jobs,
       ingest: services.ingest,
       ids: services.ids,
+      numberedFiles: services.numberedFiles,
       uploads: services.uploads,
       catalogue: stores.catalogue,
       storage,

@@ -22,7 +22,7 @@ export async function depositBundle(context: ServerContext, request: FastifyRequ
       ...(length === undefined ? {} : { sizeBytes: Number(length) }),
     }),
   );
-  await note(context, request, "bundle.deposit", owner, job);
+  await noteDeposit(context, request, "bundle.deposit", owner, `job/${job.id}`);
   return job;
 }
 
@@ -35,7 +35,7 @@ export async function depositMove(
 ): Promise<Job> {
   requireArray(document);
   const job = await context.ingest.move(document, bundleRequest(request, owner));
-  await note(context, request, "bundle.move", owner, job);
+  await noteDeposit(context, request, "bundle.move", owner, `job/${job.id}`);
   return job;
 }
 
@@ -43,12 +43,18 @@ export async function depositMove(
  * Enters the deposit into the audit log. By now it is made: a failure here, such as a disk that has just become full, must
  * not be the answer, or the sender would repeat what is accepted. The server's log then has what the audit log lacks.
  */
-async function note(context: ServerContext, request: FastifyRequest, action: string, owner: string, job: Job) {
+export async function noteDeposit(
+  context: ServerContext,
+  request: FastifyRequest,
+  action: string,
+  owner: string,
+  target: string,
+): Promise<void> {
   const via = request.routeOptions.url ?? "";
   try {
-    await context.audit.record(owner, action, `job/${job.id}`, { via });
+    await context.audit.record(owner, action, target, { via });
   } catch (err) {
-    request.log.error({ err, jobId: job.id, action, owner, via }, "a deposit is missing from the audit log");
+    request.log.error({ err, target, action, owner, via }, "a deposit is missing from the audit log");
   }
 }
 

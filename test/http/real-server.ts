@@ -19,6 +19,7 @@ import { sequenceIdSource } from "../../src/core/ingest/id-source.ts";
 import { ingestService } from "../../src/core/ingest/ingest.ts";
 import { ingestJob } from "../../src/core/ingest/ingest-job.ts";
 import { moveJob } from "../../src/core/ingest/move-job.ts";
+import { numberedFiles } from "../../src/core/ingest/numbered-files.ts";
 import { jobService } from "../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../src/core/jobs/worker.ts";
 import { metrics } from "../../src/http/metrics.ts";
@@ -73,11 +74,13 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     policy: { judge: async () => [] },
     announce: () => [],
   };
+  const source = fsMoveSource({ roots: [sources] });
   const handlers = {
     ingest: ingestJob({ ...parts, spool: uploads }, systemClock),
-    move: moveJob({ ...parts, source: fsMoveSource({ roots: [sources] }) }, systemClock),
+    move: moveJob({ ...parts, source }, systemClock),
   };
   const jobs = jobService(stores.jobs, async () => jobId(await ids.reserve("upload_job", 1)), systemClock, handlers);
+  const ingest = ingestService(jobs, archive);
   const log: Record<string, unknown>[] = [];
   const logger = pino(
     { level: "debug" },
@@ -95,8 +98,9 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     logger,
     clock: systemClock,
     jobs,
-    ingest: ingestService(jobs, archive),
+    ingest,
     ids,
+    numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),
     uploads,
     catalogue: stores.catalogue,
     storage,

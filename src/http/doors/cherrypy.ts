@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { requireScope } from "../../core/access/access.ts";
 import type { Scope } from "../../core/access/access-stores.ts";
@@ -6,7 +7,7 @@ import { AppError, type Code } from "../../core/errors.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
 import { hideRoutes } from "../openapi.ts";
-import { asAppError, statusOf } from "../problem.ts";
+import { ABOUT_ANSWER, asAppError, statusOf } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 
 /** What CherryPy, on which every Pacifica service runs, says in words of its own. Everything else: our sentences. */
@@ -24,6 +25,8 @@ export interface CherryPyOptions {
   readonly allowed: AllowedMethods;
   /** Where the service's peers must be told by another status than an error has of itself. */
   status?(error: AppError, request: FastifyRequest): number;
+  /** Adds to the head of an error what clients read there, as HEAD has no body to say it in. */
+  describe?(reply: FastifyReply, message: string): void;
 }
 
 /** The manners of a Pacifica service. */
@@ -38,19 +41,23 @@ export interface CherryPy {
   identifySender(scope: Scope): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>;
 }
 
-/** Makes a plugin answer as CherryPy does: errors, `Allow` on every answer of a resource, JSON whatever it answers. */
+/** Makes a plugin answer as CherryPy does: errors, `Allow` on every answer of a resource, JSON for all but streams. */
 export function speakCherryPy(app: FastifyInstance, options: CherryPyOptions): CherryPy {
-  const { context, authentication, allowed, status = statusOf } = options;
+  const { context, authentication, allowed, status = statusOf, describe } = options;
 
-  const refuse = (reply: FastifyReply, code: number, message: string) =>
-    reply.code(code).send({
+  function refuse(reply: FastifyReply, code: number, message: string): FastifyReply {
+    for (const name of ABOUT_ANSWER) reply.removeHeader(name);
+    if (code !== 416) reply.removeHeader("content-range");
+    describe?.(reply, message);
+    return reply.code(code).send({
       status: `${code} ${STATUS_CODES[code]}`,
       message,
       traceback: "",
       version: context.version,
     });
+  }
 
-  function sendError(request: FastifyRequest, reply: FastifyReply, thrown: unknown) {
+  function sendError(request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply {
     const error = asAppError(thrown);
     if (error.kind === "internal") request.log.error({ err: thrown, code: error.code }, error.message);
     return refuse(reply, status(error, request), sentenceOf(error));
@@ -72,8 +79,8 @@ export function speakCherryPy(app: FastifyInstance, options: CherryPyOptions): C
     const methods = allowed.of(request.url.split("?")[0] ?? "");
     if (methods.length > 0) reply.header("allow", methods.join(", "));
   });
-  app.addHook("onSend", async (_request, reply) => {
-    if (reply.getHeader("content-type") !== BYTES) reply.header("content-type", "application/json");
+  app.addHook("onSend", async (_request, reply, payload) => {
+    if (!(payload instanceof Readable)) reply.header("content-type", "application/json");
   });
 
   return {
@@ -93,8 +100,10 @@ export const anyType = async (request: FastifyRequest) => {
   delete request.raw.headers["content-type"];
 };
 
-/** The one content type beside JSON. */
-export const BYTES = "application/octet-stream";
+/** A text for a header field, where nothing but printable ASCII is safe; long enough for a sentence. */
+export function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, "?").slice(0, 1_000);
+}
 
 function sentenceOf({ code, message }: AppError): string {
   return Object.hasOwn(SENTENCES, code) ? SENTENCES[code as keyof typeof SENTENCES] : message;
