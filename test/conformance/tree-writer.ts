@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { buffer, text } from "node:stream/consumers";
 import { test } from "node:test";
-import type { ObjectStorage, TreeWriter } from "../../src/core/archive/object-storage.ts";
+import type { ObjectStorage, TreeWriter, WrittenFile } from "../../src/core/archive/object-storage.ts";
 import type { Digests } from "../../src/core/digest.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -166,6 +166,30 @@ export function treeWriterConformance(open: () => Promise<ObjectStorage>): void 
     await tree.publish([]);
     assert.equal((await Array.fromAsync(storage.list("object"))).length, 20_000);
     assert.equal(await text(await storage.open(`object/${paths[19_999]}`)), "file 19999");
+  });
+
+  test("facts that are taken as they come are all there, once and in order", async () => {
+    const tree = await (await open()).stage("object");
+    const writer = tree.writer(BOTH);
+    const taken: WrittenFile[] = [];
+    for (let i = 0; i < 20_000; i++) {
+      writer.begin(`d/${i}`);
+      await writer.write(Buffer.from(`file ${i}`));
+      writer.end();
+      if (i % 100 === 0) taken.push(...writer.take());
+    }
+    const rest = await writer.finish();
+    assert.deepEqual(writer.take(), []);
+    assert.ok(rest.length < 20_000, "nothing could be taken");
+    taken.push(...rest);
+    const paths = Array.from({ length: 20_000 }, (_, i) => `d/${i}`);
+    assert.deepEqual(
+      taken.map(({ path }) => path),
+      paths,
+    );
+    // printf 'file 12345' | sha1sum
+    assert.equal(taken[12_345]?.digests.sha1, "aa67c786a4098b31aa1e5520df0ab4f683b0feda");
+    await tree.publish([]);
   });
 
   test("20,000 empty files go through one writer", async () => {

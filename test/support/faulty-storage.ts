@@ -127,6 +127,7 @@ export function faultyStorage(
       end() {
         call("writer.end", () => writer.end());
       },
+      take: () => writer.take(),
       async finish() {
         if (failure) throw failure;
         return step("writer.finish", "", () => writer.finish());

@@ -153,11 +153,12 @@ function memoryWriter(algorithms: readonly DigestName[], add: (path: string, byt
         failure = error;
       }
     },
+    take: () => written.splice(0),
     async finish() {
       if (open && !failure) throw new Error("finish: the last file has not ended.");
       closed = true;
       if (failure) throw failure;
-      return written;
+      return written.splice(0);
     },
     async abort() {
       if (!closed) failure ??= new Error("The writer was aborted.");

@@ -38,6 +38,14 @@ export interface GatherPart {
   readonly sizeBytes: number;
   /** Offset in the buffer. */
   readonly at: number;
+  /** Whether its CRC-32 is wanted, which costs more than reading it from memory. */
+  readonly crc: boolean;
+}
+
+export interface Gathered {
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** CRC-32 (ISO 3309), unsigned, of each part for which it was wanted. */
+  readonly crcs: readonly (number | undefined)[];
 }
 
 /** Whether a file can be read, where some are kept where they cannot be read at once. */
@@ -100,7 +108,7 @@ export interface ObjectStorage {
    * the one that was given may be detached. Absent where reading `open` part by part is as good.
    * @throws AppError object_missing; object_corrupt when a file ends before its part does.
    */
-  gather?(buffer: Uint8Array<ArrayBuffer>, parts: readonly GatherPart[]): Promise<Uint8Array<ArrayBuffer>>;
+  gather?(buffer: Uint8Array<ArrayBuffer>, parts: readonly GatherPart[]): Promise<Gathered>;
   /** Where files may be offline, as in cold storage; absent where every file can be read at once. */
   readonly restore?: {
     /** @throws AppError object_missing. */
@@ -173,7 +181,9 @@ export interface TreeWriter {
   /** A promise only when the sink is behind: await it before the next call. Rejects with what a previous write met. */
   write(chunk: Uint8Array): Promise<void> | undefined;
   end(): void;
-  /** Waits for all files begun; their facts in order. The writer is closed afterwards. */
+  /** Facts of files that are complete, in order; each is told once. Who takes them as they come need not hold them all. */
+  take(): readonly WrittenFile[];
+  /** Waits for all files begun; the facts that were not taken, in order. The writer is closed afterwards. */
   finish(): Promise<readonly WrittenFile[]>;
   /** Stops and releases what the writer holds; safe after a failure and after `finish`. */
   abort(): Promise<void>;

@@ -59,11 +59,13 @@ export function fsStagedTree(
     writer(algorithms) {
       const writer = fsTreeWriter(threads, slabs, tree, algorithms);
       writers.add(writer);
+      function known(files: readonly WrittenFile[]): readonly WrittenFile[] {
+        for (const { path } of files) unsynced.add(path);
+        return files;
+      }
       async function finish(): Promise<readonly WrittenFile[]> {
         try {
-          const files = await writer.finish();
-          for (const { path } of files) unsynced.add(path);
-          return files;
+          return known(await writer.finish());
         } catch (error) {
           unsynced.addUnknown();
           throw error;
@@ -76,7 +78,7 @@ export function fsStagedTree(
         await writer.abort();
         writers.delete(writer);
       }
-      return { ...writer, finish, abort };
+      return { ...writer, take: () => known(writer.take()), finish, abort };
     },
     put: (path, bytes) =>
       refusals(() => writeAside(layout, bytes, false, (file) => place(path, (final) => rename(file, final)))),

@@ -47,8 +47,9 @@ export function fsTreeWriter(
   const own = algorithms.filter((_, i) => i % 2 === 1);
   const beside = algorithms.filter((_, i) => i % 2 === 0);
   const lanes = threads.lanes(beside.length > 0 ? [folder, undefined] : [folder]);
+  /** Of files begun whose facts are not known yet. */
   const paths: string[] = [];
-  const written: WrittenFile[] = [];
+  let written: WrittenFile[] = [];
   let slab: Slab | undefined;
   let used = 0;
   let steps: Step[] = [];
@@ -102,10 +103,17 @@ export function fsTreeWriter(
     const failed = answers.find((answer) => answer.failure)?.failure;
     if (failed) throw errorOf(failed);
     const [first, second] = answers;
-    for (const [i, file] of (first?.files ?? []).entries()) {
-      const path = paths[written.length] ?? "";
-      written.push({ path, ...file, digests: { ...second?.files[i]?.digests, ...file.digests } });
+    const ended = first?.files ?? [];
+    for (const [i, path] of paths.splice(0, ended.length).entries()) {
+      const file = ended[i];
+      if (file) written.push({ path, ...file, digests: { ...second?.files[i]?.digests, ...file.digests } });
     }
+  }
+
+  function take(): readonly WrittenFile[] {
+    const taken = written;
+    written = [];
+    return taken;
   }
 
   function fail(error: unknown): void {
@@ -154,11 +162,12 @@ export function fsTreeWriter(
       inFile = false;
       add(null);
     },
+    take,
     async finish() {
       if (inFile && !failure) throw new Error("finish: the last file has not ended.");
       await close();
       if (failure) throw failure;
-      return written;
+      return take();
     },
     async abort() {
       if (!closed) {
