@@ -5,8 +5,11 @@ const RENAMED = `${CONTENT}/renamed`;
 const MAX_PART_BYTES = 255;
 const MAX_PATH_BYTES = 1024;
 
+/** Where a plainly safe logical path lies. */
+export const contentPathOf = (logicalPath: string) => `${CONTENT}/${logicalPath}`;
+
 /** Names Windows keeps for devices, with any extension. */
-const RESERVED = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$/i;
+export const RESERVED = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$/i;
 /** Letters, marks and digits of any script, and the ASCII punctuation no common file system treats specially. */
 const PORTABLE = /^[\p{L}\p{M}\p{N} !#$%&'()+,\-.=@[\]^_`{}~;]+$/u;
 
@@ -46,7 +49,7 @@ export function contentPaths(): ContentPaths {
 
   return {
     choose(logicalPath) {
-      if (claim(logicalPath)) return `${CONTENT}/${logicalPath}`;
+      if (claim(logicalPath)) return contentPathOf(logicalPath);
       renamed++;
       return `${RENAMED}/${String(renamed).padStart(8, "0")}`;
     },
@@ -71,7 +74,7 @@ function isSafePart(part: string): boolean {
  * What a file system that ignores case and normalisation takes a path for. Through upper case, since some letters that
  * differ in lower case share it: `ß` and `ss`, `ς` and `σ`.
  */
-function fold(path: string): string {
+export function fold(path: string): string {
   return isAscii(path) ? path.toLowerCase() : path.normalize("NFKC").toUpperCase().toLowerCase().normalize("NFKC");
 }
 

@@ -112,27 +112,31 @@ export async function published(
   }
 }
 
-/** Gives the files their ids, in the order of the metadata, and publishes the object. */
+/**
+ * Gives the files their ids, in the order of the metadata, and publishes the object.
+ * @param files one for each that the metadata declares; gone through several times.
+ */
 export async function publish(
   parts: AcceptanceParts,
   context: JobContext,
   tree: StagedTree,
   metadata: BundleMetadata,
-  files: readonly SettledFile[],
+  files: Iterable<SettledFile>,
   metadataDigests: Digests,
 ): Promise<ReadTransaction> {
   const { job } = context;
-  const id = transactionOf(job.id);
-  const firstId = await firstFileId(parts.ids, context, files.length);
+  const transactionId = transactionOf(job.id);
+  const firstId = await firstFileId(parts, context, metadata.files.length);
   const numbered = {
     *[Symbol.iterator]() {
-      for (const [index, file] of files.entries()) yield { id: fileId(firstId + index), ...file };
+      let id = firstId;
+      for (const file of files) yield { id: fileId(id++), ...file };
     },
   };
   const keyValues = metadata.keyValues.map((pair) => ({ fileId: null, ...pair }));
   const { submitter, project, instrument } = metadata;
   const transaction = await parts.archive.publish(tree, {
-    head: { id, submitter, project, instrument, owner: job.owner, createdAt: job.createdAt, keyValues },
+    head: { id: transactionId, submitter, project, instrument, owner: job.owner, createdAt: job.createdAt, keyValues },
     files: numbered,
     others: [{ logicalPath: METADATA_PATH, contentPath: METADATA_CONTENT_PATH, digests: metadataDigests }],
   });
@@ -140,7 +144,7 @@ export async function publish(
     transaction,
     keyValues,
     async *files() {
-      for (const file of numbered) yield { ...file, transactionId: id };
+      for (const file of numbered) yield { ...file, transactionId };
     },
   };
 }
@@ -149,11 +153,18 @@ export async function publish(
  * The ids a job's files get are saved before they are used: whoever continues the job writes the same document again,
  * and a worker that has lost it stops here, before anything is published.
  */
-async function firstFileId(ids: IdSource, { job, checkpoint }: JobContext, count: number): Promise<number> {
-  const saved = job.checkpoint.firstFileId;
-  const firstId = typeof saved === "number" ? saved : await ids.reserve("file", count);
+async function firstFileId(parts: AcceptanceParts, { job, checkpoint }: JobContext, count: number): Promise<number> {
+  const { fileId: given } = job.input;
+  const saved = typeof given === "number" ? await stillFree(parts.catalogue, given) : job.checkpoint.firstFileId;
+  const firstId = typeof saved === "number" ? saved : await parts.ids.reserve("file", count);
   await checkpoint({ received: true, ...job.checkpoint, firstFileId: firstId });
   return firstId;
+}
+
+/** An id that a sender chose may have been given away since: a failed job can be begun again at any time. */
+async function stillFree(catalogue: CatalogueStore, id: number): Promise<number> {
+  if (await catalogue.file(fileId(id))) throw new AppError("object_exists", { fileId: id });
+  return id;
 }
 
 /** Enters a published transaction into the catalogue, once. @returns the job's result. */

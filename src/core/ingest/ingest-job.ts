@@ -18,9 +18,10 @@ import {
   type SettledFile,
   settledFile,
 } from "./acceptance.ts";
-import { METADATA_PATH, receiveBundle, type StagedMember, stagedMembers } from "./bundle.ts";
+import { METADATA_PATH, receiveBundle, stagedMembers } from "./bundle.ts";
 import { DEPOSITOR_DIGEST } from "./ingest.ts";
-import type { DeclaredFile } from "./metadata.ts";
+import { type MemberTable, memberTable, type StagedMember } from "./member-table.ts";
+import type { BundleMetadata, DeclaredFile } from "./metadata.ts";
 import { refusal } from "./refusal.ts";
 import type { UploadSpool } from "./upload-spool.ts";
 
@@ -41,30 +42,26 @@ export function ingestJob(parts: IngestParts, clock: Clock): JobHandler {
     const { tasks, signal } = context;
     signal.throwIfAborted();
     const tree = await receivedTree(context);
-    const members = new Map<string, StagedMember>();
-    for await (const member of stagedMembers(tree)) members.set(member.path, member);
+    const members = memberTable();
+    for await (const member of stagedMembers(tree)) members.add(member);
     const metadataFile = members.get(METADATA_PATH);
     if (!metadataFile) {
       await tasks.begin("metadata");
       throw new AppError("metadata_missing");
     }
-    members.delete(METADATA_PATH);
     const metadata = await declaration(parts, tree, "bundle", context);
 
     await tasks.begin("files", { files: metadata.files.length });
     const problems: Problem[] = [];
-    const files: SettledFile[] = [];
     for (const file of metadata.files) {
       signal.throwIfAborted();
-      const outcome = await settle(tree, file, members.get(file.path), signal);
-      members.delete(file.path); // of a million, each is kept only once
-      if ("code" in outcome) problems.push(outcome);
-      else files.push(outcome);
+      const objection = await objectionTo(tree, file, members.get(file.path), signal);
+      if (objection) problems.push(objection);
       tasks.advance({ files: 1 });
     }
     if (problems.length > 0) throw refusal(problems);
-    await dropUnlisted(tree, members.values(), tasks);
-    return publish(parts, context, tree, metadata, files, metadataFile.digests);
+    await dropUnlisted(tree, members, metadata, tasks);
+    return publish(parts, context, tree, metadata, settledFiles(metadata, members), metadataFile.digests);
   }
 
   /** The bundle's tree: as the request left it, or read now from the spool. */
@@ -131,29 +128,47 @@ function uploadOf(job: Job): string | undefined {
  * Compares one declared file with the member that was received. An algorithm that was not computed on the way is
  * computed now, from the staged bytes.
  */
-async function settle(
+async function objectionTo(
   tree: StagedTree,
   declared: DeclaredFile,
   member: StagedMember | undefined,
   signal: AbortSignal,
-): Promise<SettledFile | Problem> {
+): Promise<Problem | undefined> {
   if (!member) return problem("file_missing", { path: declared.path });
   const { algorithm } = declared.digest;
-  const digests =
-    algorithm in member.digests
-      ? member.digests
-      : {
-          ...member.digests,
-          ...(await factsOfStream(await tree.open(member.contentPath), [algorithm], signal)).digests,
-        };
-  const objection = mismatch(declared, { ...member, digests });
-  if (objection) return objection;
-  return settledFile(declared, { ...member, digests }, member.modifiedAt * 1000);
+  if (algorithm in member.digests) return mismatch(declared, member);
+  const { digests } = await factsOfStream(await tree.open(member.contentPath), [algorithm], signal);
+  return mismatch(declared, { ...member, digests });
+}
+
+/**
+ * The files of a bundle to which there is no objection. Made anew each time they are gone through: of a million, each is
+ * in memory only as a declaration and a row.
+ */
+function settledFiles({ files }: BundleMetadata, members: MemberTable): Iterable<SettledFile> {
+  return {
+    *[Symbol.iterator]() {
+      for (const declared of files) {
+        const member = members.get(declared.path);
+        if (!member) throw new AppError("file_missing", { path: declared.path });
+        const digests = { ...member.digests, [declared.digest.algorithm]: declared.digest.value };
+        yield settledFile(declared, { ...member, digests }, member.modifiedAt * 1000);
+      }
+    },
+  };
 }
 
 /** What the metadata does not list is no part of the deposit: reported on the job, not archived. */
-async function dropUnlisted(tree: StagedTree, unlisted: Iterable<StagedMember>, tasks: TaskTracker): Promise<void> {
-  for (const { path, contentPath } of unlisted) {
+async function dropUnlisted(
+  tree: StagedTree,
+  members: MemberTable,
+  { files }: BundleMetadata,
+  tasks: TaskTracker,
+): Promise<void> {
+  if (members.size === files.length + 1) return; // those, and the metadata itself
+  const listed = new Set([METADATA_PATH, ...files.map(({ path }) => path)]);
+  for (const { path, contentPath } of members) {
+    if (listed.has(path)) continue;
     tasks.warn(problem("member_unlisted", { path }));
     await tree.remove(contentPath);
   }

@@ -61,6 +61,8 @@ export async function readMetadata(
   const keyValues: { key: string; value: string }[] = [];
   const files: DeclaredFile[] = [];
   const paths = new Set<string>();
+  /** Files have few different types: each is kept in memory once. */
+  const mediaTypes = new Map<string, string>();
   const object = (found: Problem) => {
     if (problems.length < MAX_PROBLEMS) problems.push(found);
   };
@@ -99,11 +101,19 @@ export async function readMetadata(
       else if (paths.has(file.path)) object(problem("file_duplicate", { path: file.path }));
       else {
         paths.add(file.path);
-        files.push(file);
+        files.push({ ...file, mediaType: kept(mediaTypes, file.mediaType) });
       }
     }
   }
   return { metadata: { ...transaction, keyValues, files }, problems };
+}
+
+/** The first of all equal texts. */
+function kept<T extends string | null>(texts: Map<string, string>, text: T): T | string {
+  if (text === null) return text;
+  const first = texts.get(text) ?? text;
+  texts.set(text, first);
+  return first;
 }
 
 async function* bounded(document: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
