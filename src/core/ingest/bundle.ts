@@ -105,7 +105,7 @@ export async function receiveBundle(
     if (problems.length > 0) throw refusal(problems);
     learn(await writer.finish());
 
-    await tree.putNote(MEMBERS_NOTE, jsonLines(members));
+    await noteMembers(tree, members);
     await tree.sync();
     return { memberCount: members.size, sizeBytes: members.sizeBytes, passedOver };
   } finally {

@@ -49,17 +49,20 @@ export function speakCherryPy(app: FastifyInstance, options: CherryPyOptions): C
     for (const name of ABOUT_ANSWER) reply.removeHeader(name);
     if (code !== 416) reply.removeHeader("content-range");
     describe?.(reply, message);
-    return reply.code(code).send({
-      status: `${code} ${STATUS_CODES[code]}`,
-      message,
-      traceback: "",
-      version: context.version,
-    });
+    return reply
+      .code(code)
+      .header("content-type", "application/json")
+      .send({
+        status: `${code} ${STATUS_CODES[code]}`,
+        message,
+        traceback: "",
+        version: context.version,
+      });
   }
 
   function sendError(request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply {
     const error = asAppError(thrown);
-    if (error.kind === "internal") request.log.error({ err: thrown, code: error.code }, error.message);
+    if (statusOf(error) >= 500) request.log.error({ err: thrown, code: error.code }, error.message);
     return refuse(reply, status(error, request), sentenceOf(error));
   }
 
