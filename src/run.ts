@@ -50,7 +50,11 @@ function cliContext(screen: Terminal): CliContext {
     terminal: screen,
     server() {
       const { url, token } = loadConfig(process.env);
-      return { url, client: longshore({ url, ...(token === undefined ? {} : { token }) }) };
+      return {
+        url,
+        client: longshore({ url, ...(token === undefined ? {} : { token }) }),
+        withToken: token !== undefined,
+      };
     },
     stateDir: join(process.env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "longshore"),
     interruptible() {

@@ -6,7 +6,7 @@ import type { Terminal } from "./terminal.ts";
 export interface CliContext {
   readonly terminal: Terminal;
   /** The server of the settings, which are read when this is first called: --help works whatever they are. */
-  server(): { readonly url: string; readonly client: Longshore };
+  server(): { readonly url: string; readonly client: Longshore; readonly withToken: boolean };
   /** Folder for what must outlive one run of the program. */
   readonly stateDir: string;
   /** Aborts with {@link Interrupted} when the person presses Ctrl-C. */

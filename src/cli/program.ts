@@ -1,7 +1,8 @@
 import { Command } from "commander";
+import { cartCommand } from "./cart.ts";
 import type { CliContext } from "./command.ts";
 import { type ExitCodes, reportFailure } from "./failure.ts";
-import { getCommand } from "./get.ts";
+import { getCommand } from "./get/get.ts";
 import { jobsCommand } from "./jobs.ts";
 import { putCommand } from "./put.ts";
 import type { Terminal } from "./terminal.ts";
@@ -32,7 +33,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
         "http://127.0.0.1:7700) and LONGSHORE_TOKEN the token; longshore config shows all settings.",
     );
   const groups = {
-    "Deposit and fetch:": [putCommand(context), getCommand(context)],
+    "Deposit and fetch:": [putCommand(context), cartCommand(context), getCommand(context)],
     "Look and steer:": [jobsCommand(context), transactionsCommand(context)],
     ...local,
   };

@@ -100,11 +100,14 @@ export interface Cart {
   readonly id: string;
   /** Top folder and file name of its downloads. */
   readonly name: string;
+  readonly owner: string;
   readonly status: CartStatus;
   /** How many. */
   readonly files: number;
   /** Of the files, without what the archive format adds. */
   readonly bytes: number;
+  /** Digest of its manifest. */
+  readonly algorithm: string;
   /** What can be read at once already. */
   readonly staged: { readonly files: number; readonly bytes: number };
   /** When cold storage expects the last file, if it says so. */
@@ -115,7 +118,9 @@ export interface Cart {
   readonly problems: readonly FileProblem[];
   readonly problemCount: number;
   readonly downloads: number;
+  readonly links: { readonly tar: string; readonly zip: string; readonly manifest: string; readonly files: string };
   readonly lastUsedAt: string | null;
+  /** `null`: some time after its last use. */
   readonly expiresAt: string | null;
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -128,11 +133,16 @@ export interface CartFile {
   /** In the download, below `data/`. */
   readonly path: string;
   readonly sizeBytes: number;
+  readonly modifiedAt: string | null;
+  /** Lower-case hex by algorithm; empty until it is known. */
   readonly digests: Readonly<Record<string, string>>;
+  /** Eight hex digits; `null` until it is known. */
+  readonly crc32: string | null;
   /** Set for files of this archive. */
   readonly fileId: number | null;
   readonly transactionId: number | null;
-  readonly state: string;
+  /** Where its bytes are; what is `remote` has to be staged. */
+  readonly state: "archive" | "staged" | "remote";
 }
 
 export interface Downloads {

@@ -9,7 +9,8 @@ test("every code that the SDK and the command line throw themselves is in the ta
   const root = join(import.meta.dirname, "../../src");
   const found = new Set<string>();
   for (const folder of ["sdk", "cli"])
-    for (const name of await readdir(join(root, folder))) {
+    for (const name of await readdir(join(root, folder), { recursive: true })) {
+      if (!name.endsWith(".ts")) continue;
       const text = await readFile(join(root, folder, name), "utf8");
       for (const [, code = ""] of text.matchAll(/new LongshoreError\(\s*"([a-z_]+)"/g)) found.add(code);
       for (const [, code = ""] of text.matchAll(/\.code === "([a-z]+_[a-z_]+)"/g)) found.add(code);

@@ -28,7 +28,7 @@ describe("the command line", () => {
       2,
       /unknown option '--limt' \(Did you mean --limit\?\)/,
     ],
-    ["a missing argument is named", ["get"], 2, /missing required argument 'file-id'/],
+    ["a missing argument is named", ["get"], 2, /missing required argument 'file-or-cart'/],
     ["an argument too many is counted", ["jobs", "show", "1", "2"], 2, /too many arguments/],
     [
       "an id that is no number is refused",
@@ -86,7 +86,7 @@ describe("the command line", () => {
     const top = await runCli(["--help"], { env });
     assert.equal(top.code, 0);
     const names = [...top.stdout.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = ""]) => name);
-    for (const name of ["put", "get", "jobs", "transactions", "serve", "doctor", "config", "token"])
+    for (const name of ["put", "cart", "get", "jobs", "transactions", "serve", "doctor", "config", "token"])
       assert.ok(names.includes(name), `${name} is not listed`);
     for (const name of names.filter((one) => one !== "help")) {
       const { code, stdout } = await runCli([name, "--help"], { env });

@@ -3,13 +3,12 @@ import { once } from "node:events";
 import { existsSync, statSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Command } from "commander";
-import { type ArchivedFile, backoff, type Longshore, LongshoreError } from "../sdk/index.ts";
-import { bytesText, durationText, rateMeter, transferText } from "./amounts.ts";
-import { type CliContext, command, id, type JsonOption, withExamples } from "./command.ts";
-import { Interrupted } from "./failure.ts";
+import { type ArchivedFile, backoff, type Longshore, LongshoreError } from "../../sdk/index.ts";
+import { bytesText, durationText, rateMeter, transferText } from "../amounts.ts";
+import type { CliContext, JsonOption } from "../command.ts";
+import { Interrupted } from "../failure.ts";
 
-interface GetOptions extends JsonOption {
+export interface FileGetOptions extends JsonOption {
   readonly output?: string;
   readonly force?: true;
 }
@@ -21,20 +20,8 @@ interface Sink {
   restart(): Promise<void>;
 }
 
-export function getCommand(context: CliContext): Command {
-  const get = command("get", "Fetch one archived file and check its digest.")
-    .argument("<file-id>", "the file; see longshore transactions files", id)
-    .option("-o, --output <file>", "file or folder; - for standard output (default: the file's own name)")
-    .option("--force", "replace a file that exists")
-    .action((fileId: number, options: GetOptions) => runGet(context, fileId, options));
-  return withExamples(get, [
-    ["longshore get 42", "into the current folder under its own name"],
-    ["longshore get 42 -o result.csv", "an interrupted run leaves result.csv.part and is continued by the next"],
-    ["longshore get 42 -o - | tar -t", "into a pipe; exit code 5 if the bytes were not right"],
-  ]);
-}
-
-async function runGet(context: CliContext, fileId: number, options: GetOptions): Promise<void> {
+/** Saves one archived file, or prints it, and checks its digest. */
+export async function getFile(context: CliContext, fileId: number, options: FileGetOptions): Promise<void> {
   const { terminal } = context;
   const { client } = context.server();
   const file = await client.files.get(fileId);
@@ -115,7 +102,7 @@ async function receive({ client, file, context }: Transfer, sink: Sink): Promise
 }
 
 /** A folder is given the file under its own name. @throws LongshoreError usage. */
-function targetOf(file: ArchivedFile, { output, force, json }: GetOptions): string {
+function targetOf(file: ArchivedFile, { output, force, json }: FileGetOptions): string {
   const name = basename(file.path);
   if (output === "-") {
     if (json) throw new LongshoreError("usage", "-o - prints the file itself; it does not go together with --json.");
