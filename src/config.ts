@@ -154,6 +154,23 @@ export const SETTINGS = z.strictObject({
     })
     .prefault("20")
     .describe("Requests in a second, at most, to each of these hosts."),
+  LONGSHORE_DWC_CORE: text
+    .prefault("Occurrence")
+    .describe("Core of Darwin Core Archives: Occurrence, or the path of an extension definition of GBIF's (XML)."),
+  LONGSHORE_DWC_EXTENSIONS: list((input) => input)
+    .prefault("Multimedia,MeasurementOrFact")
+    .describe(
+      "Extensions of Darwin Core Archives, separated by commas: Multimedia, MeasurementOrFact, or paths of definitions.",
+    ),
+  LONGSHORE_DWC_MEDIA: folder
+    .optional()
+    .describe("JSON file that says which fields hold media; see docs/formats/darwin-core-archive.md."),
+  LONGSHORE_DWC_ID_FIELD: text
+    .prefault("_id")
+    .describe("Field of a portal's resource that identifies a record in a Darwin Core Archive."),
+  LONGSHORE_DWC_DYNAMIC_TERM: text
+    .prefault("dynamicProperties")
+    .describe("Term of the core that takes in every field that has no term of its own."),
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
@@ -233,6 +250,13 @@ export function loadConfig(env: Environment) {
     eventsSource: e.LONGSHORE_EVENTS_SOURCE ?? e.LONGSHORE_PUBLIC_URL ?? "longshore",
     fetchOrigins: e.LONGSHORE_FETCH_ORIGINS,
     fetchPerSecond: e.LONGSHORE_FETCH_RATE,
+    dwca: {
+      core: e.LONGSHORE_DWC_CORE,
+      extensions: e.LONGSHORE_DWC_EXTENSIONS,
+      mediaFile: e.LONGSHORE_DWC_MEDIA,
+      idField: e.LONGSHORE_DWC_ID_FIELD,
+      dynamicTerm: e.LONGSHORE_DWC_DYNAMIC_TERM,
+    },
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
     authHeader: e.LONGSHORE_AUTH_HEADER,

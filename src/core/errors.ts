@@ -88,6 +88,7 @@ export const CODES = {
   package_short: ["corrupt", "The portal gave another number of rows than it declared."],
   portal_refused: ["corrupt", "The portal refused the request or answered in an unexpected form."],
   format_limit: ["invalid", "The format cannot hold what was asked for."],
+  dwca_record_id: ["corrupt", "A record has no id, or another record's: a Darwin Core Archive needs one for each."],
   dwca_invalid: ["invalid", "The Darwin Core settings are not valid."],
   link_invalid: ["not_found", "The link is not one this server has given out."],
   fetch_refused: ["forbidden", "Longshore is not set up to fetch from this address."],

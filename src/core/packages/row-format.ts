@@ -26,10 +26,10 @@ export interface RowFormat {
   page(page: Page, sink: PackageSink): Promise<void>;
   end(sink: PackageSink): Promise<void>;
   /**
-   * What another process needs to go on after the last page, JSON-safe; absent from formats that hold more than fits
-   * (those begin anew).
+   * What another process needs to go on after the last page, JSON-safe. `null`, or absent: it holds more than fits, and the
+   * package is begun anew.
    */
-  state?(): Details;
+  state?(): Details | null;
   /** Instead of `begin`, with what `state` gave. */
   resume?(fields: readonly Field[], state: Details): void;
 }

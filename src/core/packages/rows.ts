@@ -7,9 +7,15 @@ export interface Field {
   readonly type: string;
 }
 
-/** A number as the portal spelled it, where JavaScript's own would lose digits of it. */
-export interface ExactNumber {
-  readonly number: string;
+/**
+ * A number as the portal spelled it, where JavaScript's own would lose digits of it. A class, since any plain object could
+ * be a portal's JSON.
+ */
+export class ExactNumber {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
 }
 
 /** JSON's values, with exact numbers. */

@@ -1,0 +1,34 @@
+import { type Cell, ExactNumber } from "./rows.ts";
+
+/**
+ * A cell in a file of text: nothing for null; booleans as `True` and `False`, as ckanpackager's users know them; lists and
+ * objects as JSON.
+ */
+export function cellText(cell: Cell): string {
+  if (typeof cell === "string") return cell;
+  if (cell === null) return "";
+  if (typeof cell === "boolean") return cell ? "True" : "False";
+  return jsonText(cell);
+}
+
+/** JSON with every digit of exact numbers, and letters of any script as they are. */
+export function jsonText(cell: Cell): string {
+  if (cell === null || typeof cell !== "object") return JSON.stringify(cell);
+  if (cell instanceof ExactNumber) return cell.text;
+  if (Array.isArray(cell)) return `[${cell.map(jsonText).join(",")}]`;
+  const members = Object.entries(cell).map(([key, value]) => `${JSON.stringify(key)}:${jsonText(value)}`);
+  return `{${members.join(",")}}`;
+}
+
+/**
+ * A field of a CSV line, quoted where it must be (RFC 4180 §2; a bare CR too, which readers take for the end of a line).
+ * @param special matches what has to be quoted: see {@link specialTo}.
+ */
+export function quoted(text: string, special: RegExp): string {
+  return special.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** What has to be quoted where fields are parted by `delimiter`. */
+export function specialTo(delimiter: "," | "\t"): RegExp {
+  return delimiter === "," ? /[",\n\r]/ : /["\t\n\r]/;
+}
