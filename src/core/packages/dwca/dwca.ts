@@ -113,10 +113,14 @@ export function dwcaFormat(settings: DwcaSettings, request: DwcaRequest): RowFor
   function writerOf({ content }: DwcaFile, toLine: typeof line): Pick<OpenFile, "terms" | "lines"> {
     if (content.kind === "record") {
       const { columns } = content;
-      const rest = (row: readonly Cell[]) => columns.map((column) => columnText(column, row));
       return {
         terms: columns.map(({ uri }) => uri),
-        lines: (row) => (columns.length === 0 ? [""] : [`${delimiter}${toLine(rest(row))}`]),
+        lines(row) {
+          // Added up by hand: half the time of lists that are joined, and this is the innermost loop.
+          let text = "";
+          for (const column of columns) text += delimiter + quoted(columnText(column, row), special);
+          return [text];
+        },
       };
     }
     // Several fields of one extension share its columns: those of the first, then what the others add.
@@ -136,8 +140,8 @@ export function dwcaFormat(settings: DwcaSettings, request: DwcaRequest): RowFor
 
 /** One field's value as it is; of several, an object of those that are not null. */
 function columnText({ sources }: Column, row: readonly Cell[]): string {
-  const [only, ...others] = sources;
-  if (only && others.length === 0) return cellText(row[only.index] ?? null);
+  const only = sources.length === 1 ? sources[0] : undefined;
+  if (only) return cellText(row[only.index] ?? null);
   const members = sources.flatMap(({ index, key }) => {
     const cell = row[index] ?? null;
     return cell === null ? [] : [`${JSON.stringify(key)}: ${embedded(cell)}`];
