@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Kysely, type OnConflictBuilder, sql } from "kysely";
 import type { CartStore, DownloadCount } from "../../core/carts/cart-store.ts";
 import type { DialectName } from "./migrate.ts";
@@ -49,8 +50,8 @@ export function cartDownloads(db: Kysely<Tables>, dialect: DialectName): Downloa
         .execute();
     },
 
-    tally: () =>
-      db.transaction().execute(async (tx) => {
+    async tally() {
+      const isMore = await db.transaction().execute(async (tx) => {
         const cart = await tx
           .selectFrom("carts")
           .select(["number", "downloads", "downloadedAt", "createdAt", "tallied", "tallying", "tallySeq"])
@@ -130,7 +131,10 @@ export function cartDownloads(db: Kysely<Tables>, dialect: DialectName): Downloa
           .where("number", "=", number)
           .execute();
         return true;
-      }),
+      });
+      await setImmediate(); // see addEntries
+      return isMore;
+    },
 
     fileDownloads: (file) => countOf("file", file),
     transactionDownloads: (transaction) => countOf("transaction", transaction),

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Kysely, Selectable } from "kysely";
 import { CART_STATUSES, type Cart, type CartStatus } from "../../core/carts/cart.ts";
 import type { CartChange, CartFilter, CartStore } from "../../core/carts/cart-store.ts";
@@ -96,8 +97,8 @@ export function sqlCartStore(db: Kysely<Tables>, dialect: DialectName): CartStor
       return Array.from(due.values(), cartOf).slice(0, limit);
     },
 
-    sweep: () =>
-      db.transaction().execute(async (tx) => {
+    async sweep() {
+      const isMore = await db.transaction().execute(async (tx) => {
         const cart = await tx
           .selectFrom("carts")
           .select(["number", "removed"])
@@ -112,7 +113,10 @@ export function sqlCartStore(db: Kysely<Tables>, dialect: DialectName): CartStor
         if (cart.removed === 1) await tx.deleteFrom("carts").where("number", "=", cart.number).execute();
         else await tx.updateTable("carts").set({ toSweep: 0 }).where("number", "=", cart.number).execute();
         return true;
-      }),
+      });
+      await setImmediate(); // see addEntries
+      return isMore;
+    },
 
     ...cartEntries(db),
     ...cartLayouts(db),

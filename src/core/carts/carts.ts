@@ -1,8 +1,12 @@
-import type { Principal } from "../access/access.ts";
+import { hasScope, maySee, type Principal } from "../access/access.ts";
 import type { DigestName } from "../digest.ts";
-import type { CartId, FileId, TransactionId } from "../ids.ts";
+import { AppError } from "../errors.ts";
+import type { CartId, FileId, JobId, TransactionId } from "../ids.ts";
+import type { Jobs } from "../jobs/jobs.ts";
 import type { Cart, CartEntry } from "./cart.ts";
+import { cartDownloads, type DownloadParts } from "./cart-download.ts";
 import type { CartFilter, DownloadCount } from "./cart-store.ts";
+import { type CreateParts, createCart } from "./create-cart.ts";
 import type { LayoutSpec } from "./layout.ts";
 
 /** One chosen file. */
@@ -102,4 +106,93 @@ export interface Carts {
   countedFile(file: FileId, transaction: TransactionId): Promise<void>;
   fileDownloads(file: FileId): Promise<DownloadCount>;
   transactionDownloads(transaction: TransactionId): Promise<DownloadCount>;
+}
+
+export interface CartParts extends Omit<CreateParts, "submitStaging">, DownloadParts {
+  readonly jobs: Jobs;
+  /** After its last use a cart without a time of its own expires. */
+  readonly expiryMs: number;
+}
+
+export function cartService(parts: CartParts): Carts {
+  const { store, clock, jobs, expiryMs } = parts;
+  const { download, manifest } = cartDownloads(parts);
+
+  /** With the time at which it expires, and expired from then on, though upkeep may not have come by yet. */
+  function shown(cart: Cart): Cart {
+    const expiresAt = cart.expiresAt ?? (cart.lastUsedAt ?? cart.createdAt) + expiryMs;
+    return { ...cart, expiresAt, status: expiresAt <= clock.now() ? "expired" : cart.status };
+  }
+
+  async function seen(principal: Principal, id: CartId): Promise<Cart> {
+    const cart = await store.get(id);
+    if (!cart || !maySee(principal, cart.owner)) throw new AppError("cart_unknown", { id });
+    return cart;
+  }
+
+  async function remove(principal: Principal, { id, status, stageJob }: Cart): Promise<boolean> {
+    if (status === "staging" && stageJob !== null) await cancel(stageJob, principal);
+    return store.remove(id);
+  }
+
+  async function cancel(job: JobId, { name }: Principal): Promise<void> {
+    await jobs.cancel(job, name).catch((error: unknown) => {
+      const isOver = error instanceof AppError && error.code === "job_state_conflict";
+      if (!isOver) throw error;
+    });
+  }
+
+  /** One job per cart, as it bears the cart's name. */
+  async function submitStaging({ id, owner }: Cart): Promise<JobId> {
+    const job = await jobs.submit({
+      kind: "stage",
+      lane: "slow",
+      owner,
+      input: { cart: id },
+      idempotencyKey: `cart/${id}`,
+    });
+    return job.id;
+  }
+
+  return {
+    create: async (principal, request) => shown(await createCart({ ...parts, submitStaging }, principal, request)),
+    get: async (principal, id) => shown(await seen(principal, id)),
+
+    async named(principal, uid) {
+      const newest = await store.newestOf(uid);
+      if (!newest) return undefined;
+      const cart = maySee(principal, newest.owner)
+        ? newest
+        : (await store.allOf(uid)).find(({ owner }) => maySee(principal, owner));
+      return cart && shown(cart);
+    },
+
+    async list(principal, filter) {
+      const own = hasScope(principal, "operate") ? {} : { owner: principal.name };
+      return (await store.list({ ...filter, ...own })).map(shown);
+    },
+
+    async entries(principal, id, fromSeq, limit) {
+      await seen(principal, id);
+      return store.entries(id, fromSeq, limit);
+    },
+
+    async remove(principal, id) {
+      if (!(await remove(principal, await seen(principal, id)))) throw new AppError("cart_unknown", { id });
+    },
+
+    async removeNamed(principal, uid) {
+      let removed = 0;
+      for (const cart of await store.allOf(uid))
+        if (maySee(principal, cart.owner) && (await remove(principal, cart))) removed++;
+      return removed;
+    },
+
+    download: (cart, form) => download(cart, { ...form, folder: form.folder ?? cart.name }),
+    manifest,
+    counted: ({ id }) => store.countDownload(id, clock.now()),
+    countedFile: (file, transaction) => store.countFileDownload(file, transaction, clock.now()),
+    fileDownloads: (file) => store.fileDownloads(file),
+    transactionDownloads: (transaction) => store.transactionDownloads(transaction),
+  };
 }

@@ -99,6 +99,6 @@ export async function* readyEntries(
   }
 }
 
-function isReady(entry: CartEntry): entry is ReadyEntry {
+export function isReady<E extends CartEntry>(entry: E): entry is E & ReadyEntry {
   return entry.crc32 !== null && entry.digest !== null && entry.location.at !== "remote";
 }
