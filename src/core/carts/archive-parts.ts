@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import type { ArchiveFormat, MemberFacts } from "./archive-format.ts";
 import type { ReadyEntry } from "./cart.ts";
 import type { Checkpoint, Layout, LayoutSpec } from "./layout.ts";
-import { BAGIT_TXT, bagInfo, manifestLine, manifestName, tagManifest } from "./manifest-text.ts";
+import { BAGIT_TXT, bagInfo, manifestLine, manifestLineBytes, manifestName, tagManifest } from "./manifest-text.ts";
 import { tarFormat } from "./tar-layout.ts";
 import { zipFormat } from "./zip-layout.ts";
 
@@ -13,9 +13,9 @@ export type Region = keyof Checkpoint["offsets"];
 /** What each entry has in a region. `offset` is where the entry begins among the members. */
 export interface Pass {
   readonly region: Region;
-  /** Length of {@link head}. */
+  /** Length of what precedes the file. */
   headBytes(entry: ReadyEntry, offset: number): number;
-  head(entry: ReadyEntry, offset: number): Uint8Array;
+  writeHead(target: Buffer, at: number, entry: ReadyEntry, offset: number): void;
   /** Bytes of the file itself, behind the head. */
   fileBytes(entry: ReadyEntry): number;
   /** Zeros behind the file. */
@@ -37,26 +37,26 @@ export function passesOf(spec: LayoutSpec, lead = 0): Readonly<Record<Region, Pa
   const format = formatOf(spec);
   const root = spec.content === "files" ? `${spec.folder}/` : `${spec.folder}/data/`;
   const none = () => 0;
-  const line = (entry: ReadyEntry) => manifestLine(spec.content, entry);
   return {
     members: {
       region: "members",
       headBytes: (entry) => format.headBytes(root + entry.path, entry),
-      head: (entry) => format.head(root + entry.path, entry),
+      writeHead: (target, at, entry) => format.writeHead(target, at, root + entry.path, entry),
       fileBytes: (entry) => entry.sizeBytes,
       paddingBytes: (entry) => format.paddingBytes(entry),
     },
     directory: {
       region: "directory",
       headBytes: (entry, offset) => format.directoryBytes(root + entry.path, entry, offset),
-      head: (entry, offset) => format.directory(root + entry.path, entry, offset, lead),
+      writeHead: (target, at, entry, offset) =>
+        format.writeDirectory(target, at, root + entry.path, entry, offset, lead),
       fileBytes: none,
       paddingBytes: none,
     },
     manifest: {
       region: "manifest",
-      headBytes: spec.content === "files" ? none : (entry) => Buffer.byteLength(line(entry)),
-      head: (entry) => Buffer.from(line(entry)),
+      headBytes: spec.content === "files" ? none : (entry) => manifestLineBytes(spec.content, entry),
+      writeHead: (target, at, entry) => target.write(manifestLine(spec.content, entry), at, "utf8"),
       fileBytes: none,
       paddingBytes: none,
     },
@@ -82,8 +82,12 @@ export function archiveParts(spec: LayoutSpec, layout: Omit<Layout, "sizeBytes">
 
   for (const { path, content, ...member } of tagMembers(spec, layout)) {
     const name = `${spec.folder}/${path}`;
-    directory.push(format.directory(name, member, at, 0));
-    putBytes(format.head(name, member));
+    const record = Buffer.alloc(format.directoryBytes(name, member, at));
+    format.writeDirectory(record, 0, name, member, at, 0);
+    directory.push(record);
+    const head = Buffer.alloc(format.headBytes(name, member));
+    format.writeHead(head, 0, name, member);
+    putBytes(head);
     if (content === "manifest") putPass(passesOf(spec).manifest);
     else putBytes(content);
     putBytes(Buffer.alloc(format.paddingBytes(member)));

@@ -14,7 +14,16 @@ export function manifestName(algorithm: DigestName): string {
  * control characters, which `sha512sum` would escape.
  */
 export function manifestLine(content: LayoutSpec["content"], { digest, path }: ReadyEntry): string {
-  return `${digest}  data/${content === "bag" ? path.replace(/[%\r\n]/g, percentEncoded) : path}\n`;
+  return `${digest}  data/${pathText(content, path)}\n`;
+}
+
+/** Its length, without making it. */
+export function manifestLineBytes(content: LayoutSpec["content"], { digest, path }: ReadyEntry): number {
+  return digest.length + "  data/\n".length + Buffer.byteLength(pathText(content, path));
+}
+
+function pathText(content: LayoutSpec["content"], path: string): string {
+  return content === "bag" ? path.replace(/[%\r\n]/g, percentEncoded) : path;
 }
 
 function percentEncoded(character: string): string {

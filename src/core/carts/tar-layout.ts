@@ -13,7 +13,6 @@ const MAX_OCTAL = 8 ** 11 - 1;
 const EXTENDED_NAME = "PaxHeaders/member";
 /** "At the end of the archive … two 512-octet logical records filled with binary zeros." */
 const END = Buffer.alloc(2 * BLOCK);
-const NOTHING = Buffer.alloc(0);
 
 /**
  * Tar as every reader since 2001 knows it: ustar headers, owned by nobody in particular, with a pax extended header before
@@ -28,22 +27,22 @@ export function tarFormat(createdAt: number): ArchiveFormat {
       const records = extendedRecords(name, sizeBytes, secondsOf(modifiedAt));
       return records === "" ? BLOCK : 2 * BLOCK + wholeBlocks(Buffer.byteLength(records));
     },
-    head(name, { sizeBytes, modifiedAt }) {
+    writeHead(target, at, name, { sizeBytes, modifiedAt }) {
       const seconds = secondsOf(modifiedAt);
       const records = extendedRecords(name, sizeBytes, seconds);
-      if (records === "") return ustarHeader(Buffer.allocUnsafe(BLOCK), name, sizeBytes, seconds, REGULAR);
-      const recordBytes = Buffer.byteLength(records);
-      const head = Buffer.alloc(2 * BLOCK + wholeBlocks(recordBytes));
+      if (records === "") return writeHeader(target, at, name, sizeBytes, seconds, REGULAR);
       // What the extended header overrides is filled with what comes nearest.
       const nearest = inOctal(seconds) ? seconds : 0;
-      ustarHeader(head, EXTENDED_NAME, recordBytes, nearest, EXTENDED);
-      head.write(records, BLOCK, "utf8");
-      ustarHeader(head.subarray(-BLOCK), asciiName(name), inOctal(sizeBytes) ? sizeBytes : 0, nearest, REGULAR);
-      return head;
+      const recordBytes = Buffer.byteLength(records);
+      const recordsAt = at + BLOCK;
+      const headerAt = recordsAt + wholeBlocks(recordBytes);
+      writeHeader(target, at, EXTENDED_NAME, recordBytes, nearest, EXTENDED);
+      target.fill(0, recordsAt + target.write(records, recordsAt, "utf8"), headerAt);
+      writeHeader(target, headerAt, asciiName(name), inOctal(sizeBytes) ? sizeBytes : 0, nearest, REGULAR);
     },
     paddingBytes: ({ sizeBytes }) => wholeBlocks(sizeBytes) - sizeBytes,
     directoryBytes: () => 0,
-    directory: () => NOTHING,
+    writeDirectory: () => {},
     end: () => END,
   };
 }
@@ -87,8 +86,6 @@ function asciiName(name: string): string {
 
 const REGULAR = "0".charCodeAt(0);
 const EXTENDED = "x".charCodeAt(0);
-const CHECKSUM = 148;
-const TYPE_FLAG = 156;
 
 /** All that is the same in every header: mode 0644, owner 0, no names, `ustar` version 00, device 0. */
 const BLANK = Buffer.alloc(BLOCK);
@@ -101,29 +98,35 @@ BLANK.write("0000000\0", 337, "latin1");
 /** Its checksum so far; the checksum's own eight bytes count as blanks. */
 const BLANK_SUM = BLANK.reduce((sum, byte) => sum + byte, 8 * " ".charCodeAt(0));
 
-/** Fills the first block of `block`. The checksum is summed over the bytes written here only: that is most of the cost. */
-function ustarHeader(block: Buffer, name: string, sizeBytes: number, seconds: number, typeFlag: number): Buffer {
-  block.set(BLANK);
-  block.write(name, 0, "latin1");
+/** Fills one block. The checksum is summed over the bytes written here only: summing all would be most of the cost. */
+function writeHeader(
+  target: Buffer,
+  at: number,
+  name: string,
+  sizeBytes: number,
+  seconds: number,
+  typeFlag: number,
+): void {
+  target.set(BLANK, at);
+  target.write(name, at, "latin1");
   let sum = BLANK_SUM + typeFlag;
-  for (let i = 0; i < name.length; i++) sum += block[i] ?? 0;
-  sum += writeOctal(block, 124, 11, sizeBytes);
-  sum += writeOctal(block, 136, 11, seconds);
-  block[TYPE_FLAG] = typeFlag;
+  for (let i = at; i < at + name.length; i++) sum += target[i] ?? 0;
+  sum += writeOctal(target, at + 124, 11, sizeBytes);
+  sum += writeOctal(target, at + 136, 11, seconds);
+  target[at + 156] = typeFlag;
   // "%06o", then NUL and blank: as every tar since the first has written it.
-  writeOctal(block, CHECKSUM, 6, sum);
-  block[CHECKSUM + 7] = " ".charCodeAt(0);
-  return block;
+  writeOctal(target, at + 148, 6, sum);
+  target[at + 155] = " ".charCodeAt(0);
 }
 
 /** Digits with leading zeros; the NUL behind them is there already. @returns the sum of the bytes written. */
-function writeOctal(block: Buffer, at: number, digits: number, value: number): number {
+function writeOctal(target: Buffer, at: number, digits: number, value: number): number {
   let sum = 0;
   let left = value;
   for (let i = at + digits - 1; i >= at; i--) {
     const rest = Math.floor(left / 8);
     const byte = 0x30 + left - rest * 8;
-    block[i] = byte;
+    target[i] = byte;
     sum += byte;
     left = rest;
   }

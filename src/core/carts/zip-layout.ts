@@ -8,6 +8,9 @@ const CENTRAL_HEADER = 0x02014b50;
 const END_OF_DIRECTORY = 0x06054b50;
 const END_OF_DIRECTORY_64 = 0x06064b50;
 const LOCATOR_64 = 0x07064b50;
+/** What precedes the name: §4.3.7, §4.3.12. */
+const LOCAL_BYTES = 30;
+const CENTRAL_BYTES = 46;
 
 /** Fields of 16 and 32 bits that hold this are to be looked up in a larger one (§4.4.1.4). */
 const MAX_16 = 0xffff;
@@ -47,46 +50,41 @@ const DOS_LAST = Date.UTC(2107, 11, 31, 23, 59, 58);
  */
 export function zipFormat(createdAt: number): ArchiveFormat {
   const secondsOf = (member: MemberFacts) => Math.floor((member.modifiedAt ?? createdAt) / 1000);
-  const headBytes = (name: string, member: MemberFacts) =>
-    30 + nameBytes(name) + extra64Bytes(isLarge(member), false) + timeBytes(secondsOf(member));
-  const directoryBytes = (name: string, member: MemberFacts, offset: number) =>
-    46 + nameBytes(name) + extra64Bytes(isLarge(member), offset >= FAR) + timeBytes(secondsOf(member));
-
   return {
     maxLeadBytes: MAX_32 - 1 - FAR,
-    headBytes,
-    head(name, member) {
+    headBytes: (name, member) =>
+      LOCAL_BYTES + nameBytes(name) + extra64Bytes(isLarge(member), false) + timeBytes(secondsOf(member)),
+    writeHead(target, from, name, member) {
       const seconds = secondsOf(member);
       const large = isLarge(member);
-      const head = Buffer.allocUnsafe(headBytes(name, member));
-      let at = head.writeUInt32LE(LOCAL_HEADER, 0);
-      at = writeFacts(head, at, name, member, seconds, extra64Bytes(large, false));
-      at += head.write(name, at, "utf8");
+      const nameAt = from + LOCAL_BYTES;
+      const nameEnd = nameAt + target.write(name, nameAt, "utf8");
+      const at = target.writeUInt32LE(LOCAL_HEADER, from);
+      writeFacts(target, at, nameEnd - nameAt, member, seconds, extra64Bytes(large, false));
       // "MUST include BOTH original and compressed file size fields"
-      if (large) at = writeExtra64(head, at, [member.sizeBytes, member.sizeBytes]);
-      writeTime(head, at, seconds);
-      return head;
+      const extra64End = large ? writeExtra64(target, nameEnd, [member.sizeBytes, member.sizeBytes]) : nameEnd;
+      writeTime(target, extra64End, seconds);
     },
     paddingBytes: () => 0,
-    directoryBytes,
-    directory(name, member, offset, lead) {
+    directoryBytes: (name, member, offset) =>
+      CENTRAL_BYTES + nameBytes(name) + extra64Bytes(isLarge(member), offset >= FAR) + timeBytes(secondsOf(member)),
+    writeDirectory(target, from, name, member, offset, lead) {
       const seconds = secondsOf(member);
       const large = isLarge(member);
       const far = offset >= FAR;
-      const record = Buffer.allocUnsafe(directoryBytes(name, member, offset));
-      let at = record.writeUInt32LE(CENTRAL_HEADER, 0);
-      at = record.writeUInt16LE(MADE_BY, at);
-      at = writeFacts(record, at, name, member, seconds, extra64Bytes(large, far));
-      at = record.writeUInt16LE(0, at); // length of the comment
-      at = record.writeUInt32LE(0, at); // disk, internal attributes
-      at = record.writeUInt32LE(ATTRIBUTES, at);
-      at = record.writeUInt32LE(far ? MAX_32 : lead + offset, at);
-      at += record.write(name, at, "utf8");
+      const nameAt = from + CENTRAL_BYTES;
+      const nameEnd = nameAt + target.write(name, nameAt, "utf8");
+      let at = target.writeUInt32LE(CENTRAL_HEADER, from);
+      at = target.writeUInt16LE(MADE_BY, at);
+      at = writeFacts(target, at, nameEnd - nameAt, member, seconds, extra64Bytes(large, far));
+      at = target.writeUInt16LE(0, at); // length of the comment
+      at = target.writeUInt32LE(0, at); // disk, internal attributes
+      at = target.writeUInt32LE(ATTRIBUTES, at);
+      target.writeUInt32LE(far ? MAX_32 : lead + offset, at);
       // "MUST only appear if the corresponding … field is set to 0xFFFF or 0xFFFFFFFF", in this order
       const fields = [...(large ? [member.sizeBytes, member.sizeBytes] : []), ...(far ? [lead + offset] : [])];
-      if (fields.length > 0) at = writeExtra64(record, at, fields);
-      writeTime(record, at, seconds);
-      return record;
+      const extra64End = fields.length > 0 ? writeExtra64(target, nameEnd, fields) : nameEnd;
+      writeTime(target, extra64End, seconds);
     },
     end: endOfDirectory,
   };
@@ -124,7 +122,7 @@ function endOfDirectory(members: number, directoryAt: number, directoryBytes: nu
 function writeFacts(
   target: Buffer,
   from: number,
-  name: string,
+  nameLength: number,
   { crc32, sizeBytes }: MemberFacts,
   seconds: number,
   extra64: number,
@@ -136,7 +134,7 @@ function writeFacts(
   at = target.writeUInt32LE(crc32, at);
   at = target.writeUInt32LE(Math.min(sizeBytes, MAX_32), at); // compressed
   at = target.writeUInt32LE(Math.min(sizeBytes, MAX_32), at);
-  at = target.writeUInt16LE(nameBytes(name), at);
+  at = target.writeUInt16LE(nameLength, at);
   return target.writeUInt16LE(extra64 + timeBytes(seconds), at);
 }
 
