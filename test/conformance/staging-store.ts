@@ -58,6 +58,7 @@ export function stagingConformance(name: string, open: () => Promise<Opened>): v
       assert.deepEqual(await staging.usage(), { files: 0, bytes: 0, reservedBytes: 60 });
       assert.deepEqual(await staging.reserve(place("sha1:b", 41), OPEN, 1_000), {
         outcome: "full",
+        evicted: [],
         freeBytes: 40,
         capacityBytes: 100,
         reservedBytes: 60,
@@ -131,6 +132,7 @@ export function stagingConformance(name: string, open: () => Promise<Opened>): v
       const limits = { ...OPEN, protectedSince: 2_000 };
       assert.deepEqual(await staging.reserve(place("sha1:next", 41), limits, 5_000), {
         outcome: "full",
+        evicted: [],
         freeBytes: 40,
         capacityBytes: 100,
         reservedBytes: 0,
@@ -185,7 +187,7 @@ export function stagingConformance(name: string, open: () => Promise<Opened>): v
       assert.deepEqual(second.evicted, [{ ...first.file, lastUsedAt: 2_000 }]);
       assert.equal(await staging.renew("sha1:a", path, 3_000), false);
       assert.equal(await staging.complete("sha1:a", path, FACTS, 3_000), false);
-      await staging.release("sha1:a", path);
+      assert.equal(await staging.release("sha1:a", path), false);
       assert.deepEqual(await staging.usage(), { files: 0, bytes: 0, reservedBytes: 60 });
       assert.equal(await staging.complete("sha1:a", second.file.path, FACTS, 3_000), true);
     });
@@ -200,16 +202,32 @@ export function stagingConformance(name: string, open: () => Promise<Opened>): v
       assert.deepEqual(await staging.usage(), { files: 0, bytes: 0, reservedBytes: 100 });
     });
 
+    test("abandoned places are told of even where they do not make enough room", async () => {
+      await empty();
+      await put("sha1:protected", 50, 1_000);
+      const left = await staging.reserve(place("sha1:left", 40), OPEN, 1_000);
+      assert.equal(left.outcome, "reserved");
+      const limits = { ...OPEN, protectedSince: 1_000, deadBefore: 1_001 };
+      assert.deepEqual(await staging.reserve(place("sha1:next", 60), limits, 2_000), {
+        outcome: "full",
+        evicted: [left.file],
+        freeBytes: 50,
+        capacityBytes: 100,
+        reservedBytes: 0,
+      });
+      assert.deepEqual(await staging.usage(), { files: 1, bytes: 50, reservedBytes: 0 });
+    });
+
     test("a place that is given up is free again, and a file that is gone can be copied anew", async () => {
       await empty();
       const kept = await staging.reserve(place("sha1:a", 60), OPEN, 1_000);
       assert.equal(kept.outcome, "reserved");
-      await staging.release("sha1:a", kept.file.path);
+      assert.equal(await staging.release("sha1:a", kept.file.path), true);
       assert.equal(await staging.get("sha1:a"), undefined);
       const file = await put("sha1:a", 60, 2_000);
-      await staging.release("sha1:a", "some other copy");
+      assert.equal(await staging.release("sha1:a", "some other copy"), false);
       assert.deepEqual(await staging.get("sha1:a"), file);
-      await staging.release("sha1:a", file.path);
+      assert.equal(await staging.release("sha1:a", file.path), true);
       assert.deepEqual(await staging.usage(), { files: 0, bytes: 0, reservedBytes: 0 });
     });
 

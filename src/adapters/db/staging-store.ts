@@ -33,30 +33,33 @@ export function sqlStagingStore(db: Kysely<Tables>): StagingStore {
         }
         if (found && found.lastUsedAt >= deadBefore) return { outcome: "busy" };
 
-        const evicted: Row[] = await tx
+        const abandoned = await tx
           .selectFrom("stagedFiles")
           .selectAll()
           .where("state", "=", "reserved")
           .where("lastUsedAt", "<", deadBefore)
           .execute();
-        const reservedBytes = usage.reservedBytes - bytesOf(evicted);
+        await drop(tx, abandoned);
+        const reservedBytes = usage.reservedBytes - bytesOf(abandoned);
         let freeBytes = capacityBytes - usage.bytes - reservedBytes;
+        const dropped: Row[] = [];
         for await (const file of droppable(tx, protectedSince)) {
           if (freeBytes >= sizeBytes) break;
-          evicted.push(file);
+          dropped.push(file);
           freeBytes += file.sizeBytes;
         }
-        if (freeBytes < sizeBytes)
-          return { outcome: "full", freeBytes: Math.max(0, freeBytes), capacityBytes, reservedBytes };
-
-        await drop(tx, evicted);
+        if (freeBytes < sizeBytes) {
+          const evicted = abandoned.map(fileOf);
+          return { outcome: "full", evicted, freeBytes: Math.max(0, freeBytes), capacityBytes, reservedBytes };
+        }
+        await drop(tx, dropped);
         const row = { key, path, sizeBytes, state: "reserved", crc32: null, lastUsedAt: now } as const;
         await tx
           .insertInto("stagedFiles")
           .values({ ...row, digests: toJson({}) })
           .execute();
         await account(tx, { reservedBytes: sizeBytes });
-        return { outcome: "reserved", file: { ...row, digests: {} }, evicted: evicted.map(fileOf) };
+        return { outcome: "reserved", file: { ...row, digests: {} }, evicted: [...abandoned, ...dropped].map(fileOf) };
       }),
 
     async renew(key, path, now) {
@@ -88,10 +91,10 @@ export function sqlStagingStore(db: Kysely<Tables>): StagingStore {
 
     release: (key, path) =>
       decide(async (tx) => {
-        await drop(
-          tx,
-          await tx.selectFrom("stagedFiles").selectAll().where("key", "=", key).where("path", "=", path).execute(),
-        );
+        const released = tx.selectFrom("stagedFiles").selectAll().where("key", "=", key).where("path", "=", path);
+        const rows = await released.execute();
+        await drop(tx, rows);
+        return rows.length > 0;
       }),
 
     async get(key) {
@@ -154,6 +157,7 @@ async function* droppable(tx: Transaction<Tables>, protectedSince: number): Asyn
 }
 
 async function drop(tx: Transaction<Tables>, rows: readonly Row[]): Promise<void> {
+  if (rows.length === 0) return;
   for (let at = 0; at < rows.length; at += CANDIDATES) {
     const keys = rows.slice(at, at + CANDIDATES).map(({ key }) => key);
     await tx.deleteFrom("stagedFiles").where("key", "in", keys).execute();

@@ -25,13 +25,14 @@ export type Reservation =
   /** Another process is copying it: look again later. */
   | { readonly outcome: "busy" }
   /**
-   * There is a place now; `evicted` has made room and must be removed from the storage. What copies of dead processes
-   * have left is among it, whether or not its room was needed.
+   * There is a place now. `evicted` has made room, or was abandoned by a dead process: it must be removed from the
+   * storage.
    */
   | { readonly outcome: "reserved"; readonly file: StagedFile; readonly evicted: readonly StagedFile[] }
-  /** Nothing that may be dropped makes enough room; nothing was dropped. */
+  /** Nothing that may be dropped makes enough room: only what was abandoned has been dropped. */
   | {
       readonly outcome: "full";
+      readonly evicted: readonly StagedFile[];
       /** Including what could be dropped. */
       readonly freeBytes: number;
       readonly capacityBytes: number;
@@ -72,8 +73,8 @@ export interface StagingStore {
     facts: { readonly crc32: number; readonly digests: StagedFile["digests"] },
     now: number,
   ): Promise<boolean>;
-  /** Gives a place up, or a file that is there no more; nothing when it was given to another meanwhile. */
-  release(key: string, path: string): Promise<void>;
+  /** Gives a place up, or a file that is there no more. @returns false when it was given to another meanwhile. */
+  release(key: string, path: string): Promise<boolean>;
   get(key: string): Promise<StagedFile | undefined>;
   /** Marks files as in use now. @returns the keys of those that are present. */
   touch(keys: readonly string[], now: number): Promise<ReadonlySet<string>>;
