@@ -14,7 +14,7 @@ export function isSafePath(path: string): boolean {
 export function isSafePart(part: string): boolean {
   return (
     part !== "" &&
-    !/[\p{Cc}\\:]|[. ]$/u.test(part) && // "." and ".." end in a dot, too
+    !/[\p{Cc}/\\:]|[. ]$/u.test(part) && // "." and ".." end in a dot, too
     !DEVICES.test(part) &&
     part.isWellFormed() &&
     Buffer.byteLength(part) <= MAX_PART_BYTES

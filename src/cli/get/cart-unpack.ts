@@ -93,7 +93,12 @@ async function receiveManifest(
 }
 
 const algorithmOf = ({ name }: KeptManifest) => manifestAlgorithm(name) ?? "";
-const linesOf = ({ manifestPath }: Workplace) => manifestLines(createReadStream(manifestPath));
+const linesOf = ({ manifestPath }: Workplace) => manifestLines(bytesOf(manifestPath));
+
+/** Opened with the first read, closed when the loop ends. */
+async function* bytesOf(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* createReadStream(path);
+}
 
 /**
  * Goes through the manifest before anything is written: every path must be one to write to, and what lies there already
@@ -151,47 +156,48 @@ interface Receiving extends Unpacking {
 
 /** Receives what is not here, in the archive's order. @returns the files that were wrong. */
 async function receiveFiles(receiving: Receiving): Promise<readonly FileProblem[]> {
-  const { archive, cart, manifest, members, seen, terminal, workplace } = receiving;
+  const { archive, cart, seen, terminal, workplace } = receiving;
+  const { here } = seen;
   const problems: FileProblem[] = [];
   const rate = rateMeter(() => performance.now());
   const lines = linesOf(workplace);
-  const end = seen.here.length;
-
-  /** The next member with its line; `undefined` where the archive ends. */
-  async function next(file: number): Promise<{ readonly member: Member; readonly line: ManifestLine } | undefined> {
-    const { value: member } = await members.next();
-    const { value: line } = await lines.next();
-    if (!member || !line) {
-      if (member || line) throw unexpected("its members are not those of its manifest", archive.position);
-      return undefined;
-    }
-    if (nameBelow(manifest.top, member) !== line.path)
-      throw unexpected(`its manifest has ${line.path} where ${member.path} is`, member.startsAt);
-    workplace.mark({ file, offset: member.startsAt });
-    return { member, line };
-  }
-
-  if (archive.position < manifest.endsAt) await archive.seek(manifest.endsAt);
-  for (let file = 0; file < end; ) {
-    const wanted = seen.here.indexOf(false, file);
-    if (wanted < 0) return problems;
-    const mark = workplace.nearest(wanted);
-    if (mark.file > file) {
-      await archive.seek(mark.offset);
+  try {
+    let file = 0;
+    for (let wanted = here.indexOf(false); wanted >= 0; wanted = here.indexOf(false, file)) {
+      const mark = workplace.nearest(wanted);
+      if (mark.file >= file) await archive.seek(mark.offset);
       for (; file < mark.file; file++) await lines.next();
+      // On the way to the one wanted, files are passed over by their headers; behind it, as long as they are wanted too.
+      for (; file <= wanted || here[file] === false; file++) {
+        const next = await nextFile(receiving, lines);
+        if (!next) throw unexpected("it ends before its manifest does", archive.position);
+        workplace.mark({ file, offset: next.member.startsAt });
+        if (here[file]) continue;
+        const problem = await receiveFile(receiving, next.member, next.line);
+        if (problem) problems.push(problem);
+        const far = transferText(seen.bytes, cart.bytes, rate.measure(seen.bytes));
+        terminal.progress(`  ${far}, ${seen.files.toLocaleString("en")} of ${countText(cart.files, "file")}`);
+      }
     }
-    for (; file < end && (file <= wanted || !seen.here[file]); file++) {
-      const one = await next(file);
-      if (!one) throw unexpected("it ends before its manifest does", archive.position);
-      if (seen.here[file]) continue;
-      const problem = await receiveFile(receiving, one.member, one.line);
-      if (problem) problems.push(problem);
-      const far = transferText(seen.bytes, cart.bytes, rate.measure(seen.bytes));
-      terminal.progress(`  ${far}, ${seen.files.toLocaleString("en")} of ${countText(cart.files, "file")}`);
-    }
+    if (file === here.length) await nextFile(receiving, lines);
+  } finally {
+    await lines.return();
   }
-  await next(end);
   return problems;
+}
+
+/** The next member with its line; `undefined` where both end. */
+async function nextFile(
+  { archive, manifest, members }: Receiving,
+  lines: AsyncGenerator<ManifestLine>,
+): Promise<{ readonly member: Member; readonly line: ManifestLine } | undefined> {
+  const { value: member } = await members.next();
+  const { value: line } = await lines.next();
+  if (!member && !line) return undefined;
+  if (!member || !line) throw unexpected("its members are not those of its manifest", archive.position);
+  if (nameBelow(manifest.top, member) !== line.path)
+    throw unexpected(`its manifest has ${line.path} where ${member.path} is`, member.startsAt);
+  return { member, line };
 }
 
 async function receiveFile(
@@ -222,7 +228,8 @@ async function write({ bytes, modifiedAt }: Member, path: string, algorithm = "s
       hash.update(chunk);
       for (let at = 0; at < chunk.length; ) at += attempt(path, () => writeSync(file, chunk, at));
     }
-    if (modifiedAt !== undefined) futimesSync(file, modifiedAt / 1000, modifiedAt / 1000);
+    // As a date: a number before 1970 Node takes for "now".
+    if (modifiedAt !== undefined) futimesSync(file, new Date(modifiedAt), new Date(modifiedAt));
   } finally {
     closeSync(file);
   }
