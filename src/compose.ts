@@ -2,6 +2,8 @@ import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { openPostgres, openSqlite, type Stores } from "./adapters/db/stores.ts";
+import { httpExchange } from "./adapters/outbound/http-exchange.ts";
+import { pacificaArchive } from "./adapters/pacifica/archive.ts";
 import { pacificaIdSource } from "./adapters/pacifica/id-source.ts";
 import { pacificaMetadata } from "./adapters/pacifica/metadata.ts";
 import { pacificaPolicy } from "./adapters/pacifica/policy.ts";
@@ -12,6 +14,12 @@ import type { Config } from "./config.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import { verifyJob } from "./core/archive/verify-job.ts";
+import { startCartUpkeep, type Upkeep } from "./core/carts/cart-upkeep.ts";
+import { type Carts, cartService } from "./core/carts/carts.ts";
+import type { RemoteArchive } from "./core/carts/remote-archive.ts";
+import { stageJob } from "./core/carts/stage-job.ts";
+import { stagingService } from "./core/carts/staging.ts";
+import { windowBudget } from "./core/carts/window-budget.ts";
 import type { Clock } from "./core/clock.ts";
 import { AppError } from "./core/errors.ts";
 import { jobId } from "./core/ids.ts";
@@ -32,11 +40,16 @@ import { cloudEvents } from "./core/outbound/cloudevents.ts";
 import { type OutboxDelivery, outboxDelivery } from "./core/outbound/outbox-delivery.ts";
 import { httpSend } from "./core/outbound/send.ts";
 
+/** Memory of all downloads of carts together, beside what the sockets hold. */
+const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
+
 /** What lies under everything: the database and the archive, opened and ready. */
 export interface Foundation {
   readonly stores: Stores;
   readonly storage: ObjectStorage;
   readonly archive: Archive;
+  /** Where files are copied to that cannot be read where they are. */
+  readonly cache: ObjectStorage;
   close(): Promise<void>;
 }
 
@@ -55,11 +68,14 @@ export async function openFoundation(
     const storage = fsObjectStorage({ root: config.archiveDir });
     const archive = ocflArchive(storage, config.digest);
     await archive.prepare();
+    const cache = stagingCache(config);
     return {
       stores,
       storage,
       archive,
+      cache,
       async close() {
+        await cache.close();
         await storage.close();
         await stores.close();
       },
@@ -68,6 +84,11 @@ export async function openFoundation(
     await stores.close();
     throw error;
   }
+}
+
+/** Made when the first file is staged. */
+export function stagingCache(config: Config): ObjectStorage {
+  return fsObjectStorage({ root: join(config.dataDir, "staging") });
 }
 
 /** The database alone: for commands that need no archive. */
@@ -85,10 +106,13 @@ export interface Services {
   readonly ids: IdSource;
   readonly numberedFiles: NumberedFiles;
   readonly uploads: UploadStore;
+  readonly carts: Carts;
   /** Runs jobs until it is stopped. */
   startWorker(log: WorkLog): Worker;
   /** Delivers what is in the outbox until it is stopped. */
   startDelivery(log: WorkLog): OutboxDelivery;
+  /** Lets carts expire and counts downloads until it is stopped. */
+  startUpkeep(log: WorkLog): Upkeep;
 }
 
 export interface WorkLog {
@@ -97,7 +121,7 @@ export interface WorkLog {
 }
 
 export async function composeServices(config: Config, clock: Clock, foundation: Foundation): Promise<Services> {
-  const { archive, stores } = foundation;
+  const { archive, cache, storage, stores } = foundation;
   const send = httpSend(clock);
   const ids: IdSource =
     config.uniqueidUrl === undefined
@@ -113,10 +137,20 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
     announce: announcements(config),
   };
   const source = fsMoveSource({ roots: config.moveRoots });
+  const remote = composeRemote(config);
+  const staging = stagingService({
+    storage: cache,
+    store: stores.staging,
+    archive: storage,
+    carts: stores.carts,
+    clock,
+    limits: { capacityBytes: config.stagingBytes, protectMs: config.stagingProtectMs },
+  });
   const handlers: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
     verify: verifyJob({ archive, catalogue: stores.catalogue, jobs: stores.jobs, clock }),
+    stage: stageJob({ carts: stores.carts, staging, archive: storage, remote, clock }),
   };
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
@@ -128,6 +162,17 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
     uploads,
     ingest,
     numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),
+    carts: cartService({
+      store: stores.carts,
+      catalogue: stores.catalogue,
+      archive,
+      staging: { read: staging.read, touch: stores.staging.touch },
+      jobs,
+      hasRemote: remote !== undefined,
+      budget: windowBudget(DOWNLOAD_WINDOWS_BYTES),
+      expiryMs: config.cartExpiryMs,
+      clock,
+    }),
 
     startWorker: (log) =>
       startWorker(jobs, stores.queue, handlers, clock, {
@@ -149,7 +194,15 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
             : { [METADATA_CHANNEL]: pacificaMetadata({ url: config.metadataUrl, archive, send }) }),
         },
       }),
+
+    startUpkeep: (log) =>
+      startCartUpkeep({ store: stores.carts, clock, expiryMs: config.cartExpiryMs, onTrouble: log.trouble }),
   };
+}
+
+/** Its idle connections keep no process from ending. */
+function composeRemote({ archiveinterfaceUrl: url }: Config): RemoteArchive | undefined {
+  return url === undefined ? undefined : pacificaArchive({ url, exchange: httpExchange() });
 }
 
 /** Every policy the settings name must agree; with none, everything may be deposited. */

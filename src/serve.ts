@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { systemClock } from "./adapters/system-clock.ts";
 import { command, withExamples } from "./cli/command.ts";
 import type { Terminal } from "./cli/terminal.ts";
+import type { Services } from "./compose.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { access } from "./core/access/access.ts";
 import { audit } from "./core/access/audit.ts";
@@ -38,7 +39,7 @@ export function workerCommand(terminal: Terminal): Command {
     );
     try {
       const services = await composeServices(config, systemClock, foundation);
-      const running = [services.startWorker(workLog(log)), services.startDelivery(workLog(log))];
+      const running = startAll(services, workLog(log));
       terminal.print(`worker ${process.pid}`);
       log.info({ lanes: config.workers }, "worker started");
       await stop;
@@ -79,6 +80,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       numberedFiles: services.numberedFiles,
       uploads: services.uploads,
       catalogue: stores.catalogue,
+      carts: services.carts,
       storage,
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
@@ -96,7 +98,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       terminal.print(`${name} ${await listen(door, config.host, port)}`);
     }
 
-    const running = [services.startWorker(workLog(log)), services.startDelivery(workLog(log))];
+    const running = startAll(services, workLog(log));
     log.info({ version: VERSION, dataDir: config.dataDir, archiveDir: config.archiveDir }, "ready");
     await stop;
     log.info("stopping");
@@ -106,6 +108,11 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     await Promise.all(servers.map((one) => one.close()));
     await foundation.close();
   }
+}
+
+/** Everything that goes on beside the requests. */
+function startAll(services: Services, log: ReturnType<typeof workLog>): readonly { stop(): Promise<void> }[] {
+  return [services.startWorker(log), services.startDelivery(log), services.startUpkeep(log)];
 }
 
 /** @returns the address to reach it at. @throws AppError config_invalid when the port cannot be had. */

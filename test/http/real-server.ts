@@ -14,6 +14,10 @@ import type { Scope } from "../../src/core/access/access-stores.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { tokens } from "../../src/core/access/tokens.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
+import { cartService } from "../../src/core/carts/carts.ts";
+import { stageJob } from "../../src/core/carts/stage-job.ts";
+import { stagingService } from "../../src/core/carts/staging.ts";
+import { windowBudget } from "../../src/core/carts/window-budget.ts";
 import { jobId } from "../../src/core/ids.ts";
 import { sequenceIdSource } from "../../src/core/ingest/id-source.ts";
 import { ingestService } from "../../src/core/ingest/ingest.ts";
@@ -75,9 +79,19 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     announce: () => [],
   };
   const source = fsMoveSource({ roots: [sources] });
+  const cache = fsObjectStorage({ root: join(root, "staging") });
+  const staging = stagingService({
+    storage: cache,
+    store: stores.staging,
+    archive: storage,
+    carts: stores.carts,
+    clock: systemClock,
+    limits: { capacityBytes: 2 ** 40, protectMs: 0 },
+  });
   const handlers = {
     ingest: ingestJob({ ...parts, spool: uploads }, systemClock),
     move: moveJob({ ...parts, source }, systemClock),
+    stage: stageJob({ carts: stores.carts, staging, archive: storage, clock: systemClock }),
   };
   const jobs = jobService(stores.jobs, async () => jobId(await ids.reserve("upload_job", 1)), systemClock, handlers);
   const ingest = ingestService(jobs, archive);
@@ -103,6 +117,17 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),
     uploads,
     catalogue: stores.catalogue,
+    carts: cartService({
+      store: stores.carts,
+      catalogue: stores.catalogue,
+      archive,
+      staging: { read: staging.read, touch: stores.staging.touch },
+      jobs,
+      hasRemote: false,
+      budget: windowBudget(2 ** 25),
+      expiryMs: 3_600_000,
+      clock: systemClock,
+    }),
     storage,
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
@@ -149,6 +174,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     async stop() {
       await Promise.all([app, ...doors].map((server) => server.close()));
       await worker?.stop();
+      await cache.close();
       await storage.close();
       await stores.close();
       if (given === undefined) await rm(root, { recursive: true, force: true });
