@@ -1,5 +1,4 @@
 import { hasScope, maySee, type Principal } from "../access/access.ts";
-import type { DigestName } from "../digest.ts";
 import { AppError } from "../errors.ts";
 import type { CartId, FileId, JobId, TransactionId } from "../ids.ts";
 import type { Jobs } from "../jobs/jobs.ts";
@@ -16,7 +15,11 @@ export interface ChosenFile {
   /** In the download; the archived path without `data/` when left out. Made safe, and unique, where it is not. */
   readonly path?: string;
   /** Checked before the cart is ready. */
-  readonly digest?: { readonly algorithm: DigestName; readonly value: string };
+  readonly digest?: {
+    /** However it is spelled: one that is not known is refused with the file. */
+    readonly algorithm: string;
+    readonly value: string;
+  };
 }
 
 /** A transaction, or those of its files whose archived path begins with `prefix` (`data/images/`). */

@@ -1,7 +1,9 @@
 import { hasScope, maySee, type Principal } from "../access/access.ts";
 import type { CatalogueStore, FilePage, PlacedFile, Transaction } from "../catalogue/catalogue-store.ts";
+import { digestName } from "../digest.ts";
 import { type Problem, problem } from "../errors.ts";
 import { type FileId, fileId, type TransactionId } from "../ids.ts";
+import type { CartEntry } from "./cart.ts";
 import { explicitPath } from "./cart-names.ts";
 import type { CartRequest, CatalogueQuery, ChosenFile, ChosenTransaction } from "./carts.ts";
 
@@ -10,9 +12,11 @@ const PAGE = 1_000;
 
 /** One chosen file: ours or a remote archive's, with the path that is wanted for it; or what is wrong with the choice. */
 export type Choice =
-  | { readonly file: PlacedFile; readonly path: string; readonly digest?: ChosenFile["digest"] }
-  | { readonly remote: string; readonly path: string; readonly digest?: ChosenFile["digest"] }
+  | { readonly file: PlacedFile; readonly path: string; readonly digest?: ChosenDigest }
+  | { readonly remote: string; readonly path: string; readonly digest?: ChosenDigest }
   | { readonly refused: Problem };
+
+type ChosenDigest = NonNullable<CartEntry["expected"]>;
 
 export interface ChoiceParts {
   readonly catalogue: CatalogueStore;
@@ -67,7 +71,10 @@ function chosenFile(
     return { refused: problem("file_unknown", { path: name }) };
   const explicit = path === undefined ? undefined : explicitPath(path);
   if (path !== undefined && explicit === undefined) return { refused: problem("cart_path_unsafe", { path }) };
-  const declared = digest && { digest: { ...digest, value: digest.value.toLowerCase() } };
+  const algorithm = digest && digestName(digest.algorithm);
+  if (digest && !algorithm)
+    return { refused: problem("digest_unknown", { path: path ?? name, found: digest.algorithm }) };
+  const declared = digest && algorithm && { digest: { algorithm, value: digest.value.toLowerCase() } };
   return file
     ? { file, path: explicit ?? pathOf(file), ...declared }
     : { remote: name, path: explicit ?? name, ...declared };
