@@ -52,8 +52,8 @@ export async function* pieces(
       for (const piece of cut(window, page, part.pass, members, joined)) yield piece;
       if (window.at >= to) break;
     }
-    const ended = window.seq === layout.fileCount;
-    if (window.at < to || (window.at === part.sizeBytes) !== ended)
+    const left = part.sizeBytes - window.at;
+    if (window.at < to || left < 0 || (left === 0) !== (window.seq === layout.fileCount))
       throw new AppError("cart_failed", {
         expected: `${layout.fileCount} files, ${part.sizeBytes} bytes of ${region}`,
         found: `${window.seq} files, ${window.at} bytes`,
