@@ -3,8 +3,10 @@ import type { FastifyReply } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import type { Cart } from "../../core/carts/cart.ts";
+import type { Download } from "../../core/carts/carts.ts";
+import { AppError } from "../../core/errors.ts";
 import { attachment } from "../attachment.ts";
-import { REPRESENTATION_ANSWERS, sendRepresentation } from "../representation.ts";
+import { REPRESENTATION_ANSWERS, type Representation, sendRepresentation } from "../representation.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { CartParams, NoQuery, problems } from "./schemas.ts";
 
@@ -38,7 +40,7 @@ export const cartDownloadRoutes =
           tellWhen(reply, cart, context.clock.now());
           const content = request.query.bag === "true" ? "bag" : "manifest";
           const download = await context.carts.download(cart, { format, content });
-          return sendRepresentation(request, reply, download, {
+          return sendRepresentation(request, reply, cartRepresentation(download), {
             sent: context.metrics.sent,
             async begins() {
               context.metrics.downloaded("cart");
@@ -79,6 +81,26 @@ export const cartDownloadRoutes =
       },
     );
   };
+
+/** With what is wrong with a file as what it is here: not the address is unknown, but the cart cannot be downloaded. */
+export function cartRepresentation(download: Download): Representation {
+  return {
+    ...download,
+    async *read(range, signal) {
+      try {
+        yield* download.read(range, signal);
+      } catch (error) {
+        if (!(error instanceof AppError && (error.kind === "not_found" || error.kind === "corrupt"))) throw error;
+        const { code, message, details } = error;
+        throw new AppError(
+          "cart_failed",
+          { problemCount: 1, problems: [{ code, message, ...details }] },
+          { cause: error },
+        );
+      }
+    },
+  };
+}
 
 /** Says when to ask again for what will be refused with cart_not_ready. */
 function tellWhen(reply: FastifyReply, { status, readyAt }: Cart, now: number): void {

@@ -60,6 +60,7 @@ export const fileRoutes =
           sent: context.metrics.sent,
           async begins() {
             context.metrics.downloaded("file");
+            await context.carts.countedFile(found.file.id, found.transaction.id);
           },
         });
       },

@@ -201,7 +201,7 @@ export const CartSchema = z
     downloads: z.int().describe("Begun with the first byte."),
     links: z.object({ tar: z.string(), zip: z.string(), manifest: z.string(), files: z.string() }),
     lastUsedAt: Time.nullable(),
-    expiresAt: Time.nullable().describe("null: some time after its last use."),
+    expiresAt: Time.nullable().describe("Later with every use, unless the cart was made with a time of its own."),
     createdAt: Time,
     updatedAt: Time,
   })
