@@ -154,6 +154,24 @@ export const SETTINGS = z.strictObject({
     })
     .prefault("20")
     .describe("Requests in a second, at most, to each of these hosts."),
+  LONGSHORE_SMTP_URL: z
+    .url({ protocol: /^smtps?$/, error: "expected a URL that begins with smtp:// or smtps://" })
+    .optional()
+    .describe(
+      "Mail server: smtp://user:password@host:587 (STARTTLS when it is offered; ?requireTLS=true insists on it) or smtps://host:465.",
+    )
+    .meta({ secret: true }),
+  LONGSHORE_MAIL_FROM: text
+    .prefault("Longshore <longshore@localhost>")
+    .describe("Sender of mails: Name <address>; may have places in braces, like the templates."),
+  LONGSHORE_MAIL_TEMPLATES: folder
+    .optional()
+    .describe("JSON file with texts of mails, where the built-in ones will not do; see docs/formats/notices.md."),
+  LONGSHORE_WEBHOOK_SECRET: text
+    .min(32, "expected at least 32 characters")
+    .optional()
+    .describe("Secret that webhooks are signed with. Without it, none can be asked for.")
+    .meta({ secret: true }),
   LONGSHORE_DWC_CORE: text
     .prefault("Occurrence")
     .describe("Core of Darwin Core Archives: Occurrence, or the path of an extension definition of GBIF's (XML)."),
@@ -250,6 +268,10 @@ export function loadConfig(env: Environment) {
     eventsSource: e.LONGSHORE_EVENTS_SOURCE ?? e.LONGSHORE_PUBLIC_URL ?? "longshore",
     fetchOrigins: e.LONGSHORE_FETCH_ORIGINS,
     fetchPerSecond: e.LONGSHORE_FETCH_RATE,
+    smtpUrl: e.LONGSHORE_SMTP_URL,
+    mailFrom: e.LONGSHORE_MAIL_FROM,
+    mailTemplates: e.LONGSHORE_MAIL_TEMPLATES,
+    webhookSecret: e.LONGSHORE_WEBHOOK_SECRET,
     dwca: {
       core: e.LONGSHORE_DWC_CORE,
       extensions: e.LONGSHORE_DWC_EXTENSIONS,

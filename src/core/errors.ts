@@ -93,6 +93,7 @@ export const CODES = {
   link_invalid: ["not_found", "The link is not one this server has given out."],
   fetch_refused: ["forbidden", "Longshore is not set up to fetch from this address."],
   mail_refused: ["invalid", "The mail server does not take this mail."],
+  notice_refused: ["invalid", "The receiver of a notice wants no more of them."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],

@@ -1,6 +1,6 @@
 import type { Outbox, OutboxMessage } from "../catalogue/catalogue-store.ts";
 import type { Clock } from "../clock.ts";
-import { AppError, errorRecord } from "../errors.ts";
+import { AppError, type Code, type ErrorRecord, errorRecord } from "../errors.ts";
 
 /** Carries messages to one kind of receiver. */
 export interface OutboxChannel {
@@ -9,7 +9,17 @@ export interface OutboxChannel {
    * well within {@link LEASE_MS}, or else another process repeats the delivery meanwhile.
    */
   deliver(message: OutboxMessage, signal: AbortSignal): Promise<void>;
+  /**
+   * A message that has failed for this long is given up, and one that is refused for good at once: see {@link gaveUp}.
+   * Left out: messages of this channel are never given up.
+   */
+  readonly giveUpMs?: number;
+  /** Told of each message that is given up, before it is forgotten. */
+  gaveUp?(message: OutboxMessage, error: ErrorRecord): Promise<void>;
 }
+
+/** What no further try can change. */
+const REFUSED: readonly Code[] = ["mail_refused", "notice_refused", "fetch_refused"];
 
 export interface OutboxDeliveryParts {
   readonly outbox: Outbox;
@@ -47,7 +57,7 @@ const OVERDUE_MS = 24 * 3_600_000;
 /**
  * Delivers what is in the outbox, at least once each, until `stop`. Starts at once.
  *
- * A receiver that fails is tried again after 1 s, 2 s, 4 s … and then every hour, for as long as it takes. If this
+ * A receiver that fails is tried again after 1 s, 2 s, 4 s … and then every hour, for as long as its channel has it. If this
  * process dies on any line, the message's lease runs out and it is delivered again; so receivers may see one twice.
  */
 export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDeliveryParts): OutboxDelivery {
@@ -97,12 +107,24 @@ export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDel
     overdue.delete(message.key);
   }
 
-  async function putOff({ key, attempts }: ClaimedMessage, error: unknown): Promise<void> {
+  async function putOff(message: ClaimedMessage, error: unknown): Promise<void> {
+    const { key, attempts } = message;
     if (stopping.signal.aborted) return outbox.failed(key, clock.now(), "The server stopped during the delivery.");
     failed++;
     if (failingForMs(attempts) >= OVERDUE_MS) overdue.set(key, clock.now());
     onTrouble?.(error, `message ${key}`);
-    await outbox.failed(key, clock.now() + pauseMs(attempts), errorRecord(error).message);
+    const record = errorRecord(error);
+    const channel = channels[message.channel];
+    if (
+      channel?.giveUpMs !== undefined &&
+      (REFUSED.includes(record.code) || failingForMs(attempts) >= channel.giveUpMs)
+    ) {
+      await channel.gaveUp?.(message, record);
+      await outbox.delivered(key);
+      overdue.delete(key);
+      return;
+    }
+    await outbox.failed(key, clock.now() + pauseMs(attempts), record.message);
   }
 
   const loop = claimLoop();

@@ -366,3 +366,34 @@ describe("announcements", () => {
     assert.equal(keys[2], "cloudevent:42:bec77edc4d194853");
   });
 });
+
+describe("a channel that gives up", () => {
+  test("forgets what is refused for good at once, and says so; the others are tried on", async () => {
+    const clock = movingClock();
+    const stores = await open(freshPath(), clock);
+    const given: string[] = [];
+    const channel: OutboxChannel = {
+      giveUpMs: 2 * HOUR_MS,
+      async deliver({ key }) {
+        throw new AppError(key === "refused" ? "mail_refused" : "remote_unavailable");
+      },
+      gaveUp: async ({ key }, { code }) => void given.push(`${key} ${code}`),
+    };
+    const patient = receiver(() => {
+      throw new AppError("mail_refused");
+    });
+    const running = run(stores, clock, { test: channel, patient: patient.channel });
+    await put(stores, clock, message("refused"), message("down"), message("kept", "patient"));
+    clock.pass(1_000);
+    await until("it is given up", () => given.length === 1);
+    assert.deepEqual(given, ["refused mail_refused"]);
+    for (let tries = 0; given.length < 2 && tries < 40; tries++) {
+      const looks = running.looks();
+      clock.pass(HOUR_MS);
+      await until("the outbox is looked at", () => running.looks() > looks + 1);
+    }
+    assert.deepEqual(given[1], "down remote_unavailable");
+    assert.equal(await stores.outbox.depth(), 1);
+    assert.ok(patient.received.length > 1);
+  });
+});
