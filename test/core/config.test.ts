@@ -88,7 +88,14 @@ describe("configuration", () => {
     ["LONGSHORE_AUTH_HEADER", "X User"],
     ["LONGSHORE_SECRET_KEY", "short"],
     ["LONGSHORE_LOG_LEVEL", "loud"],
-    ["LONGSHORE_SMTP_URL", "smtp://h/"],
+    ["LONGSHORE_SMTP_ADDRESS", "smtp://h/"],
+    ["LONGSHORE_SMTP_URL", "http://h/"],
+    ["LONGSHORE_STAGING_SIZE", "much"],
+    ["LONGSHORE_STAGING_PROTECT", "-1"],
+    ["LONGSHORE_CART_EXPIRY", "0"],
+    ["LONGSHORE_FETCH_ORIGINS", "https://a/path"],
+    ["LONGSHORE_FETCH_RATE", "0"],
+    ["LONGSHORE_WEBHOOK_SECRET", "short"],
   ] as const)
     test(`${name}=${value} is refused by name`, () => {
       const problems = problemsOf({ [name]: value });
