@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import type { RemoteArchive, RemoteFile } from "../../core/carts/remote-archive.ts";
-import { AppError } from "../../core/errors.ts";
+import { AppError, CODES } from "../../core/errors.ts";
 import type { Exchange, ExchangeAnswer } from "../../core/outbound/exchange.ts";
 import { serviceName, splitCredentials } from "../../core/outbound/send.ts";
 
@@ -8,8 +8,8 @@ const HEAD_MS = 60_000;
 const SILENCE_MS = 60_000;
 /** Of an answer that is no file, what is read at most. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
-/** What the original's 500 says in its traceback about a file that is not there. */
-const MISSING = /\[Errno 2\] No such file or directory/;
+/** What a 500 says of a file that is not there: the original's in its traceback, another Longshore's in its message. */
+const MISSING = ["[Errno 2] No such file or directory", CODES.file_unknown[1]];
 
 export interface PacificaArchiveOptions {
   /** With its slash at the end: ids are put behind it. */
@@ -43,7 +43,7 @@ export function pacificaArchive(options: PacificaArchiveOptions): RemoteArchive 
     const text = await textOf(answer, signal);
     if (answer.status === 404 || answer.status === 410) throw unknown(id);
     if (answer.status < 500) throw refused({ id, found: `status ${answer.status}` });
-    if (method === "POST" && MISSING.test(text)) throw unknown(id);
+    if (method === "POST" && MISSING.some((words) => text.includes(words))) throw unknown(id);
     if (method !== "POST") await request(id, signal);
     throw new AppError("remote_unavailable", { service, id, reason: `status ${answer.status}` });
   }
