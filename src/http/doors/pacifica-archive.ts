@@ -48,14 +48,16 @@ export const pacificaArchive =
     app.get<FileRoute>("/:id", { onRequest: identify("read"), exposeHeadRoute: false }, async (request, reply) => {
       const file = await found(request);
       const representation = { ...fileRepresentation(storage, file), mediaType: BYTES };
+      async function begins(): Promise<void> {
+        context.metrics.downloaded("file");
+        await context.carts.countedFile(file.file.id, file.transaction.id);
+      }
       const { byte_range: part } = request.query;
       if (part === undefined)
-        return sendRepresentation(request, reply, representation, {
-          sent: context.metrics.sent,
-          begins: async () => {},
-        });
+        return sendRepresentation(request, reply, representation, { sent: context.metrics.sent, begins });
 
       const { start, sizeBytes } = requestedPart(part, representation.sizeBytes);
+      if (start === 0) await begins();
       const bytes = sizeBytes === 0 ? [] : representation.read({ start, end: start + sizeBytes - 1 }, context.closing);
       context.metrics.sent(sizeBytes);
       return reply
