@@ -427,9 +427,10 @@ export function cartStoreConformance(name: string, open: () => Promise<Opened>):
       };
       assert.deepEqual(await due({ now: base + 49 }), new Set());
       assert.deepEqual(await due({ now: base + 50 }), new Set([timed]));
-      assert.deepEqual(await due({ unusedSince: base + 1 }), new Set([unused]));
-      assert.deepEqual(await due({ unusedSince: base + 11 }), new Set([unused, waiting]));
-      assert.deepEqual(await due({ unusedSince: base + 101 }), new Set([unused, waiting, used]));
+      assert.deepEqual(await due({ unusedSince: base - 1 }), new Set());
+      assert.deepEqual(await due({ unusedSince: base }), new Set([unused]));
+      assert.deepEqual(await due({ unusedSince: base + 10 }), new Set([unused, waiting]));
+      assert.deepEqual(await due({ unusedSince: base + 100 }), new Set([unused, waiting, used]));
       assert.deepEqual(await due({ waitingSince: base + 20 }), new Set());
       assert.deepEqual(await due({ waitingSince: base + 21 }), new Set([waiting]));
       await store.update(timed, ["ready"], { status: "expired" }, base + 60);

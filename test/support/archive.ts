@@ -35,7 +35,7 @@ export interface TestArchive extends Foundation {
   /** The same, as the archive names it. */
   nameOf(transaction: number, path?: string): string;
   /** Takes a bundle in through the real ingest and its worker. @returns the job when it is over. */
-  deposit(files: Readonly<Record<string, string | Uint8Array>>): Promise<Job>;
+  deposit(files: Readonly<Record<string, string | Uint8Array>>, owner?: string): Promise<Job>;
   verify(options?: Partial<VerifyOptions> & { readonly archive?: Archive }): Promise<Verified>;
   /** Another archive with the same content, closed and removed with this one. */
   copy(database?: "with its database" | "with an empty database"): Promise<TestArchive>;
@@ -64,8 +64,8 @@ export async function testArchive(
     database: join(dataDir, "longshore.sqlite"),
     nameOf,
     fileOf: (transaction, path) => join(config.archiveDir, nameOf(transaction, path)),
-    async deposit(files) {
-      const { id } = await services.ingest.receive(Readable.from([bundle(files)]), { owner: "ada" });
+    async deposit(files, owner = "ada") {
+      const { id } = await services.ingest.receive(Readable.from([bundle(files)]), { owner });
       const worker = services.startWorker({ jobEnded: () => {}, trouble: (error) => console.error(error) });
       try {
         await until(`job ${id} is over`, async () => (await services.jobs.get(id)).finishedAt !== null, 60_000);

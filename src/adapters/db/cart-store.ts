@@ -88,7 +88,7 @@ export function sqlCartStore(db: Kysely<Tables>, dialect: DialectName): CartStor
         alive().where("expiresAt", "<=", now),
         alive()
           .where("expiresAt", "is", null)
-          .where((row) => row.fn.coalesce("lastUsedAt", "createdAt"), "<", unusedSince),
+          .where((row) => row.fn.coalesce("lastUsedAt", "createdAt"), "<=", unusedSince),
         seen().where("status", "=", "waiting").where("updatedAt", "<", waitingSince).limit(limit),
         seen().where("status", "=", "expired").where("updatedAt", "<", expiredSince).limit(limit),
       ];

@@ -31,7 +31,7 @@ export interface CartFilter {
 /** Until when a cart is kept that nobody touches any more; epoch milliseconds. */
 export interface DueTimes {
   readonly now: number;
-  /** Carts without a time of their own expire when they were not used since. */
+  /** Carts without a time of their own expire when they were last used then or before. */
   readonly unusedSince: number;
   /** Carts left `waiting` since were begun by a process that died. */
   readonly waitingSince: number;
