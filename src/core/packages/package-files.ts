@@ -17,15 +17,23 @@ export interface PackageFiles {
   stat(fileName: string): Promise<{ readonly sizeBytes: number; readonly modifiedAt: number } | undefined>;
   /** Every file that is visible, not only ours. */
   list(): AsyncIterable<{ readonly fileName: string; readonly sizeBytes: number; readonly modifiedAt: number }>;
+  /** Names of visible files that a link in the same place points to: somebody wants them to stay. */
+  linked(): AsyncIterable<string>;
   /** Idempotent. */
   remove(fileName: string): Promise<void>;
   freeBytes(): Promise<number | undefined>;
 }
 
 export interface Workspace {
-  /** Opens a file for appending, cut to `sizeBytes` first. */
+  /**
+   * Opens a file for appending, cut to `sizeBytes` first.
+   * @throws AppError object_corrupt when it is shorter: what was said to be durable is not there.
+   */
   append(name: string, sizeBytes: number): Promise<WorkFile>;
+  /** @throws AppError object_missing. */
   open(name: string): Promise<Readable>;
+  /** `undefined` when there is no such file. */
+  sizeOf(name: string): Promise<number | undefined>;
   remove(name: string): Promise<void>;
   /** Makes one of its files visible under `fileName`, durably, and ends the workspace. @throws AppError object_exists. */
   publish(name: string, fileName: string): Promise<void>;
