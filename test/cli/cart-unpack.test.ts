@@ -29,9 +29,12 @@ describe("unpacking a cart", () => {
         etag: '"etag"',
         async *bytes(from, until) {
           // Not whole blocks: headers come in pieces, as they do over a network.
+          const chunk = Buffer.alloc(1000);
           for (let at = from; at < until; at += 1000) {
             receivedBytes += 1000;
-            yield tar.subarray(at, Math.min(until, at + 1000));
+            // The same memory every time, as whoever reads from a disk does it.
+            chunk.set(tar.subarray(at, Math.min(until, at + 1000)));
+            yield chunk.subarray(0, until - at);
           }
         },
       },
@@ -84,7 +87,7 @@ describe("unpacking a cart", () => {
     "data/ends in a blank ",
     "data/NUL",
     "data/sub/com1.txt",
-    "data/Aux .h",
+    "data/Aux.h",
     `data/${"x".repeat(256)}`,
     "/etc/cron.d/absolute",
     "outside-of-data",
@@ -157,7 +160,7 @@ describe("unpacking a cart", () => {
     assert.deepEqual(await found(), ["target"]);
   });
 
-  for (const top of ["..", ".", `.longshore-${CART_ID}`, `.Longshore-${CART_ID}`, "CON", "a\\b"])
+  for (const top of ["..", ".", `.longshore-${CART_ID}`, `.Longshore-${CART_ID.toLowerCase()}`, "CON", "a\\b"])
     test(`a top folder called ${top} is refused`, async () => {
       const { tar, ...facts } = cartTar({ "data/a": "a" }, { top });
       await assert.rejects(unpack(tar, facts), { code: "remote_refused" });

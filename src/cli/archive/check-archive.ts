@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import { type Cart, type FileProblem, LongshoreError } from "../../sdk/index.ts";
 import { type ArchiveBytes, unexpected } from "./archive-bytes.ts";
 import { type ManifestLine, manifestAlgorithm, manifestLines } from "./manifest.ts";
-import type { Member, MemberReader } from "./member.ts";
+import { copyOf, type Member, type MemberReader } from "./member.ts";
 
 /** A file of an archive that is not what it should be, and the bytes of the archive that it takes up. */
 export interface BadMember extends FileProblem {
@@ -35,6 +35,7 @@ export async function checkArchive(
 ): Promise<readonly BadMember[]> {
   const bad: BadMember[] = [];
   const tags = new Map<string, Uint8Array>();
+  let manifestDigest = "";
   let top: string | undefined;
   let manifest: { readonly algorithm: string; readonly lines: AsyncGenerator<ManifestLine> } | undefined;
   let [files, bytes] = [0, 0];
@@ -52,16 +53,18 @@ export async function checkArchive(
       if (wrong) bad.push({ ...wrong, startsAt, endsAt });
     } else if (!manifest && manifestAlgorithm(name)) {
       const reopen = await keepManifest(member);
-      manifest = { algorithm: manifestAlgorithm(name) ?? "", lines: manifestLines(reopen(), bag) };
+      const algorithm = manifestAlgorithm(name) ?? "";
+      if (bag) manifestDigest = await digestOf(reopen(), algorithm);
+      manifest = { algorithm, lines: manifestLines(reopen(), bag) };
     } else if (bag && (TAG_FILES.includes(name) || name.startsWith("tagmanifest-"))) {
       if (member.sizeBytes > MAX_TAG_BYTES) throw unexpected(`${name} is too large`, startsAt);
-      tags.set(name, (await archive.take(member.sizeBytes)).slice());
+      tags.set(name, copyOf(await archive.take(member.sizeBytes)));
     } else throw unexpected(`it has ${member.path} where something else should be`, startsAt);
   }
   if (!manifest) throw unexpected("it has no manifest", archive.position);
   const { value: unseen } = await manifest.lines.next();
   if (unseen) throw unexpected(`${unseen.path} is missing`, archive.position);
-  if (bag) await checkTags(tags, manifest.algorithm);
+  if (bag) await checkTags(tags, manifest.algorithm, manifestDigest);
   requireWhole(cart, files, bytes);
   return bad;
 }
@@ -101,19 +104,28 @@ export function digestProblem(path: string, algorithm: string, expected: string,
   return { code: "digest_mismatch", path, expected, found, message };
 }
 
-/** RFC 8493 §2.2.1. The manifest itself needs no digest here: it has just been compared with every file. */
-async function checkTags(tags: ReadonlyMap<string, Uint8Array>, algorithm: string): Promise<void> {
+/** RFC 8493 §2.2.1: the manifest of the files that are none of the payload. */
+async function checkTags(
+  tags: ReadonlyMap<string, Uint8Array>,
+  algorithm: string,
+  manifestDigest: string,
+): Promise<void> {
   const name = `tagmanifest-${algorithm}.txt`;
-  const listed = new Map<string, string>();
   const text = async function* () {
     yield tags.get(name) ?? new Uint8Array();
   };
+  const listed = new Map<string, string>();
   for await (const { path, digest } of manifestLines(text(), true)) listed.set(path, digest);
-  for (const file of TAG_FILES) {
-    const bytes = tags.get(file);
-    if (!bytes || hashOf(algorithm, bytes) !== listed.get(file))
-      throw unexpected(`${name} is not right about ${file}`, 0);
-  }
+  const expected = new Map([[`manifest-${algorithm}.txt`, manifestDigest]]);
+  for (const file of TAG_FILES) expected.set(file, hashOf(algorithm, tags.get(file) ?? new Uint8Array()));
+  if (listed.size !== expected.size || [...expected].some(([file, digest]) => listed.get(file) !== digest))
+    throw unexpected(`${name} is not right`, 0);
+}
+
+async function digestOf(bytes: AsyncIterable<Uint8Array>, algorithm: string): Promise<string> {
+  const hash = createHash(algorithm);
+  for await (const chunk of bytes) hash.update(chunk);
+  return hash.digest("hex");
 }
 
 /** The cart says how much it has: what was shortened together with its manifest would go unnoticed otherwise. */

@@ -1,6 +1,6 @@
 import { LongshoreError } from "../../sdk/index.ts";
 import { unexpected } from "./archive-bytes.ts";
-import { textOf } from "./member.ts";
+import { copyOf, textOf } from "./member.ts";
 
 /** What a manifest says of one file. */
 export interface ManifestLine {
@@ -45,7 +45,7 @@ export async function* manifestLines(
       start = end + 1;
     }
     position += start;
-    rest = text.slice(start);
+    rest = copyOf(text.subarray(start));
     if (rest.length > MAX_LINE_BYTES) throw unexpected("a line of its manifest is too long", position);
   }
   if (rest.length > 0) throw unexpected("its manifest ends in the middle of a line", position);

@@ -1,5 +1,5 @@
 /** Names that are devices on Windows, with any extension. */
-const DEVICES = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)/i;
+const DEVICES = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$/i;
 const MAX_PART_BYTES = 255;
 
 /**

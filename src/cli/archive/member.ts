@@ -42,3 +42,8 @@ export function textOf(bytes: Uint8Array): string | undefined {
     throw error;
   }
 }
+
+/** Not `slice`, which copies an Uint8Array, but makes another view of a Buffer. */
+export function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes);
+}

@@ -29,7 +29,7 @@ export async function* tarMembers(archive: ArchiveBytes): AsyncGenerator<Member,
     const type = typeOf(header, startsAt);
     if (type !== "0") throw unexpected(`it has a member of type "${type}"`, startsAt);
     const sizeBytes = extension.sizeBytes ?? number(header, 124, 12, startsAt);
-    const endsAt = archive.position + padded(sizeBytes);
+    const [dataEndsAt, endsAt] = [archive.position + sizeBytes, archive.position + padded(sizeBytes)];
     yield {
       path: extension.path ?? pathOf(header, startsAt),
       sizeBytes,
@@ -39,16 +39,21 @@ export async function* tarMembers(archive: ArchiveBytes): AsyncGenerator<Member,
       endsAt,
       bytes: () => bodyOf(archive, sizeBytes),
     };
-    if (archive.position < endsAt) await archive.seek(endsAt);
+    if (archive.position > dataEndsAt) continue; // moved on by whoever reads
+    await archive.seek(dataEndsAt);
+    requireZeros(await archive.take(endsAt - dataEndsAt), dataEndsAt);
   }
 }
 
-/** Takes what follows the first block of zeros. */
+function requireZeros(padding: Uint8Array, at: number): void {
+  if (padding.some((byte) => byte !== 0)) throw unexpected("something is where zeros should be", at);
+}
+
+/** Takes the second block of zeros. */
 async function endOf(archive: ArchiveBytes): Promise<void> {
-  while (archive.position < archive.sizeBytes) {
-    const rest = await archive.some(BLOCK);
-    if (rest.some((byte) => byte !== 0)) throw unexpected("something follows its end", archive.position);
-  }
+  const at = archive.position;
+  if (archive.sizeBytes - at !== BLOCK) throw unexpected("it goes on behind its end, or has none", at);
+  requireZeros(await archive.take(BLOCK), at);
 }
 
 /** @throws LongshoreError remote_refused when the block is no header of ours. */
@@ -69,7 +74,9 @@ function pathOf(header: Uint8Array, at: number): string {
 async function readExtension(archive: ArchiveBytes, sizeBytes: number): Promise<Extension> {
   const at = archive.position;
   if (sizeBytes > MAX_PAX_BYTES) throw unexpected("a pax header is too large", at);
-  const body = (await archive.take(padded(sizeBytes))).subarray(0, sizeBytes);
+  const blocks = await archive.take(padded(sizeBytes));
+  requireZeros(blocks.subarray(sizeBytes), at);
+  const body = blocks.subarray(0, sizeBytes);
   let extension: Extension = {};
   for (let start = 0; start < body.length; ) {
     const blank = body.indexOf(0x20, start);

@@ -1,51 +1,93 @@
 import { createHash } from "node:crypto";
 import { type ArchiveBytes, unexpected } from "./archive-bytes.ts";
-import { bodyOf, type Member, textOf } from "./member.ts";
+import { bodyOf, copyOf, type Member, textOf } from "./member.ts";
 
-/** Signatures of APPNOTE 6.3, sections 4.3.7, 4.3.12, 4.3.14 and 4.3.16. */
+/** Signatures of APPNOTE 6.3, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16. */
 const LOCAL_HEADER = 0x04034b50;
 const CENTRAL_HEADER = 0x02014b50;
 const ZIP64_END = 0x06064b50;
 const END = 0x06054b50;
 /** "It does not fit here; the zip64 extra field has it" (4.4.8, 4.4.9, 4.4.16). */
 const IN_ZIP64 = 0xffffffff;
+const ZIP64_LOCATOR = 0x07064b50;
+const ZIP64_LOCATOR_BYTES = 20;
 const UTF8_FLAG = 1 << 11;
 const ZIP64_EXTRA = 0x0001;
 const TIME_EXTRA = 0x5455;
 
 /**
  * Reads the ZIPs that Longshore's server makes, front to back: stored members with sizes and CRC-32 in their local headers.
- * Other programs go by the central directory, so at the end that has to name the same members in the same order.
+ * Other programs go by the directory at the end, so that has to name the same members in the same order.
  */
 export async function* zipMembers(archive: ArchiveBytes): AsyncGenerator<Member, void, undefined> {
   const [inFront, inDirectory] = [createHash("sha256"), createHash("sha256")];
+  let members = 0;
+  let directoryAt: number | undefined;
   for (;;) {
     const startsAt = archive.position;
     const signature = view(await archive.take(4)).getUint32(0, true);
-    if (signature === LOCAL_HEADER) {
+    if (signature === LOCAL_HEADER && directoryAt === undefined) {
       const member = await localHeader(archive, startsAt);
       inFront.update(factsOf(member, startsAt));
+      members++;
       yield member;
       if (archive.position < member.endsAt) await archive.seek(member.endsAt);
-    } else if (signature === CENTRAL_HEADER) inDirectory.update(await centralHeader(archive, startsAt));
-    else if (signature === ZIP64_END || signature === END) break;
-    else throw unexpected("a ZIP header is damaged", startsAt);
+    } else if (signature === CENTRAL_HEADER) {
+      directoryAt ??= startsAt;
+      inDirectory.update(await centralHeader(archive, startsAt));
+    } else if (signature === ZIP64_END || signature === END) {
+      directoryAt ??= startsAt;
+      await checkEnd(archive, signature, { members, directoryAt, directoryBytes: startsAt - directoryAt });
+      break;
+    } else throw unexpected("a ZIP header is damaged", startsAt);
   }
   if (!inFront.digest().equals(inDirectory.digest()))
     throw unexpected("its directory does not name the members it has", archive.position);
-  while (archive.position < archive.sizeBytes) await archive.some(1024);
+}
+
+interface DirectoryFacts {
+  readonly members: number;
+  readonly directoryAt: number;
+  readonly directoryBytes: number;
+}
+
+/** The last records say where the directory is: all in 64 bits, if they say so, then in as many as fit. */
+async function checkEnd(archive: ArchiveBytes, signature: number, facts: DirectoryFacts): Promise<void> {
+  const at = archive.position;
+  const { members, directoryAt, directoryBytes } = facts;
+  const found: number[] = [];
+  const expected: number[] = [];
+  if (signature === ZIP64_END) {
+    const end64 = view(copyOf(await archive.take(52 + ZIP64_LOCATOR_BYTES)));
+    const [long, short] = [
+      (offset: number) => Number(end64.getBigUint64(offset, true)),
+      (offset: number) => end64.getUint32(offset, true),
+    ];
+    found.push(long(0), short(12), short(16), long(20), long(28), long(36), long(44));
+    expected.push(44, 0, 0, members, members, directoryBytes, directoryAt);
+    found.push(short(52), short(56), long(60), short(68), view(await archive.take(4)).getUint32(0, true));
+    expected.push(ZIP64_LOCATOR, 0, directoryAt + directoryBytes, 1, END);
+  }
+  const end = view(await archive.take(18));
+  const count = Math.min(members, 0xffff);
+  found.push(end.getUint32(0, true), end.getUint16(4, true), end.getUint16(6, true), end.getUint16(16, true));
+  expected.push(0, count, count, 0);
+  found.push(end.getUint32(8, true), end.getUint32(12, true), archive.position);
+  expected.push(Math.min(directoryBytes, IN_ZIP64), Math.min(directoryAt, IN_ZIP64), archive.sizeBytes);
+  if (found.some((value, i) => value !== expected[i]))
+    throw unexpected("its last records do not fit its directory", at);
 }
 
 type Facts = Pick<Member, "path" | "sizeBytes" | "crc32">;
 const factsOf = ({ path, sizeBytes, crc32 }: Facts, startsAt: number) => `${startsAt} ${sizeBytes} ${crc32} ${path}\n`;
 
 async function localHeader(archive: ArchiveBytes, startsAt: number): Promise<Member> {
-  const fixed = view((await archive.take(26)).slice());
+  const fixed = view(copyOf(await archive.take(26)));
   // Neither encrypted nor with a data descriptor; names in UTF-8; stored.
   if (fixed.getUint16(2, true) !== UTF8_FLAG || fixed.getUint16(4, true) !== 0)
     throw unexpected("a ZIP member is not stored as it is", startsAt);
   const path = textOf(await archive.take(fixed.getUint16(22, true)));
-  const extras = extraFields((await archive.take(fixed.getUint16(24, true))).slice(), startsAt);
+  const extras = extraFields(copyOf(await archive.take(fixed.getUint16(24, true))), startsAt);
   const packed = fixed.getUint32(14, true);
   const sizeBytes = packed === IN_ZIP64 ? large(extras, 0, startsAt) : packed;
   if (path === undefined) throw unexpected("a ZIP member has no readable name", startsAt);
@@ -63,9 +105,9 @@ async function localHeader(archive: ArchiveBytes, startsAt: number): Promise<Mem
 
 /** @returns what it says of the member, as {@link factsOf} writes it. */
 async function centralHeader(archive: ArchiveBytes, at: number): Promise<string> {
-  const fixed = view((await archive.take(42)).slice());
+  const fixed = view(copyOf(await archive.take(42)));
   const path = textOf(await archive.take(fixed.getUint16(24, true))) ?? "";
-  const extras = extraFields((await archive.take(fixed.getUint16(26, true))).slice(), at);
+  const extras = extraFields(copyOf(await archive.take(fixed.getUint16(26, true))), at);
   await archive.take(fixed.getUint16(28, true));
   // The zip64 field holds, in this order, only what does not fit its own place (4.5.3).
   let taken = 0;
@@ -75,8 +117,11 @@ async function centralHeader(archive: ArchiveBytes, at: number): Promise<string>
     return large(extras, taken - 8, at);
   };
   const sizeBytes = wide(fixed.getUint32(20, true));
-  wide(fixed.getUint32(16, true));
+  const packedBytes = wide(fixed.getUint32(16, true));
   const startsAt = wide(fixed.getUint32(38, true));
+  const isStored = fixed.getUint16(4, true) === UTF8_FLAG && fixed.getUint16(6, true) === 0;
+  if (!isStored || packedBytes !== sizeBytes || fixed.getUint16(30, true) !== 0)
+    throw unexpected("a member of its directory is not stored as it is", at);
   return factsOf({ path, sizeBytes, crc32: fixed.getUint32(12, true) }, startsAt);
 }
 

@@ -14,7 +14,7 @@ import type { Terminal } from "../terminal.ts";
 import type { CartDownload } from "./cart-download.ts";
 import { requireSpace } from "./local-write.ts";
 import { attempt, type UnpackTarget, unpackTarget } from "./unpack-target.ts";
-import { isWorkplace, type KeptManifest, openWorkplace, type Workplace } from "./workplace.ts";
+import { type KeptManifest, openWorkplace, type Workplace } from "./workplace.ts";
 
 export interface Unpacking {
   readonly cart: Cart;
@@ -84,7 +84,8 @@ async function receiveManifest(
   if (!member) throw unexpected("it has no manifest", archive.position);
   const top = topFolderOf(member);
   const name = nameBelow(top, member);
-  if (!isSafePart(top) || isWorkplace(top) || !manifestAlgorithm(name))
+  const isOurs = foldedPath(top) === foldedPath(workplace.name);
+  if (!isSafePart(top) || isOurs || !manifestAlgorithm(name))
     throw unexpected(`it begins with ${member.path}`, member.startsAt);
   await write(member, workplace.manifestPath);
   const kept = { top, name, endsAt: member.endsAt };

@@ -5,7 +5,7 @@ import { type Cart, type DownloadForm, type Longshore, LongshoreError } from "..
 import { bytesText, countText } from "../amounts.ts";
 import { archiveBytes } from "../archive/archive-bytes.ts";
 import { badFiles, checkArchive } from "../archive/check-archive.ts";
-import type { Member } from "../archive/member.ts";
+import { copyOf, type Member } from "../archive/member.ts";
 import { isSafePart } from "../archive/member-path.ts";
 import { tarMembers } from "../archive/tar-members.ts";
 import { zipMembers } from "../archive/zip-members.ts";
@@ -135,7 +135,7 @@ async function printArchive({ client, terminal, signal, cart, options }: Getting
   });
   const keepManifest = async (manifest: Member) => {
     const kept: Uint8Array[] = [];
-    for await (const chunk of manifest.bytes()) kept.push(chunk.slice());
+    for await (const chunk of manifest.bytes()) kept.push(copyOf(chunk));
     return async function* () {
       yield* kept;
     };

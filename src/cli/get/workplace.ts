@@ -5,7 +5,6 @@ import { localTrouble } from "./local-write.ts";
 /** Marks are this close together, so that little is received in vain to get to a file between two of them. */
 const MARK_BYTES = 4 * 1024 * 1024;
 const MARK_FILES = 256;
-const PREFIX = ".longshore-";
 
 /** Where in an archive a file begins. */
 export interface Mark {
@@ -30,6 +29,7 @@ export interface KeptManifest {
  */
 export interface Workplace {
   readonly path: string;
+  readonly name: string;
   readonly manifestPath: string;
   readonly manifest: KeptManifest | undefined;
   keep(manifest: KeptManifest): void;
@@ -43,15 +43,14 @@ export interface Workplace {
   remove(): void;
 }
 
-export const isWorkplace = (name: string) => name.toLowerCase().startsWith(PREFIX);
-
 /** @returns `anew`: an earlier run had worked with another archive. */
 export function openWorkplace(
   folder: string,
   cart: string,
   etag: string,
 ): { readonly workplace: Workplace; readonly anew: boolean } {
-  const path = join(folder, PREFIX + cart);
+  const name = `.longshore-${cart}`;
+  const path = join(folder, name);
   const journalPath = join(path, "journal");
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there && !there.isDirectory()) throw localTrouble(path, "it is not a folder.");
@@ -72,6 +71,7 @@ export function openWorkplace(
     anew: there !== undefined && !goesOn,
     workplace: {
       path,
+      name,
       manifestPath: join(path, "manifest"),
       get manifest() {
         return manifest;
