@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CamelCasePlugin, type CompiledQuery, Kysely, sql } from "kysely";
+import { sqlCartStore } from "../../src/adapters/db/cart-store.ts";
 import { sqlCatalogueStore } from "../../src/adapters/db/catalogue-store.ts";
 import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
 import { migrate } from "../../src/adapters/db/migrate.ts";
@@ -11,7 +12,7 @@ import { sqlOutbox } from "../../src/adapters/db/outbox.ts";
 import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
 import type { Tables } from "../../src/adapters/db/tables.ts";
 import { sqliteJobQueue } from "../../src/adapters/queue/sqlite.ts";
-import { fileId, jobId, transactionId } from "../../src/core/ids.ts";
+import { cartId, fileId, jobId, transactionId } from "../../src/core/ids.ts";
 import type { JobFilter } from "../../src/core/jobs/job-store.ts";
 
 const FINISHED = 200_000;
@@ -123,6 +124,41 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       outbox: () => sqlOutbox(db, "sqlite").claim(1, 1, 10),
     };
     for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);
+  });
+
+  test("carts, their entries and their layouts are found by index too", async () => {
+    const carts = sqlCartStore(db, "sqlite");
+    const id = cartId("c");
+    await carts.create({ id, uid: "u", name: "n", owner: "o", algorithm: "sha512", expiresAt: null }, 1);
+    const times = { now: 1, unusedSince: 1, waitingSince: 1, expiredSince: 1 };
+    const facts = { sizeBytes: 1, modifiedAt: 1, crc32: 1, digest: "d", location: { at: "staged", key: "k" } } as const;
+    const work: Record<string, () => Promise<unknown>> = {
+      get: () => carts.get(id),
+      newestOf: () => carts.newestOf("u"),
+      allOf: () => carts.allOf("u"),
+      list: () => carts.list({ limit: 10 }),
+      "list with all": () => carts.list({ owner: "o", statuses: ["ready", "error"], before: id, limit: 10 }),
+      update: () => carts.update(id, ["waiting"], {}, 1),
+      due: () => carts.due(times, 10),
+      entries: () => carts.entries(id, 5, 10),
+      unstaged: () => carts.unstaged(id, 5, 10),
+      staged: () => carts.staged(id, 5, facts),
+      layout: () => carts.layout(id, "k"),
+      "checkpoint by members": () => carts.checkpoint(id, "k", "members", 5),
+      "checkpoint by manifest": () => carts.checkpoint(id, "k", "manifest", 5),
+      countDownload: () => carts.countDownload(id, 1),
+      fileDownloads: () => carts.fileDownloads(fileId(1)),
+      files: () => sqlCatalogueStore(db).files([fileId(1), fileId(2)]),
+      findTransactions: () =>
+        sqlCatalogueStore(db).findTransactions({ project: "p", keyValues: { k: "v" }, limit: 10 }),
+      remove: () => carts.remove(id),
+    };
+    for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);
+    // These indexes hold nothing but carts with something to do.
+    assert.deepEqual(costly(await plansOf(carts.sweep)), ["SCAN carts USING INDEX carts_to_sweep"]);
+    assert.deepEqual(costly(await plansOf(carts.tally)), ["SCAN carts USING INDEX carts_to_tally"]);
+    // `distinct` sorts the few carts that share a copy.
+    assert.deepEqual(costly(await plansOf(() => carts.holdersOf("k"))), ["USE TEMP B-TREE FOR DISTINCT"]);
   });
 });
 
