@@ -21,8 +21,17 @@ export function cartEntries(db: Kysely<Tables>): EntryMethods {
   async function page(id: CartId, fromSeq: number, limit: number, onlyUnstaged: boolean): Promise<CartEntry[]> {
     const cart = await known(db, id).executeTakeFirst();
     if (!cart) return [];
-    let rows = joined(db).where("cart", "=", cart.number).where("seq", ">=", fromSeq).orderBy("seq").limit(limit);
-    if (onlyUnstaged) rows = rows.where("unstaged", "=", 1);
+    const own = joined(db).where("cart", "=", cart.number).orderBy("seq");
+    // By an index of their own: SQLite would look through all entries for the few.
+    const unstaged = db
+      .selectFrom("cartEntries")
+      .select("seq")
+      .where("unstaged", "=", 1)
+      .where("cart", "=", cart.number)
+      .where("seq", ">=", fromSeq)
+      .orderBy("seq")
+      .limit(limit);
+    const rows = onlyUnstaged ? own.where("seq", "in", unstaged) : own.where("seq", ">=", fromSeq).limit(limit);
     return (await rows.execute()).map((row) => entryOf(row, cart.algorithm));
   }
 

@@ -37,7 +37,7 @@ CREATE INDEX carts_by_uid ON carts (uid, number) WHERE uid IS NOT NULL AND remov
 -- A page reads the newest numbers of each status it wants, for one owner or all.
 CREATE INDEX carts_by_status ON carts (status, number) WHERE removed = 0;
 CREATE INDEX carts_by_owner ON carts (status, owner, number) WHERE removed = 0;
-CREATE INDEX carts_expiring ON carts (expires_at) WHERE status <> 'expired' AND removed = 0;
+CREATE INDEX carts_expiring ON carts (expires_at) WHERE expires_at IS NOT NULL AND status <> 'expired' AND removed = 0;
 CREATE INDEX carts_unused ON carts (coalesce(last_used_at, created_at))
   WHERE expires_at IS NULL AND status <> 'expired' AND removed = 0;
 CREATE INDEX carts_by_change ON carts (status, updated_at) WHERE removed = 0;
@@ -63,7 +63,7 @@ CREATE TABLE cart_entries (
   unstaged           BIGINT NOT NULL,
   PRIMARY KEY (cart, seq)
 );
-CREATE INDEX cart_entries_unstaged ON cart_entries (cart, seq) WHERE unstaged = 1;
+CREATE INDEX cart_entries_unstaged ON cart_entries (unstaged, cart, seq) WHERE unstaged = 1;
 CREATE INDEX cart_entries_staged ON cart_entries (located_at, cart) WHERE location = 'staged';
 
 CREATE TABLE cart_layouts (
