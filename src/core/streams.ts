@@ -19,6 +19,30 @@ export function openEnded<T>(source: AsyncIterable<T>): OpenEnded<T> {
   };
 }
 
+/** What to do when the memory of a chunk may be used again, by chunk. */
+const lent = new WeakMap<Uint8Array, () => void>();
+
+/** Lets whoever gets `chunk` give its memory back through {@link recycle}. */
+export function lend(chunk: Uint8Array, takeBack: () => void): void {
+  lent.set(chunk, takeBack);
+}
+
+/**
+ * Says that nobody will look at the chunk's bytes again, as when they have left for the network. Only of use for chunks
+ * that were lent, and before the next one is asked for; no harm otherwise: without it, memory is left to the garbage
+ * collector, which lets tens of MiB pile up behind a fast stream.
+ */
+export function recycle(chunk: Uint8Array): void {
+  const takeBack = lent.get(chunk);
+  lent.delete(chunk);
+  takeBack?.();
+}
+
+/** Ends a loan. @returns whether the chunk had not been given back. */
+export function forgo(chunk: Uint8Array): boolean {
+  return lent.delete(chunk);
+}
+
 /** One JSON document a line, in pieces of about 64 KiB. */
 export async function* jsonLines(values: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   let piece = "";

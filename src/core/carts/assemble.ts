@@ -1,7 +1,7 @@
 import { gatherFrom } from "../archive/many-files.ts";
 import type { GatherPart, ObjectStorage } from "../archive/object-storage.ts";
 import { AppError } from "../errors.ts";
-import { mapInOrder } from "../streams.ts";
+import { forgo, lend } from "../streams.ts";
 import type { Location, ReadyEntry } from "./cart.ts";
 import { crc32Combine } from "./crc32-combine.ts";
 import type { Piece } from "./layout.ts";
@@ -44,29 +44,52 @@ export async function* assemble(
 ): AsyncGenerator<Uint8Array> {
   let held = 0;
   let wanted = SMALLEST_WINDOW;
-  function take(): number {
-    const taken = budget.take(wanted);
-    held += taken;
-    wanted = Math.min(2 * taken, LARGEST_WINDOW);
-    return taken;
+  function take(): Uint8Array<ArrayBuffer> {
+    const memory = budget.take(wanted);
+    held += memory.byteLength;
+    wanted = Math.min(2 * memory.byteLength, LARGEST_WINDOW);
+    return memory;
   }
+  function giveBack(memory: Uint8Array<ArrayBuffer>): void {
+    held -= memory.byteLength;
+    budget.giveBack(memory);
+  }
+  function leave(sizeBytes: number): void {
+    held -= sizeBytes;
+    budget.leave(sizeBytes);
+  }
+  const windows = windowsOf(pieces, take);
   const check = fileCheck();
-  const filled = mapInOrder(
-    windowsOf(pieces, take),
-    AHEAD,
-    async (window) => ({ window, bytes: await fill(window, locate, signal) }),
-    () => (budget.scarce ? AHEAD : 1),
-  );
+  /** The window to be yielded next is the first. */
+  const underWay: Promise<Window>[] = [];
   try {
-    for await (const { window, bytes } of filled) {
+    for (let ended = false; ; ) {
       signal.throwIfAborted();
+      while (!ended && underWay.length < (budget.scarce ? 1 : AHEAD + 1)) {
+        const next = await windows.next();
+        if (next.done) ended = true;
+        else underWay.push(filled(next.value, locate, signal));
+        underWay.at(-1)?.catch(() => {}); // thrown when its turn comes
+      }
+      const window = await underWay[0];
+      if (!window) return;
+      underWay.shift();
       for (const part of window.parts) check(part);
-      yield bytes;
-      held -= window.room;
-      budget.giveBack(window.room);
+      const { memory } = window;
+      const bytes = memory.subarray(0, window.sizeBytes);
+      lend(bytes, () => giveBack(memory));
+      try {
+        yield bytes;
+      } finally {
+        if (forgo(bytes)) leave(memory.byteLength);
+      }
     }
   } finally {
-    budget.giveBack(held);
+    for (const unread of await Promise.allSettled(underWay)) {
+      if (unread.status === "fulfilled") giveBack(unread.value.memory);
+    }
+    await windows.return();
+    leave(held);
   }
 }
 
@@ -77,25 +100,27 @@ interface Part extends Omit<GatherPart, "path"> {
   sum?: number | undefined;
 }
 
-/** What will be read in one go. */
+/** What is read in one go. */
 interface Window {
-  /** Taken for it. */
-  readonly room: number;
+  /** Holds the format's own bytes already; those of the files are yet to come. */
+  readonly memory: Uint8Array<ArrayBuffer>;
   sizeBytes: number;
-  readonly literals: { readonly bytes: Uint8Array; readonly at: number }[];
   readonly parts: Part[];
 }
 
-async function* windowsOf(pieces: AsyncIterable<Piece>, take: () => number): AsyncGenerator<Window> {
+async function* windowsOf(
+  pieces: AsyncIterable<Piece>,
+  take: () => Uint8Array<ArrayBuffer>,
+): AsyncGenerator<Window, void> {
   let window: Window | undefined;
   for await (const piece of pieces) {
     const sizeBytes = "bytes" in piece ? piece.bytes.byteLength : piece.sizeBytes;
     for (let done = 0; done < sizeBytes; ) {
-      window ??= { room: take(), sizeBytes: 0, literals: [], parts: [] };
-      const next = Math.min(sizeBytes, done + window.room - window.sizeBytes);
+      window ??= { memory: take(), sizeBytes: 0, parts: [] };
+      const next = Math.min(sizeBytes, done + window.memory.byteLength - window.sizeBytes);
       add(window, piece, done, next);
       done = next;
-      if (window.sizeBytes < window.room) continue;
+      if (window.sizeBytes < window.memory.byteLength) continue;
       yield window;
       window = undefined;
     }
@@ -107,7 +132,7 @@ function add(window: Window, piece: Piece, from: number, until: number): void {
   const at = window.sizeBytes;
   window.sizeBytes += until - from;
   if ("bytes" in piece) {
-    window.literals.push({ bytes: piece.bytes.subarray(from, until), at });
+    window.memory.set(piece.bytes.subarray(from, until), at);
     return;
   }
   const { entry, start } = piece;
@@ -115,21 +140,20 @@ function add(window: Window, piece: Piece, from: number, until: number): void {
   window.parts.push({ entry, start: start + from, sizeBytes: until - from, at, crc: isWhole });
 }
 
-async function fill({ sizeBytes, literals, parts }: Window, locate: Locate, signal: AbortSignal): Promise<Uint8Array> {
-  // Every byte of it is written below.
-  let buffer: Uint8Array<ArrayBuffer> = Buffer.allocUnsafeSlow(sizeBytes);
-  for (const { bytes, at } of literals) buffer.set(bytes, at);
-  for (const [storage, { found, asked }] of await byStorage(parts, locate)) {
+/** The window with the bytes of its files in their places. */
+async function filled(window: Window, locate: Locate, signal: AbortSignal): Promise<Window> {
+  let { memory } = window;
+  for (const [storage, { found, asked }] of await byStorage(window.parts, locate)) {
     try {
-      const gathered = await gatherFrom(storage, buffer, found, signal);
-      buffer = gathered.buffer;
+      const gathered = await gatherFrom(storage, memory, found, signal);
+      memory = gathered.buffer;
       for (const [i, part] of asked.entries()) part.sum = gathered.crcs[i];
     } catch (error) {
       const path = error instanceof AppError ? error.details.path : undefined;
       throw aboutEntry(error, asked[found.findIndex((part) => part.path === path)]?.entry);
     }
   }
-  return buffer;
+  return { ...window, memory };
 }
 
 /** What is read from one storage; both lists go together. */
