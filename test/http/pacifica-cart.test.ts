@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import type { CartStatus } from "../../src/core/carts/cart.ts";
 import { fileId } from "../../src/core/ids.ts";
 import { type Deposited, depositFiles } from "./cart-client.ts";
 import { type RealServer, realServer } from "./real-server.ts";
@@ -318,6 +319,32 @@ for (const place of ["below /doors", "on a port of its own"] as const)
       assert.notEqual(outcome, "whole");
     });
   });
+
+test("a cart is staging to clients until it is ready, whatever it is waiting for: they stop at anything else", async (t) => {
+  let status: CartStatus = "waiting";
+  const server = await realServer({
+    wrap: (deps) => ({
+      ...deps,
+      carts: {
+        ...deps.carts,
+        named: async (...asked) => {
+          const cart = await deps.carts.named(...asked);
+          return cart && { ...cart, status };
+        },
+      },
+    }),
+  });
+  t.after(() => server.stop());
+  const url = `${server.url}/doors/pacifica-cart/36`;
+  await fetch(url, { method: "POST", body: '{"fileids": [{"id": 1, "path": "x"}]}' });
+  for (status of ["waiting", "staging"] as const) {
+    assert.deepEqual(await headOf(url), { code: 204, status: "staging", message: "" }, status);
+    assert.equal((await fetch(url)).status, 202, status);
+  }
+  status = "expired";
+  assert.equal((await headOf(url)).code, 404);
+  assert.equal((await fetch(url)).status, 404);
+});
 
 describe("who comes through the Pacifica cart door", () => {
   test("carts are their owners', and both fields are on every HEAD, also when nobody is let in", async (t) => {
