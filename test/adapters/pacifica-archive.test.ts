@@ -76,6 +76,12 @@ describe("a Pacifica archive interface", () => {
         assert.equal((await failure(asked)).code, "file_unknown");
     });
 
+  test("a missing file of another Longshore, which answers like the original, is one too", async () => {
+    server.disturb("HEAD 7", status(500));
+    server.disturb("POST 7", status(500, JSON.stringify({ message: "No file with this id is known. (id: 7)" })));
+    assert.equal((await failure(archive.state("7", signal()))).code, "file_unknown");
+  });
+
   test("a 500 of a file that is there is a service in trouble", async () => {
     for (const [verb, ask] of [
       ["HEAD", () => archive.state("7", signal())],

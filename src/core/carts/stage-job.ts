@@ -54,27 +54,35 @@ export function stageJob(parts: StageParts): JobHandler {
     const left = await leftOver(cart.id);
     const progress = { stagedFiles: cart.fileCount - left.files, stagedBytes: known - left.bytes };
     const run = stagingRun(carts, clock, cart, { tasks, signal }, progress);
-    const online = bringingOnline({ remote: undefined, ...parts }, run);
-
-    await tasks.begin("stage", { files: left.files });
-    const toCopy = await online.request();
-    await run.show({ sizeBytes: known + toCopy });
-    const capacityBytes = await staging.capacityBytes();
-    if (toCopy > capacityBytes) await online.refuse(toCopy, capacityBytes);
-    await tasks.begin("stage", { files: left.files, bytes: toCopy });
-    const unchecked = await online.bring();
-
-    await tasks.begin("check", unchecked);
-    await check(run);
-    for (const entry of await staging.protect(cart.id))
-      run.failed(entry, new AppError("object_missing", { hint: "its copy was dropped meanwhile; make the cart anew" }));
+    await run.showing(() => dealWith(run, left.files, known));
     const { count, kept } = run.problems;
     if (count > 0) {
       const error = { status: "error", readyAt: null, problems: kept, problemCount: count } as const;
       await carts.update(cart.id, ["staging"], error, clock.now());
       throw problemsError("cart_failed", count, kept);
     }
+    return layOut(run);
+  }
 
+  /** Every file that is left is staged then, or has failed. */
+  async function dealWith(run: StagingRun, files: number, knownBytes: number): Promise<void> {
+    const { tasks, cart } = run;
+    const online = bringingOnline({ remote: undefined, ...parts }, run);
+    await tasks.begin("stage", { files });
+    const bytes = await online.request();
+    await run.show({ sizeBytes: knownBytes + bytes });
+    const capacityBytes = await staging.capacityBytes();
+    if (bytes > capacityBytes) await online.refuse(bytes, capacityBytes);
+    await tasks.begin("stage", { files, bytes });
+    const unchecked = await online.bring();
+
+    await tasks.begin("check", unchecked);
+    await check(run);
+    for (const entry of await staging.protect(cart.id))
+      run.failed(entry, new AppError("object_missing", { hint: "its copy was dropped meanwhile; make the cart anew" }));
+  }
+
+  async function layOut({ cart, tasks, signal }: StagingRun): Promise<Cart> {
     await tasks.begin("lay out", { files: cart.fileCount });
     const layouts = await planLayouts(carts, cart, undefined, (files) => {
       signal.throwIfAborted();

@@ -27,14 +27,17 @@ export type Facts = Parameters<CartStore["staged"]>[2];
 export interface StagingRun {
   readonly cart: Cart;
   readonly tasks: JobContext["tasks"];
+  /** The job's; it aborts as well when the cart is removed. */
   readonly signal: AbortSignal;
   /** Entries to be dealt with still, in order, without those that have failed. Memory: a page. */
   left(): AsyncGenerator<CartEntry>;
   staged(entry: CartEntry, facts: Facts): Promise<void>;
   /** @throws `error`, unless it is about this file alone. */
   failed(entry: CartEntry, error: unknown): void;
-  /** Shows on the cart how far it is. @throws AppError cart_unknown when the cart was removed meanwhile. */
+  /** Shows on the cart how far it is, and more. @throws AppError cart_unknown when the cart was removed meanwhile. */
   show(change?: Omit<CartChange, "status">): Promise<void>;
+  /** Shows now and then how far it is while `work` goes on. */
+  showing<T>(work: () => Promise<T>): Promise<T>;
   /** What is wrong with those that have failed. */
   readonly problems: Pick<ProblemList, "count" | "kept">;
 }
@@ -44,18 +47,27 @@ export function stagingRun(
   carts: CartStore,
   clock: Clock,
   cart: Cart,
-  { tasks, signal }: Pick<JobContext, "tasks" | "signal">,
+  { tasks, signal: asked }: Pick<JobContext, "tasks" | "signal">,
   progress: Pick<Cart, "stagedFiles" | "stagedBytes">,
 ): StagingRun {
   const problems = problemList();
   const failed = new Set<CartEntry["seq"]>();
   let { stagedFiles, stagedBytes } = progress;
-  let shownAt = clock.now();
+  let isShown = true;
+  const unshown = new AbortController();
+  const signal = AbortSignal.any([asked, unshown.signal]);
 
   async function show(change: CartChange = {}): Promise<void> {
-    shownAt = clock.now();
-    const shown = await carts.update(cart.id, ["staging"], { stagedFiles, stagedBytes, ...change }, shownAt);
+    isShown = true;
+    const shown = await carts.update(cart.id, ["staging"], { stagedFiles, stagedBytes, ...change }, clock.now());
     if (!shown) throw new AppError("cart_unknown", { id: cart.id });
+  }
+
+  async function showUntil(over: AbortSignal): Promise<void> {
+    while (!over.aborted) {
+      await clock.sleep(SHOW_EVERY_MS, over);
+      if (!isShown) await show();
+    }
   }
 
   return {
@@ -63,6 +75,17 @@ export function stagingRun(
     tasks,
     signal,
     show,
+
+    async showing(work) {
+      const over = new AbortController();
+      const shown = showUntil(over.signal).catch((error: unknown) => unshown.abort(error));
+      try {
+        return await work();
+      } finally {
+        over.abort();
+        await shown;
+      }
+    },
 
     async *left() {
       for (let seq = 0; ; ) {
@@ -81,7 +104,7 @@ export function stagingRun(
       await carts.staged(cart.id, entry.seq, facts);
       stagedFiles += 1;
       stagedBytes += facts.sizeBytes;
-      if (clock.now() - shownAt >= SHOW_EVERY_MS) await show();
+      isShown = false;
     },
 
     failed({ seq, path }, error) {

@@ -445,6 +445,20 @@ describe("a stage job", { timeout: 120_000 }, () => {
     assert.equal(countOf(remote.requests, "GET 7"), 1);
   });
 
+  test("shows on the cart how far it is, also while one file takes long", async (t) => {
+    const fixture = await openStaging(t);
+    const { remote, stores } = fixture;
+    remote.put("7", BIG);
+    remote.put("8", HELLO);
+    remote.disturb("GET 7", (_, response) => void response.flushHeaders());
+    const asked = await fixture.cart(remoteFile("7"), remoteFile("8"));
+    const worker = fixture.worker();
+    await until("the cart shows the other file", async () => (await stores.carts.get(asked.id))?.stagedFiles === 1);
+    const cart = await stores.carts.get(asked.id);
+    assert.deepEqual([cart?.status, cart?.sizeBytes, cart?.stagedBytes], ["staging", 300_006, 6]);
+    await worker.stop();
+  });
+
   test("whose cart is removed ends, and leaves nothing of it", async (t) => {
     const fixture = await openStaging(t);
     const { remote, stores } = fixture;
