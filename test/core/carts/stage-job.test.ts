@@ -103,8 +103,9 @@ describe("a cart with files of a remote archive", { timeout: 120_000 }, () => {
     const fixture = await openStaging(t);
     fixture.remote.put("7", HELLO, { tape: 8 });
     await fixture.staged(await fixture.cart(remoteFile("7")));
-    const looks = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
-    assert.deepEqual(fixture.clock.pausesMs.filter((ms) => looks.includes(ms)).slice(0, 7), looks);
+    // The first is of a second, as others are too.
+    const looks = [2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
+    assert.deepEqual(fixture.clock.pausesMs.filter((ms) => looks.includes(ms)).slice(0, 6), looks);
   });
 
   test("is an error that names each file that is missing, and has copied the others for the next try", async (t) => {
@@ -227,12 +228,12 @@ describe("a cart with files of a remote archive", { timeout: 120_000 }, () => {
     );
   });
 
-  test("of many hundred files is staged page by page", async (t) => {
+  test("of more files than are looked up at a time is staged page by page", async (t) => {
     const fixture = await openStaging(t);
-    const ids = Array.from({ length: 620 }, (_, n) => String(n + 1));
+    const ids = Array.from({ length: 510 }, (_, n) => String(n + 1));
     for (const id of ids) fixture.remote.put(id, Buffer.from(`content of ${id}\n`));
     const { cart } = await fixture.staged(await fixture.cart(...ids.map((id) => remoteFile(id))));
-    assert.deepEqual([cart.status, cart.stagedFiles], ["ready", 620]);
+    assert.deepEqual([cart.status, cart.stagedFiles], ["ready", 510]);
     const contents = await fixture.contents(cart);
     for (const id of ids) assert.equal(contents[`remote-${id}`], `content of ${id}\n`);
   });
