@@ -163,7 +163,7 @@ describe("fsObjectStorage", { timeout: 120_000 }, () => {
     await storage.close();
   });
 
-  test("the published build starts its writer threads from JavaScript", async () => {
+  test("the published build starts its threads from JavaScript", async () => {
     const built = join(parent, "built");
     const here = new URL("../../", import.meta.url).pathname;
     // Types are checked elsewhere: what matters is what the compiler writes, in particular the thread's file name.
@@ -182,9 +182,13 @@ describe("fsObjectStorage", { timeout: 120_000 }, () => {
       writer.end();
       await writer.finish();
       await tree.publish([]);
+      const part = { path: "object/file", start: 1, sizeBytes: 3, at: 0, crc: false };
+      const { buffer } = await storage.gather(new Uint8Array(3), [part]);
+      console.log(Buffer.from(buffer).toString());
       await storage.close();`;
-    await run(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
     assert.equal(await readFile(join(root, "object/file"), "utf8"), "hello");
+    assert.equal(stdout.trim(), "ell");
   });
 });
 

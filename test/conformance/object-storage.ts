@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import type { ObjectStorage, StagedTree } from "../../src/core/archive/object-storage.ts";
+import { gatherFrom, sizesOf } from "../../src/core/archive/many-files.ts";
+import type { Gathered, GatherPart, ObjectStorage, StagedTree } from "../../src/core/archive/object-storage.ts";
+import type { AppError } from "../../src/core/errors.ts";
 import { treeWriterConformance } from "./tree-writer.ts";
 
 export interface StorageUnderTest {
@@ -26,6 +28,11 @@ export function objectStorageConformance(name: string, setUp: () => Promise<Stor
     /** A folder on the machine, for files that are linked. */
     let elsewhere: string;
 
+    /** Into a buffer of so many dots. */
+    function gather(sizeBytes: number, parts: readonly GatherPart[]): Promise<Gathered> {
+      const buffer = new Uint8Array(sizeBytes).fill(".".charCodeAt(0));
+      return gatherFrom(storage, buffer, parts, new AbortController().signal);
+    }
     async function open(): Promise<ObjectStorage> {
       const another = await world.open();
       opened.push(another);
@@ -310,6 +317,81 @@ export function objectStorageConformance(name: string, setUp: () => Promise<Stor
         assert.equal(await storage.stat(path), undefined);
         assert.deepEqual(await Array.fromAsync(storage.list(`${path}/deeper`)), []);
       }
+    });
+
+    test("parts of many files come in one go, and nothing else of the buffer is touched", async () => {
+      const tree = await storage.stage("object");
+      const names = Array.from({ length: 50 }, (_, i) => `folder-${i % 3}/${"n".repeat(i + 1)}`);
+      await fill(tree, Object.fromEntries(names.map((name) => [name, name])));
+      await tree.publish([]);
+      await storage.put("hello", Buffer.from("hello"));
+      const parts = names.map((name, i) => ({
+        path: `object/${name}`,
+        start: 2,
+        sizeBytes: name.length - 2,
+        at: 100 * i,
+        crc: false,
+      }));
+      const hello = { path: "hello", start: 0, sizeBytes: 5, at: 99 * 100, crc: true };
+      const { buffer, crcs } = await gather(10_000, [...parts, hello]);
+      const expected = Buffer.alloc(10_000, ".");
+      for (const [i, name] of names.entries()) expected.write(name.slice(2), 100 * i);
+      expected.write("hello", 99 * 100);
+      assert.equal(Buffer.from(buffer).toString(), expected.toString());
+      // printf hello | gzip -c | tail -c 8 | od -An -N 4 -t x4
+      assert.deepEqual(crcs, [...names.map(() => undefined), 0x3610a686]);
+    });
+
+    test("many gather at once, each into a buffer of its own", async () => {
+      await storage.put("letters", Buffer.from("abcdefghijklmnopqrstuvwxyz"));
+      const all = await Promise.all(
+        Array.from({ length: 100 }, (_, i) =>
+          gather(1, [{ path: "letters", start: i % 26, sizeBytes: 1, at: 0, crc: false }]),
+        ),
+      );
+      const found = all.map(({ buffer }) => String.fromCharCode(buffer[0] ?? 0)).join("");
+      assert.equal(found, "abcdefghijklmnopqrstuvwxyz".repeat(4).slice(0, 100));
+    });
+
+    test("a large file is gathered piece by piece", async () => {
+      const large = Buffer.alloc(5_000_011, "abcdefghijklmnopqrstuvwxyz");
+      await storage.put("large", large);
+      const pieces: Buffer[] = [];
+      for (let start = 0; start < large.length; start += 700_000) {
+        const sizeBytes = Math.min(700_000, large.length - start);
+        pieces.push(
+          Buffer.from((await gather(sizeBytes, [{ path: "large", start, sizeBytes, at: 0, crc: false }])).buffer),
+        );
+      }
+      assert.ok(Buffer.concat(pieces).equals(large));
+    });
+
+    test("nothing is gathered of what is missing, not visible yet, or too short", async () => {
+      await storage.put("folder/file", Buffer.from("0123456789"));
+      const tree = await storage.stage("object");
+      await fill(tree, { file: "not yet" });
+      const good = { path: "folder/file", start: 0, sizeBytes: 10, at: 0, crc: false };
+      for (const path of ["none", "folder", "folder/file/below", "object/file", `folder/${"n".repeat(300)}`]) {
+        const bad = { path, start: 0, sizeBytes: 1, at: 10, crc: false };
+        await assert.rejects(gather(11, [good, bad]), { code: "object_missing", details: { path } });
+      }
+      for (const start of [5, 10, 11]) {
+        await assert.rejects(gather(20, [{ ...good, start }]), (error: AppError) => {
+          assert.deepEqual([error.code, error.details.path], ["object_corrupt", "folder/file"]);
+          return true;
+        });
+      }
+      assert.equal(Buffer.from((await gather(10, [good])).buffer).toString(), "0123456789");
+      await tree.discard();
+    });
+
+    test("sizes of many files are told in order, of what is none nothing", async () => {
+      for (const sizeBytes of [0, 1, 1000]) await storage.put(`folder/${sizeBytes}`, Buffer.alloc(sizeBytes));
+      const paths = ["folder/1", "folder", "folder/1000", "none", "folder/0", "folder/1/below", `${"n".repeat(300)}`];
+      const sizes = [1, undefined, 1000, undefined, 0, undefined, undefined];
+      assert.deepEqual(await sizesOf(storage, paths), sizes);
+      assert.deepEqual(await sizesOf(storage, Array(500).fill(paths).flat()), Array(500).fill(sizes).flat());
+      assert.deepEqual(await sizesOf(storage, []), []);
     });
 
     test("list goes folder by folder, names in code-unit order", async () => {

@@ -136,7 +136,7 @@ export function faultyStorage(
     };
   }
 
-  const { oddities } = storage;
+  const { oddities, sizes, gather } = storage;
   return {
     steps,
     stage: (prefix) => step("stage", prefix, async () => faultyTree(await storage.stage(prefix))),
@@ -149,6 +149,10 @@ export function faultyStorage(
     put: (path, bytes) => step("put", path, () => storage.put(path, bytes)),
     open: (path, range) => step("open", path, () => storage.open(path, range)),
     stat: (path) => step("stat", path, () => storage.stat(path)),
+    ...(sizes && { sizes: (paths) => step("sizes", "", () => sizes.call(storage, paths)) }),
+    ...(gather && {
+      gather: (buffer, parts) => step("gather", parts[0]?.path ?? "", () => gather.call(storage, buffer, parts)),
+    }),
     list: (prefix) => steppingThrough("list", prefix, storage.list(prefix)),
     ...(oddities && {
       oddities: (prefix) => steppingThrough("oddities", prefix, oddities.call(storage, prefix)),

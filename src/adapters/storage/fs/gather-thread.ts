@@ -26,8 +26,6 @@ interface OpenFile {
 const KEPT_FILES = 8;
 /** Not longer than this: a file that has been removed occupies the disk as long as it is open. */
 const KEPT_MS = 1000;
-/** Read and hashed at a time, so that the bytes to hash are still in the processor's cache. */
-const STEP_BYTES = 256 * 1024;
 /** A pipe that lies where a file should be must not hold the thread up. Not known on Windows, nor needed. */
 const FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
@@ -57,17 +55,13 @@ function gatherPart(buffer: Uint8Array, { path, start, sizeBytes, at, crc }: Gat
   const file = take(path);
   let goesOn = false;
   try {
-    const target = buffer.subarray(at, at + sizeBytes);
-    let sum = 0;
     for (let read = 0; read < sizeBytes; ) {
-      const step = Math.min(STEP_BYTES, sizeBytes - read);
-      const bytes = readSync(file.fd, target, read, step, start + read);
+      const bytes = readSync(file.fd, buffer, at + read, sizeBytes - read, start + read);
       if (bytes === 0) throw new ReadFailure(SHORT, SHORT, { expected: start + sizeBytes, found: start + read });
-      if (crc) sum = crc32(target.subarray(read, read + bytes), sum);
       read += bytes;
     }
     goesOn = start + sizeBytes < file.sizeBytes;
-    return crc ? sum : undefined;
+    return crc ? crc32(buffer.subarray(at, at + sizeBytes)) : undefined;
   } finally {
     if (goesOn) keep(path, file);
     else closeSync(file.fd);

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, sep } from "node:path";
 
 /**
  * Where things lie below the storage's root. What is visible is at its own path; everything that is not yet (or no
@@ -20,13 +20,14 @@ export interface FsLayout {
   readonly notes: string;
   readonly incoming: string;
   readonly discarded: string;
-  /** @throws RangeError for the staging area itself, which is no part of what is visible. */
+  /** @throws RangeError for the staging area itself, which is no part of what is visible, and for what is outside. */
   visible(path: string): string;
   tree(prefix: string): string;
   notesOf(prefix: string): string;
 }
 
 export function fsLayout(root: string): FsLayout {
+  const inside = root.endsWith(sep) ? root : root + sep;
   const area = join(root, STAGING);
   const trees = join(area, "trees");
   const notes = join(area, "notes");
@@ -38,7 +39,9 @@ export function fsLayout(root: string): FsLayout {
     discarded: join(area, "discarded"),
     visible(path) {
       if (isStaging(path)) throw new RangeError(`${STAGING} is not part of the stored files.`);
-      return join(root, path);
+      const file = join(root, path);
+      if (file !== root && !file.startsWith(inside)) throw new RangeError("The path leads out of the storage.");
+      return file;
     },
     tree: (prefix) => join(trees, encodeName(prefix)),
     notesOf: (prefix) => join(notes, encodeName(prefix)),
