@@ -253,6 +253,8 @@ describe("files by id", () => {
     assert.deepEqual(answers.map(({ status }) => status).sort(), [201, ...Array(7).fill(409)]);
     const winner = answers.findIndex(({ status }) => status === 201);
     assert.equal(await (await fetch(`${door}/6000`)).text(), bodies[winner]);
+    const jobs = await server.deps.jobs.list({ limit: 1_000 });
+    assert.equal(jobs.filter(({ input }) => input.fileId === 6_000).length, 1, "the others never got as far as a job");
   });
 
   test("ids that others brought are never given to files of bundles, nor by the uniqueid door", async () => {
