@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Kysely, Selectable } from "kysely";
 import { CART_STATUSES, type Cart, type CartStatus } from "../../core/carts/cart.ts";
 import type { CartChange, CartFilter, CartStore } from "../../core/carts/cart-store.ts";
+import { AppError } from "../../core/errors.ts";
 import { cartDownloads } from "./cart-downloads.ts";
 import { cartEntries } from "./cart-entries.ts";
 import { cartLayouts } from "./cart-layouts.ts";
@@ -51,9 +52,12 @@ export function sqlCartStore(db: Kysely<Tables>, dialect: DialectName): CartStor
       return (await seen().where("uid", "=", uid).orderBy("number", "desc").execute()).map(cartOf);
     },
 
-    async list(filter) {
+    async list({ before, ...filter }) {
+      const last =
+        before && (await db.selectFrom("carts").select("number").where("id", "=", before).executeTakeFirst());
+      if (before !== undefined && !last) throw new AppError("cart_unknown", { id: before });
       const statuses = new Set(filter.statuses ?? CART_STATUSES);
-      const [first, ...others] = Array.from(statuses, (status) => newestIn(db, status, filter));
+      const [first, ...others] = Array.from(statuses, (status) => newestIn(db, status, filter, last?.number));
       if (!first) return [];
       const numbers = others.reduce((some, more) => some.unionAll(more), first);
       const page = db.selectFrom("carts").selectAll().where("number", "in", numbers);
@@ -150,7 +154,12 @@ async function deleteSome(tx: Kysely<Tables>, cart: number): Promise<number> {
 }
 
 /** The newest numbers in one status; a page is the newest among those of all its statuses. */
-function newestIn(db: Kysely<Tables>, status: CartStatus, { owner, before, limit }: CartFilter) {
+function newestIn(
+  db: Kysely<Tables>,
+  status: CartStatus,
+  { owner, limit }: Omit<CartFilter, "before">,
+  before: number | undefined,
+) {
   let numbers = db
     .selectFrom("carts")
     .select("number")
@@ -159,10 +168,7 @@ function newestIn(db: Kysely<Tables>, status: CartStatus, { owner, before, limit
     .orderBy("number", "desc")
     .limit(limit);
   if (owner !== undefined) numbers = numbers.where("owner", "=", owner);
-  if (before !== undefined)
-    numbers = numbers.where("number", "<", (row) =>
-      row.selectFrom("carts as other").select("other.number").where("other.id", "=", before),
-    );
+  if (before !== undefined) numbers = numbers.where("number", "<", before);
   // In parentheses, as it were: SQLite allows a limit only around a whole union.
   return db.selectFrom(numbers.as("newest")).select("number");
 }

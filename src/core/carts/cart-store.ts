@@ -63,7 +63,7 @@ export interface CartStore {
   newestOf(uid: string): Promise<Cart | undefined>;
   /** Every cart that bears this name, newest first. */
   allOf(uid: string): Promise<readonly Cart[]>;
-  /** Newest first. */
+  /** Newest first. @throws AppError cart_unknown when `before` is not known, or has been gone for a while. */
   list(filter: CartFilter): Promise<readonly Cart[]>;
   /** Compare-and-set. @returns the cart as it is now; `undefined` when it is in none of the states `from`, or gone. */
   update(id: CartId, from: readonly CartStatus[], change: CartChange, now: number): Promise<Cart | undefined>;

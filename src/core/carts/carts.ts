@@ -90,6 +90,7 @@ export interface Carts {
   get(principal: Principal, id: CartId): Promise<Cart>;
   /** The newest cart of a name that this caller may see; `undefined` when there is none. */
   named(principal: Principal, uid: string): Promise<Cart | undefined>;
+  /** Newest first. @throws AppError cart_unknown when `before` is not known. */
   list(principal: Principal, filter: Omit<CartFilter, "owner">): Promise<readonly Cart[]>;
   /** In the order of the download. @throws AppError cart_unknown. */
   entries(principal: Principal, id: CartId, fromSeq: number, limit: number): Promise<readonly CartEntry[]>;
