@@ -139,3 +139,25 @@ export async function eachAtOnce<T>(
   await Promise.all(underWay);
   failed.signal.throwIfAborted();
 }
+
+/**
+ * Asks a source for its values before they are wanted: up to `count` of them wait, while it makes the next. Leaving the
+ * loop early closes the source, once what it is making is made.
+ */
+export async function* ahead<T>(source: AsyncGenerator<T>, count: number): AsyncGenerator<T> {
+  const waiting: Promise<IteratorResult<T>>[] = [];
+  const ask = () => {
+    const next = source.next();
+    next.catch(() => {}); // thrown when its turn comes
+    waiting.push(next);
+  };
+  try {
+    while (waiting.length <= count) ask();
+    for (let result = await waiting.shift(); result && !result.done; result = await waiting.shift()) {
+      ask();
+      yield result.value;
+    }
+  } finally {
+    await source.return(undefined);
+  }
+}

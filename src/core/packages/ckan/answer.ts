@@ -1,0 +1,107 @@
+import { AppError } from "../../errors.ts";
+import type { WholeAnswer } from "../../outbound/fetch-whole.ts";
+import type { Cell, Field } from "../rows.ts";
+import { parseExactly } from "./csv-page.ts";
+
+/** What `datastore_search` answers, as far as it is used. */
+export interface SearchResult {
+  readonly fields: readonly Field[];
+  /** `null` when the portal does not say, or only guesses. */
+  readonly total: number | null;
+  /** The limit that was really in force. */
+  readonly limit: number | null;
+  readonly records: string | readonly (readonly Cell[] | { readonly [key: string]: Cell })[];
+  /** Names the paging of portals that do not keep their records in PostgreSQL. */
+  readonly backend: string | null;
+  readonly nextCursor: Cell;
+  readonly after: Cell;
+}
+
+const MAX_MESSAGE = 1_000;
+const GONE_WRONG_STATUS = 500;
+
+/** An answer that another try may mend: a server error, or JSON that is cut off. */
+export function unfit(answer: WholeAnswer): AppError | undefined {
+  if (answer.status >= GONE_WRONG_STATUS) return refusal(answer);
+  if (!isJson(answer) || answer.status !== 200) return undefined;
+  return /\}\s*$/.test(answer.body.subarray(-100).toString("utf8"))
+    ? undefined
+    : refusal(answer, "JSON that is cut off");
+}
+
+/** @throws AppError portal_refused, with the portal's own reason. */
+export function searchResult(answer: WholeAnswer): SearchResult {
+  if (!isJson(answer)) throw refusal(answer, describe(answer));
+  let document: Cell;
+  try {
+    document = parseExactly(answer.body.toString("utf8"));
+  } catch (cause) {
+    throw refusal(answer, "what is no JSON", cause);
+  }
+  const envelope = record(document);
+  if (answer.status !== 200 || envelope?.success !== true) throw refusal(answer, messageOf(envelope?.error));
+  const result = record(envelope.result);
+  if (!result) throw refusal(answer, "an answer without a result");
+  const records = result.records ?? [];
+  if (typeof records !== "string" && !Array.isArray(records)) throw refusal(answer, "records of an unknown form");
+  return {
+    fields: fieldsOf(result.fields, answer),
+    total: result.total_was_estimated === true ? null : count(result.total),
+    limit: count(result.limit),
+    records: records as SearchResult["records"],
+    backend: typeof result._backend === "string" ? result._backend : null,
+    nextCursor: result.next_cursor ?? null,
+    after: result.after ?? null,
+  };
+}
+
+function fieldsOf(fields: Cell | undefined, answer: WholeAnswer): readonly Field[] {
+  if (!Array.isArray(fields) || fields.length === 0) throw refusal(answer, "an answer without fields");
+  return fields.map((field) => {
+    const { id, type } = record(field) ?? {};
+    if (typeof id !== "string") throw refusal(answer, "a field without an id");
+    return { id, type: typeof type === "string" ? type : "text" };
+  });
+}
+
+function count(value: Cell | undefined): number | null {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
+}
+
+function record(value: Cell | undefined): { readonly [key: string]: Cell } | undefined {
+  const isRecord = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isRecord ? (value as { readonly [key: string]: Cell }) : undefined;
+}
+
+/** `{ __type, message }`, or `{ field: [what is wrong] }`; never a page of anything. */
+function messageOf(error: Cell | undefined): string {
+  const { __type: type, message, ...fields } = record(error) ?? {};
+  const parts = [type, message].filter((part) => typeof part === "string");
+  for (const [field, faults] of Object.entries(fields))
+    parts.push(`${field}: ${Array.isArray(faults) ? faults.map(String).join("; ") : String(faults)}`);
+  const text = parts.join(", ") || "a refusal without a reason";
+  return text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
+}
+
+function refusal({ status, url, body }: WholeAnswer, found?: string, cause?: unknown): AppError {
+  const portal = new URL(url).origin;
+  const what = found ?? (messageOfText(body.subarray(0, 65_536).toString("utf8")) || "no reason given");
+  return new AppError("portal_refused", { portal, status, found: what }, cause === undefined ? {} : { cause });
+}
+
+function messageOfText(text: string): string {
+  try {
+    return messageOf(record(JSON.parse(text))?.error);
+  } catch {
+    return "";
+  }
+}
+
+function isJson({ headers }: WholeAnswer): boolean {
+  return /\bjson\b/i.test(headers["content-type"] ?? "json");
+}
+
+function describe({ headers }: WholeAnswer): string {
+  const type = headers["content-type"] ?? "";
+  return /html/i.test(type) ? "a web page (is a login needed?)" : `${type || "something"} instead of JSON`;
+}

@@ -1,0 +1,425 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { after, afterEach, describe, test } from "node:test";
+import { httpExchange } from "../../../src/adapters/outbound/http-exchange.ts";
+import { systemClock } from "../../../src/adapters/system-clock.ts";
+import type { Clock } from "../../../src/core/clock.ts";
+import { AppError, type Details } from "../../../src/core/errors.ts";
+import { guardedFetch } from "../../../src/core/outbound/fetch.ts";
+import { hostPace } from "../../../src/core/outbound/host-pace.ts";
+import { allowedOrigins } from "../../../src/core/outbound/origins.ts";
+import { jsonText } from "../../../src/core/packages/cell-text.ts";
+import { ckanRows } from "../../../src/core/packages/ckan/ckan-rows.ts";
+import { csvShape, exactNumber, parseCsv, parseExactly } from "../../../src/core/packages/ckan/csv-page.ts";
+import type { Recipe } from "../../../src/core/packages/package.ts";
+import { type Cell, ExactNumber, type Page } from "../../../src/core/packages/rows.ts";
+import { type Ckan, type CkanOptions, type CkanTable, ckan, fail } from "../../support/ckan.ts";
+import { without } from "../../support/tools.ts";
+
+const open: Ckan[] = [];
+afterEach(async () => {
+  while (open.length > 0) await open.pop()?.close();
+});
+const exchange = httpExchange();
+after(() => exchange.close());
+
+async function portal(options: Partial<CkanOptions> = {}): Promise<Ckan> {
+  const made = await ckan({ tables: { r: numbered(10) }, ...options });
+  open.push(made);
+  return made;
+}
+
+/** Pauses are over at once. */
+let time = 0;
+const hasty: Clock = {
+  now: () => time,
+  sleep: async (ms) => {
+    time += ms;
+  },
+};
+
+function rowsOf(
+  from: Ckan,
+  recipe: Partial<Recipe> = {},
+  more: { key?: string; wants?: "csv" | "rows"; clock?: Clock } = {},
+) {
+  const { clock = systemClock, wants = "rows", key } = more;
+  return ckanRows({
+    fetch: guardedFetch({
+      exchange,
+      origins: allowedOrigins([from.origin]),
+      pace: hostPace({ connections: 4, perSecond: 100_000 }, clock),
+      clock,
+      userAgent: "test",
+    }),
+    clock,
+    recipe: { kind: "datastore", resourceId: "r", format: "csv", manifest: false, apiUrl: from.apiUrl, ...recipe },
+    key,
+    wants,
+    signal: new AbortController().signal,
+  });
+}
+
+const never = new AbortController().signal;
+
+async function allRows(source: Awaited<ReturnType<typeof rowsOf>>, from?: Details): Promise<(readonly Cell[])[]> {
+  const rows: (readonly Cell[])[] = [];
+  for await (const page of source.pages(from, never)) {
+    const read = "rows" in page.content ? page.content.rows : parseCsv(page.content.csv, source.fields);
+    assert.equal(read.length, page.rowCount);
+    rows.push(...read);
+  }
+  return rows;
+}
+const idsOf = async (source: Awaited<ReturnType<typeof rowsOf>>) => (await allRows(source)).map(([id]) => id);
+const counting = (to: number, from = 1) => Array.from({ length: to - from + 1 }, (_, n) => n + from);
+
+/** Rows 1, 2, 3 …, each with a name. */
+function numbered(rowCount: number): CkanTable {
+  return {
+    columns: [
+      { id: "name", type: "text" },
+      { id: "kind", type: "text" },
+    ],
+    rowCount,
+    row: (id) => [`row ${id}`, id % 2 === 0 ? "even" : "odd"],
+  };
+}
+
+const AWKWARD: CkanTable = {
+  columns: [
+    { id: "t", type: "text" },
+    { id: "n", type: "numeric" },
+    { id: "i8", type: "int8" },
+    { id: "f", type: "float8" },
+    { id: "b", type: "bool" },
+    { id: "js", type: "json" },
+    { id: "ts", type: "timestamp" },
+  ],
+  rowCount: 5,
+  row: (id) =>
+    [
+      [
+        "plain",
+        { digits: "1.10" },
+        { digits: "9007199254740993" },
+        0.1,
+        true,
+        { json: { a: [1, "x"] } },
+        "2020-01-01T00:00:00",
+      ],
+      ["", null, null, null, null, null, null],
+      [
+        'say "hi", you\nthere\r\n',
+        { digits: "12345678901234567890.123" },
+        { digits: "-9223372036854775808" },
+        1e300,
+        false,
+        { json: [] },
+        "",
+      ],
+      ["Größe 標本 🦕", { digits: "0" }, 7, -0.5, true, { json: "text" }, "1066-10-14T00:00:00"],
+      ["t", { digits: "NaN" }, 1, 3, false, { json: 1 }, "x,y"],
+    ][id - 1] ?? [],
+};
+
+/** What {@link AWKWARD} says, as JSON: every digit, and null apart from nothing. */
+const AWKWARD_JSON = [
+  '[1,"plain",1.10,9007199254740993,0.1,true,{"a":[1,"x"]},"2020-01-01T00:00:00"]',
+  '[2,"",null,null,null,null,null,null]',
+  '[3,"say \\"hi\\", you\\nthere\\r\\n",12345678901234567890.123,-9223372036854775808,1e+300,false,[],""]',
+  '[4,"Größe 標本 🦕",0,7,-0.5,true,"text","1066-10-14T00:00:00"]',
+  '[5,"t","NaN",1,3,false,1,"x,y"]',
+];
+
+describe("rows of a CKAN resource", () => {
+  for (const version of ["2.9", "2.11", "2.12"] as const)
+    test(`come all, once and in order, from CKAN ${version}`, async () => {
+      const from = await portal({ version, rowsMax: 1_000, tables: { r: numbered(5_500) } });
+      const source = await rowsOf(from);
+      assert.equal(source.declaredRows, 5_500);
+      assert.deepEqual(
+        source.fields.map(({ id }) => id),
+        ["_id", "name", "kind"],
+      );
+      assert.deepEqual(await idsOf(source), counting(5_500));
+      const usesId = from.requests.some(
+        ({ body }) => (body.filters as { _id?: unknown } | undefined)?._id !== undefined,
+      );
+      assert.ok(usesId);
+      const offsets = from.requests.filter(({ body }) => Number(body.offset) > 0).length;
+      assert.equal(offsets > 1, version !== "2.12", `${offsets} pages by offset`);
+    });
+
+  test("come by offset when ranges are passed over without a word", async () => {
+    const from = await portal({ ignoresRanges: true, rowsMax: 100, tables: { r: numbered(450) } });
+    assert.deepEqual(await idsOf(await rowsOf(from)), counting(450));
+  });
+
+  for (const backend of ["solr", "versioned-datastore"] as const)
+    test(`come in the way of the back end ${backend}, and by offset behind one`, async () => {
+      const from = await portal({ backend, rowsMax: 300, tables: { r: numbered(1_000) } });
+      assert.deepEqual(await idsOf(await rowsOf(from)), counting(1_000));
+      assert.ok(from.requests.every(({ body }) => !("records_format" in body) && !("sort" in body)));
+      assert.deepEqual(await idsOf(await rowsOf(from, { offset: 990 })), counting(1_000, 991));
+    });
+
+  test("keep every digit, tell null from nothing, and hold what is nested", async () => {
+    const from = await portal({ tables: { r: AWKWARD } });
+    const rows = await allRows(await rowsOf(from));
+    assert.deepEqual(rows.map(jsonText), AWKWARD_JSON);
+  });
+
+  test("survive a column called j, and lists and objects instead of CSV", async () => {
+    const j: CkanTable = { columns: [{ id: "j", type: "text" }], rowCount: 3, row: (id) => [`j${id}`] };
+    const from = await portal({ tables: { r: j } });
+    assert.deepEqual(await allRows(await rowsOf(from)), [
+      [1, "j1"],
+      [2, "j2"],
+      [3, "j3"],
+    ]);
+    for (const format of ["lists", "objects"]) {
+      const other = await portal({
+        // A NaN cannot be JSON: the last row has one.
+        tables: { r: { ...AWKWARD, rowCount: 4 } },
+        fault: (_n, { body }) => {
+          Object.assign(body, { records_format: format });
+          return false;
+        },
+      });
+      const rows = (await allRows(await rowsOf(other))).map(jsonText);
+      assert.deepEqual(rows, AWKWARD_JSON.slice(0, 4));
+    }
+  });
+
+  test("are passed on as CSV only where that is exact", async () => {
+    const forms = async (columns: CkanTable["columns"]) => {
+      const from = await portal({ tables: { r: { columns, rowCount: 3, row: () => columns.map(() => "x") } } });
+      const pages: Page[] = await Array.fromAsync((await rowsOf(from, {}, { wants: "csv" })).pages(undefined, never));
+      return pages.map(({ content }) => Object.keys(content)[0]);
+    };
+    assert.deepEqual(
+      await forms([
+        { id: "a", type: "text" },
+        { id: "b", type: "numeric" },
+      ]),
+      ["csv"],
+    );
+    for (const type of ["bool", "json", "jsonb", "_text", "nested"])
+      assert.deepEqual(await forms([{ id: "a", type }]), ["rows"], type);
+  });
+
+  test("are counted right in CSV whose texts have line ends", async () => {
+    const table: CkanTable = {
+      columns: [{ id: "t", type: "text" }],
+      rowCount: 5_000,
+      row: (id) => [id % 3 === 0 ? `a\n"b",\n${id}\n` : `${id}`],
+    };
+    const from = await portal({ version: "2.12", rowsMax: 700, tables: { r: table } });
+    const source = await rowsOf(from, {}, { wants: "csv" });
+    assert.deepEqual(await idsOf(source), counting(5_000));
+  });
+
+  test("keep to filters, fields, limit and offset", async () => {
+    const from = await portal({ version: "2.12", rowsMax: 10, tables: { r: numbered(100) } });
+    const even = await rowsOf(from, { filters: { kind: ["even"] }, limit: 25, offset: 5 });
+    assert.equal(even.declaredRows, 25);
+    assert.deepEqual(
+      await idsOf(even),
+      counting(30, 6).map((n) => n * 2),
+    );
+    const named = await rowsOf(from, { fields: "name" });
+    assert.deepEqual(
+      await allRows(named),
+      counting(100).map((n) => [`row ${n}`]),
+    );
+    assert.equal((await rowsOf(from, { offset: 1_000 })).declaredRows, 0);
+    assert.deepEqual(await allRows(await rowsOf(from, { offset: 1_000 })), []);
+  });
+
+  test("come in the order asked for, made one where rows would have no place of their own", async () => {
+    const from = await portal({ rowsMax: 7, tables: { r: numbered(50) } });
+    const ids = await idsOf(await rowsOf(from, { sort: "kind" }));
+    assert.deepEqual(ids, [...counting(25).map((n) => n * 2), ...counting(25).map((n) => n * 2 - 1)]);
+    assert.deepEqual(await idsOf(await rowsOf(from, { sort: "_id desc" })), counting(50).reverse());
+    assert.ok(from.requests.slice(1, 3).every(({ body }) => body.sort === "kind, _id"));
+  });
+
+  test("of a text search keep CKAN's order where only some are wanted", async () => {
+    const from = await portal({ tables: { r: numbered(50) } });
+    await idsOf(await rowsOf(from, { q: "row" }));
+    assert.equal(from.requests.at(-1)?.body.sort, "_id");
+    await idsOf(await rowsOf(from, { q: "row", limit: 5 }));
+    assert.equal(from.requests.at(-1)?.body.sort, undefined);
+  });
+
+  test("have only what the portal knows asked of it, with the key as it is", async () => {
+    const from = await portal({ tables: { r: { ...numbered(3), key: "secret-key" } } });
+    await assert.rejects(rowsOf(from), (error: AppError) => {
+      assert.equal(error.code, "portal_refused");
+      assert.match(error.message, /403.*Access denied: not authorized to read/);
+      return true;
+    });
+    assert.deepEqual(await idsOf(await rowsOf(from, { doi: "d", eml: "e" }, { key: "secret-key" })), [1, 2, 3]);
+  });
+
+  test("go on after any page as if there had been no pause", async () => {
+    for (const options of [
+      { version: "2.9" },
+      { version: "2.12" },
+      { backend: "solr" },
+      { backend: "versioned-datastore" },
+    ] as const) {
+      const from = await portal({
+        ...options,
+        rowsMax: 400,
+        tables: { r: { ...numbered(2_000), idAt: (index) => 3 * index + 5 } },
+      });
+      const whole = await idsOf(await rowsOf(from));
+      const source = await rowsOf(from);
+      let done = 0;
+      for await (const page of source.pages(undefined, never)) {
+        done += page.rowCount;
+        assert.ok(page.next || done === 2_000);
+        if (!page.next) break;
+        const rest = await allRows(await rowsOf(from), JSON.parse(JSON.stringify(page.next)));
+        assert.deepEqual(
+          rest.map(([id]) => id),
+          whole.slice(done),
+        );
+      }
+    }
+  });
+});
+
+describe("a portal that does not keep its word", () => {
+  const isShort = (error: unknown) => error instanceof AppError && error.code === "package_short";
+
+  test("is found out when it has fewer rows than it said", async () => {
+    for (const version of ["2.11", "2.12"] as const) {
+      const from = await portal({ version, rowsMax: 100, total: (real) => real + 1, tables: { r: numbered(250) } });
+      await assert.rejects(idsOf(await rowsOf(from)), isShort);
+    }
+  });
+
+  test("is read to its end when its total is only a guess", async () => {
+    const from = await portal({ estimates: true, total: () => 3, rowsMax: 100, tables: { r: numbered(250) } });
+    const source = await rowsOf(from);
+    assert.equal(source.declaredRows, null);
+    assert.deepEqual(await idsOf(source), counting(250));
+  });
+
+  test("gives no gaps when it gives smaller pages than were asked for, and smaller ones each time", async () => {
+    let max = 100;
+    const from = await portal({
+      tables: { r: numbered(1_000) },
+      fault: (_n, { body }) => {
+        Object.assign(body, { limit: Math.min(Number(body.limit), max) });
+        max = Math.max(3, max - 7);
+        return false;
+      },
+    });
+    assert.deepEqual(await idsOf(await rowsOf(from)), counting(1_000));
+  });
+
+  test("may fail for a moment: 500, 503, half a page and a cut connection are asked again", async () => {
+    const from = await portal({
+      rowsMax: 10,
+      tables: { r: numbered(95) },
+      fault: (n, _request, response) => {
+        if (n % 6 === 2) fail(response, 500, { message: "Internal" });
+        else if (n % 6 === 3) response.writeHead(503).end();
+        else if (n % 6 === 4)
+          response.writeHead(200, { "content-type": "application/json" }).end('{"success":true,"result":{"rec');
+        else if (n % 6 === 5) response.destroy();
+        else return false;
+        return true;
+      },
+    });
+    assert.deepEqual(await idsOf(await rowsOf(from, {}, { clock: hasty })), counting(95));
+  });
+
+  const lasting: Readonly<Record<string, [(response: Parameters<typeof fail>[0]) => void, RegExp]>> = {
+    "a web page": [
+      (response) => response.writeHead(200, { "content-type": "text/html" }).end("<html>Log in</html>"),
+      /web page/,
+    ],
+    "a redirect to a login page elsewhere": [
+      (response) => response.writeHead(302, { location: "http://login.example.org/" }).end(),
+      /fetch_refused|not set up to fetch/,
+    ],
+    "a validation error": [
+      (response) => fail(response, 409, { __type: "Validation Error", fields: ["field x not in table"] }),
+      /409.*field x not in table/,
+    ],
+    "500 for good": [(response) => fail(response, 500, { message: "broken" }), /500.*broken/],
+    "JSON that is nothing of CKAN's": [
+      (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"message":1}'),
+      /without a reason/,
+    ],
+    "no fields": [
+      (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"success":true,"result":{}}'),
+      /without fields/,
+    ],
+    "a very long message": [(response) => fail(response, 409, { message: "x".repeat(100_000) }), /^.{0,1400}$/s],
+  };
+  for (const [what, [respond, expected]] of Object.entries(lasting))
+    test(`says what it gave instead: ${what}`, async () => {
+      const from = await portal({
+        fault: (_n, _request, response) => {
+          respond(response);
+          return true;
+        },
+      });
+      await assert.rejects(rowsOf(from, {}, { clock: hasty }), (error: AppError) => {
+        assert.ok(["portal_refused", "fetch_refused"].includes(error.code), error.code);
+        assert.match(error.message, expected);
+        return true;
+      });
+    });
+
+  test("is not believed when it gives more than was asked for, or rows of another width", async () => {
+    for (const records of ["1,a,x\n".repeat(50), "1,a\n", "1,a,b,c\n", '1,"a\n', "1,a,b"]) {
+      const from = await portal({
+        fault: (n, _request, response) => {
+          if (n === 1) return false;
+          const fields = ["_id", "name", "kind"].map((id) => ({ id, type: "text" }));
+          response.writeHead(200, { "content-type": "application/json" });
+          response.end(JSON.stringify({ success: true, result: { fields, records, limit: 10 } }));
+          return true;
+        },
+      });
+      await assert.rejects(idsOf(await rowsOf(from)), { code: "portal_refused" }, JSON.stringify(records));
+    }
+  });
+});
+
+describe("CSV as PostgreSQL copies it", () => {
+  test("is counted and read as Python reads it", {
+    skip: without("Python 3", ["python3", "--version"], "Debian: python3"),
+  }, () => {
+    const csv = 'a,b\n"x ""y"", z","l1\nl2"\n,""\n"\n",é\n';
+    const script = "import csv,json,sys;print(json.dumps(list(csv.reader(sys.stdin.read().splitlines(True)))))";
+    const { stdout } = spawnSync("python3", ["-c", script], { input: csv, encoding: "utf8" });
+    const fields = ["a", "b"].map((id) => ({ id, type: "text" }));
+    const rows = parseCsv(csv, fields).map((row) => row.map((cell) => cell ?? ""));
+    assert.deepEqual(rows, JSON.parse(stdout));
+    assert.deepEqual(csvShape(csv), { rowCount: 4, lastRowAt: csv.indexOf('"\n",é') });
+    assert.deepEqual(parseCsv(csv, fields)[2], [null, ""]);
+  });
+
+  test("is refused when it is cut", () => {
+    for (const cut of ['"a', "a", 'a\n"b\n', "a\nb"])
+      assert.throws(() => csvShape(cut), { code: "portal_refused" }, cut);
+  });
+});
+
+test("numbers keep their digits", () => {
+  for (const text of ["0", "-1.5", "9007199254740991", "1e+300"]) assert.equal(exactNumber(text), Number(text));
+  for (const text of ["1.10", "9007199254740993", "0.1000000000000000055", "1E5", "-0.0", "1e400"])
+    assert.deepEqual(exactNumber(text), new ExactNumber(text));
+  for (const text of ["NaN", "Infinity", "", "1,5", "0x10"]) assert.equal(exactNumber(text), text);
+  assert.deepEqual(parseExactly('{"a":[12345678901234567890,"12345678901234567890",1]}'), {
+    a: [new ExactNumber("12345678901234567890"), "12345678901234567890", 1],
+  });
+});
