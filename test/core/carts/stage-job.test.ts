@@ -475,6 +475,16 @@ describe("a stage job", { timeout: 120_000 }, () => {
     await assert.rejects(fixture.jobs.retry(asked.stageJob, "ada"), { code: "job_state_conflict" });
   });
 
+  test("does not make a cart ready one of whose copies has been dropped meanwhile", async (t) => {
+    const fixture = await openStaging(t);
+    fixture.remote.put("7", HELLO);
+    const facts = { sizeBytes: 6, crc32: HELLO_CRC32, digest: HELLO_SHA512 };
+    const dropped: GivenEntry = { path: "dropped", location: { at: "staged", key: "sha1:none" }, ...facts };
+    const { cart } = await fixture.staged(await fixture.cart(dropped, remoteFile("7")));
+    assert.equal(cart.status, "error");
+    assert.deepEqual(factsOf(cart.problems), [{ code: "object_missing", path: "dropped" }]);
+  });
+
   test("that meets a defect fails, and its cart says so without its words", async (t) => {
     const fixture = await openStaging(t);
     fixture.archive.spoil("cold", new Error("secret"));
