@@ -52,6 +52,17 @@ describe("numbered files", () => {
     assert.match(entry.hashsum, /^9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca7[0-9a-f]{64}$/);
   });
 
+  test("several at the same moment make one job; who brings other bytes is told", async (t) => {
+    const ingest = await openIngest(t);
+    const put = (text: string) => ingest.numberedFiles.put(fileId(6), bytes(text), request());
+    const outcomes = await Promise.allSettled(["first", "second", "first", "third"].map(put));
+    assert.deepEqual(
+      outcomes.map((outcome) => (outcome.status === "rejected" ? outcome.reason.code : outcome.value.sizeBytes)),
+      [5, "object_exists", 5, "object_exists"],
+    );
+    assert.equal((await ingest.jobs.list({ limit: 10 })).length, 1);
+  });
+
   test("a policy judges it like a bundle, and nothing of it stays", async (t) => {
     const folder = await mkdtemp(join(tmpdir(), "rules-"));
     t.after(() => rm(folder, { recursive: true }));
