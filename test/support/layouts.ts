@@ -173,7 +173,7 @@ export const AWKWARD: readonly LaidFile[] = [
   // Composed and decomposed: two names, which no reader may make one of.
   { path: "nfc/\u00fcmlaut", content: "composed\n" },
   { path: "nfd/u\u0308mlaut", content: "decomposed\n" },
-  // "a cart/data/" takes 12 bytes: names of 99, 100 and 101 bytes, and the room of ustar's prefix with them.
+  // "a cart/data/" takes 12 bytes: names of 99, 100 and 101 bytes, in one part and in two.
   { path: `n/${"n".repeat(85)}`, content: "99\n" },
   { path: `n/${"n".repeat(86)}`, content: "100\n" },
   { path: `n/${"n".repeat(87)}`, content: "101\n" },

@@ -4,7 +4,16 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { isoTime } from "../../../src/core/clock.ts";
 import { expectedTree, missing, python, run, scratch, treeOf } from "../../support/archive-readers.ts";
-import { AWKWARD, AWKWARD_TIMES, cartOf, type LaidFile, plan, SPEC, writeArchive } from "../../support/layouts.ts";
+import {
+  AWKWARD,
+  AWKWARD_TIMES,
+  archiveBytes,
+  cartOf,
+  type LaidFile,
+  plan,
+  SPEC,
+  writeArchive,
+} from "../../support/layouts.ts";
 
 const FILES = { ...SPEC, format: "tar", content: "files" } as const;
 
@@ -60,11 +69,15 @@ print(json.dumps([dict(name=m.name, size=m.size, mtime=m.mtime, mode=m.mode, own
 const membersOf = (path: string) => python(MEMBERS, path) as readonly PythonMember[];
 
 describe("member names of 1 to 5,000 bytes are read as they are", () => {
-  const lengths = [1, 88, 89, 92, 93, 94, 95, 155, 156, 255, 256, 400, 980, 981, 1024, 4095, 5000];
-  const names = lengths.map((length) => `${"a234567/".repeat(length / 8 + 1).slice(0, length - 1)}z`);
-  const utf8 = lengths
-    .slice(1)
-    .map((length) => `${"é/日本/".repeat(length / 10 + 1).slice(0, Math.floor(length / 2))}ö`);
+  const lengths = [1, 92, 93, 94, 155, 156, 255, 256, 400, 1024, 4095, 5000];
+  // A pax record's length counts its own digits: names with which it grows by one, of two to three and three to four.
+  const records = (from: number) => Array.from({ length: 20 }, (_, i) => from + i);
+  const names = [...lengths, ...records(975)].map(
+    (length) => `${"a234567/".repeat(length / 8 + 1).slice(0, length - 1)}z`,
+  );
+  const utf8 = [...lengths.slice(1), ...records(75)].map((length) =>
+    `é/${"日本/".repeat(length / 14)}`.padEnd(length / 2, "ö"),
+  );
   const files = [...names, ...utf8].map((path) => ({ path, content: path }));
   const expected = files.map(({ path }) => `a cart/${path}`);
 
@@ -138,11 +151,12 @@ test("members are regular files of nobody in particular", { skip: missing.python
 });
 
 test("extended headers are there where ustar is not enough, and nowhere else", { skip: missing.python }, async (t) => {
-  const files = [...AWKWARD, ...AWKWARD_TIMES];
+  const room = 100 - "a cart/".length;
+  const full = [room, room + 1].map((length) => ({ path: "f".repeat(length), content: "" }));
+  const files = [...AWKWARD, ...AWKWARD_TIMES, ...full];
   const extended = membersOf(await tarIn(scratch(t), files))
     .filter(({ pax }) => Object.keys(pax).length > 0)
     .map(({ name, pax }) => [name.slice("a cart/".length), ...Object.keys(pax)]);
-  // By hand: "a cart/" takes 7 of the 100 bytes a name may have.
   assert.deepEqual(extended, [
     ["日本語/空 ファイル.txt", "path"],
     ["emoji/🦑.bin", "path"],
@@ -154,7 +168,16 @@ test("extended headers are there where ustar is not enough, and nowhere else", {
     ["just before the epoch", "mtime"],
     ["1815", "mtime"],
     ["2242 and a second", "mtime"],
+    ["f".repeat(room + 1), "path"],
   ]);
+});
+
+test("blocks are filled up with zeros", async () => {
+  const tar = await archiveBytes(FILES, cartOf([{ path: "é", content: "e" }]));
+  // POSIX pax: "%d %s=%s\n", here by hand.
+  const records = Buffer.from("18 path=a cart/é\n");
+  assert.deepEqual(tar.subarray(512, 1024), Buffer.concat([records, Buffer.alloc(512 - records.length)]));
+  assert.deepEqual(tar.subarray(1536), Buffer.concat([Buffer.from("e"), Buffer.alloc(511 + 1024)]));
 });
 
 test("files of 8 GiB and more, and what follows them, are found where they are", async (t) => {
