@@ -20,15 +20,19 @@ export interface CliRun {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** For standard input, which is closed otherwise. */
+  readonly input?: string;
 }
 
 /** Starts the command line as a process of its own, without waiting for it. */
-export function startCli(args: readonly string[], { env = {}, cwd }: CliOptions = {}): CliRun {
+export function startCli(args: readonly string[], { env = {}, cwd, input }: CliOptions = {}): CliRun {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: { ...withoutSettings(process.env), ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
     ...(cwd === undefined ? {} : { cwd }),
   });
+  child.stdin.on("error", () => {}); // it has ended without reading
+  child.stdin.end(input);
   const output = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const)
     child[name].setEncoding("utf8").on("data", (text: string) => {

@@ -8,6 +8,8 @@ export interface FaultyProxy {
   readonly cuts: number;
   /** Bytes that went to the server so far. */
   readonly sentBytes: number;
+  /** Bytes that came from the server and were passed on so far. */
+  readonly receivedBytes: number;
   /** Every new connection is broken once `bytes()` have passed through it, both directions together. */
   cutAfter(bytes: () => number): void;
   /** Once this many bytes in all have gone to the server, no more do. @returns when that has happened. */
@@ -26,6 +28,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
   let healed = Promise.withResolvers<void>();
   let cuts = 0;
   let sentBytes = 0;
+  let receivedBytes = 0;
 
   const server = createServer((client) => {
     const upstream = dial(Number(port), hostname);
@@ -44,7 +47,14 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
       socket.on("end", () => peer.end());
     }
     function forward(chunk: Buffer, to: Socket): void {
-      to.write(chunk.subarray(0, Math.max(0, limit - passed)));
+      const rest = chunk.subarray(0, Math.max(0, limit - passed));
+      const isTaken = to.write(rest);
+      if (to === client) {
+        receivedBytes += rest.length;
+        // A client that reads no more is sent no more: otherwise all it has asked for would count as received.
+        if (!isTaken) client.once("drain", () => upstream.resume());
+        if (!isTaken) upstream.pause();
+      }
       passed += chunk.length;
       if (passed < limit || client.destroyed) return;
       cuts++;
@@ -73,6 +83,9 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     },
     get sentBytes() {
       return sentBytes;
+    },
+    get receivedBytes() {
+      return receivedBytes;
     },
     cutAfter(bytes) {
       cutAfter = bytes;

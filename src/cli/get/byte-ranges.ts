@@ -45,6 +45,7 @@ export function byteRanges(initial: readonly ByteRange[] = []): ByteRanges {
     },
     add,
     remove(from, until) {
+      if (from >= until) return;
       ranges = ranges.flatMap((range) =>
         [
           { from: range.from, until: Math.min(range.until, from) },
