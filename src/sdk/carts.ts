@@ -69,7 +69,7 @@ export interface CartWaitOptions {
 
 /** A choice of archived files that is downloaded as one tar or ZIP. */
 export interface CartsApi {
-  /** @throws LongshoreError cart_refused, whose `details.problems` name each file that cannot be had; cart_empty. */
+  /** @throws LongshoreError cart_refused, whose `details.problems` name each file that cannot be had. */
   create(cart: NewCart, signal?: AbortSignal): Promise<Cart>;
   get(id: string, signal?: AbortSignal): Promise<Cart>;
   /** Newest first. */
