@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Digests } from "../core/digest.ts";
@@ -8,6 +8,7 @@ import { attachment } from "./attachment.ts";
 import { requestedRanges, type SatisfiableRange } from "./byte-ranges.ts";
 import { isNotModified, type Validators } from "./conditional.ts";
 import { digestField } from "./digest-fields.ts";
+import { sendBody } from "./response-body.ts";
 
 /** Bytes of known length and identity, to be downloaded. A cart's `Download` is one. */
 export interface Representation extends Validators {
@@ -31,11 +32,10 @@ export interface SendOptions {
 /**
  * Answers a GET or HEAD with a representation, or the part or parts of it that are asked for: 200, 206, 304.
  *
- * What goes wrong before the first byte is a problem document; later, the connection breaks, so that nobody takes a part
- * for the whole. Bytes are read at the pace of the client, and no more when it leaves.
- * Through Fastify's own stream handling: on 4 GiB in pieces of 64 KiB and 1 MiB, a loop that writes to the raw response
- * took the same processor time (0.8 to 1.4 s either way, 2 cores under load, 22 November 2026).
- * @throws AppError precondition_failed, range_not_satisfiable; nothing of the representation is in the head then.
+ * What goes wrong before the first byte is thrown, as the problem that the client sees; later, the connection breaks. Bytes
+ * are read at the pace of the client, and no more when it leaves.
+ * @throws AppError precondition_failed, range_not_satisfiable: nothing of the representation is in the head then. What
+ * `read` throws before its first byte.
  */
 export async function sendRepresentation(
   request: FastifyRequest,
@@ -59,10 +59,8 @@ export async function sendRepresentation(
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort());
   const { headers, body } = message(representation, ranges, gone.signal);
-  return reply
-    .code(ranges ? 206 : 200)
-    .headers({ ...describe(representation), ...headers })
-    .send(Readable.from(counted(body, sent), { objectMode: false }));
+  reply.code(ranges ? 206 : 200).headers({ ...describe(representation), ...headers });
+  return sendBody(request, reply, counted(body, sent), gone.signal);
 }
 
 /** What the head of 200, 206 and 304 says of the whole alike. */

@@ -21,11 +21,9 @@ export class ServerLog extends LogController {
   }
   override incomingRequest(): void {}
   override requestCompleted(): void {}
-  /** A body that broke off in the middle: no problem document can tell of it any more. */
   override streamError(error: Error, request: FastifyRequest): void {
     if ("code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE") return; // the request's line says so
-    const { code, message } = asAppError(error);
-    request.log.error({ err: error, code, path: pathOf(request) }, message);
+    logBrokenBody(request, error);
   }
 }
 
@@ -46,6 +44,12 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     },
     "request",
   );
+}
+
+/** A body that broke off in the middle: no problem document can tell of it any more. */
+export function logBrokenBody(request: FastifyRequest, error: unknown): void {
+  const { code, message } = asAppError(error);
+  request.log.error({ err: error, code, path: pathOf(request) }, message);
 }
 
 const pathOf = ({ url }: FastifyRequest) => url.split("?")[0];
