@@ -78,7 +78,8 @@ export function bringingOnline({ staging, archive, remote, clock }: OnlineParts,
         const isUnreached = isCode(error, "remote_unavailable");
         const mayPass = isMismatch || isUnreached || isCode(error, "file_size_mismatch");
         const pauseMs = PAUSES_MS[tries - 1];
-        if (isUnreached && pauseMs === undefined) unreached += 1;
+        if (!isUnreached) unreached = 0;
+        else if (pauseMs === undefined) unreached += 1;
         if (!mayPass || pauseMs === undefined || (isMismatch && ++mismatches === 2)) throw error;
         if (!isMismatch) atOnce = 1;
         await clock.sleep(pauseMs, signal);

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { dirname } from "node:path/posix";
 import type { ObjectStorage, StagedTree, WrittenFile } from "../archive/object-storage.ts";
 import type { Clock } from "../clock.ts";
 import type { DigestName } from "../digest.ts";
@@ -109,7 +108,7 @@ export function stagingService({ storage, store, archive, carts, clock, limits }
     // Looked up after they were seen: a copy is entered before it is begun, and its place is never used again.
     const seen = new Set<string>();
     for await (const prefix of storage.staged()) seen.add(prefix);
-    for await (const { path } of storage.list("")) seen.add(dirname(path));
+    for await (const { path } of storage.list("")) seen.add(path.slice(0, path.lastIndexOf("/")));
     const paths = [...seen];
     for (let at = 0; at < paths.length; at += PAGE) {
       const page = paths.slice(at, at + PAGE);
