@@ -12,6 +12,8 @@ export interface CartServer {
   readonly url: string;
   /** The `Range` fields of the downloads so far; "" where there was none. */
   readonly ranges: readonly string[];
+  /** How many times the cart itself was looked at. */
+  readonly looks: number;
   /** From now on, this is the cart's download. */
   serve(archive: Uint8Array, facts: CartFacts): void;
 }
@@ -29,6 +31,7 @@ export interface CartFacts {
 export async function cartServer(t: TestContext): Promise<CartServer> {
   let current: { readonly archive: Uint8Array; readonly facts: CartFacts } | undefined;
   const ranges: string[] = [];
+  let looks = 0;
   const server = createServer((request, response) => {
     const path = request.url ?? "";
     if (!current || !path.startsWith(`/api/v1/carts/${CART_ID}`)) {
@@ -37,6 +40,7 @@ export async function cartServer(t: TestContext): Promise<CartServer> {
     }
     const { archive, facts } = current;
     if (!path.includes("/download.")) {
+      looks++;
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(cartOf(facts)));
       return;
     }
@@ -67,6 +71,9 @@ export async function cartServer(t: TestContext): Promise<CartServer> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     ranges,
+    get looks() {
+      return looks;
+    },
     serve(archive, facts) {
       current = { archive, facts };
       ranges.length = 0;

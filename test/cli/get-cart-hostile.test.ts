@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, type TestContext, test } from "node:test";
+import { until } from "../support/until.ts";
 import { CART_ID, type CartServer, cartServer, cartTar, manifestOf } from "./cart-server.ts";
-import { runCli } from "./run-cli.ts";
+import { runCli, startCli } from "./run-cli.ts";
 
 /** What a server, something in between, or somebody on this machine could do. Hostile tars: `cart-unpack.test.ts`. */
 describe("longshore get of a cart that is not as it should be", () => {
@@ -170,5 +172,69 @@ describe("longshore get of a cart that is not as it should be", () => {
     assert.equal(code, 0, stderr);
     assert.match(stderr, /run\.tar\.part is not what it was; beginning anew/);
     assert.ok((await readFile(join(around, "run.tar"))).equals(whole.tar));
+  });
+
+  test("a cart that is being brought online is waited for", async () => {
+    const { tar, ...facts } = cartTar({ "data/a": "a" });
+    const staging = { status: "staging", staged: { files: 0, bytes: 0 }, readyAt: "2030-01-01T00:00:00Z" };
+    server.serve(tar, { ...facts, more: staging });
+    const { result } = startCli(["get", CART_ID], { env: { LONGSHORE_URL: server.url }, cwd: around });
+    await until("it has looked twice", () => server.looks >= 2, 30_000);
+    server.serve(tar, facts);
+    const { code, stdout, stderr } = await result;
+    assert.deepEqual([code, stdout], [0, "run.tar\n"]);
+    assert.match(stderr, new RegExp(`Cart ${CART_ID} is being brought online`));
+  });
+
+  test("Ctrl-C while waiting says that the cart goes on without us", async () => {
+    server.serve(Buffer.alloc(0), { files: 1, bytes: 1, more: { status: "staging", readyAt: null } });
+    const run = startCli(["get", CART_ID], { env: { LONGSHORE_URL: server.url }, cwd: around });
+    await until("it has looked", () => server.looks >= 1, 30_000);
+    run.child.kill("SIGINT");
+    const { code, stderr } = await run.result;
+    assert.equal(code, 130);
+    assert.match(stderr, /Interrupted: cart .* is brought online without us/);
+  });
+
+  test("a cart in error is answered with its problems, an expired one with what to do", async () => {
+    const problems = [{ code: "object_missing", path: "b.txt", message: "The archive has no such object or file." }];
+    server.serve(Buffer.alloc(0), { files: 2, bytes: 2, more: { status: "error", problems, problemCount: 1 } });
+    const failed = await get();
+    assert.equal(failed.code, 5);
+    assert.match(failed.stderr, /error\[cart_failed\]: Cart .* cannot be downloaded: 1 file of it cannot be had/);
+    assert.match(failed.stderr, /^ {2}b\.txt: The archive has no such object or file\.$/m);
+    server.serve(Buffer.alloc(0), { files: 2, bytes: 2, more: { status: "expired" } });
+    const expired = await get();
+    assert.equal(expired.code, 3);
+    assert.match(expired.stderr, /error\[cart_expired\]: Cart .* has expired; make another one/);
+    assert.deepEqual(await found(), []);
+  });
+
+  test("a disk that cannot hold it is told before, one that fills up meanwhile when it does", async (t) => {
+    const disk = join(around, "disk");
+    await mkdir(disk);
+    const mount = spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "longshore-test", disk], { encoding: "utf8" });
+    if (mount.status !== 0) return t.skip(`cannot mount a small disk here: ${mount.stderr ?? mount.error}`.trim());
+    try {
+      const { tar, ...facts } = cartTar({ "data/large": randomBytes(6_000_000) });
+      const run = (...args: readonly string[]) =>
+        runCli(["get", CART_ID, ...args], { env: { LONGSHORE_URL: server.url }, cwd: disk });
+      server.serve(tar, facts);
+      for (const args of [[], ["--unpack"]]) {
+        const { code, stderr } = await run(...args);
+        assert.match(
+          stderr,
+          /error\[local_file_unusable\]: .* takes 5\.7 MiB more, and the disk has [34]\.\d MiB left/,
+        );
+        assert.equal(code, 2);
+      }
+      server.serve(tar, { ...facts, bytes: 1 }); // so that it is begun
+      const { code, stderr } = await run("--unpack");
+      assert.match(stderr, /error\[local_file_unusable\]: .* cannot be written: ENOSPC/);
+      assert.equal(code, 2);
+      assert.deepEqual(await readdir(disk), [`.longshore-${CART_ID}`, "run.tar.part", "run.tar.part.journal"]);
+    } finally {
+      assert.equal(spawnSync("umount", [disk]).status, 0);
+    }
   });
 });
