@@ -24,6 +24,8 @@ const CORE_PACKAGES = new Set([
   "zod",
   "ajv",
   "ajv/dist/2020.js",
+  "hyparquet",
+  "hyparquet-writer",
 ]);
 /** Collaborators that core is given (a clock, settings), never takes. */
 const CORE_FORBIDDEN = [/\bDate\.now\b/, /\bnew Date\(\)/, /\bprocess\.env\b/, /\bsetTimeout\(/, /\bconsole\./];

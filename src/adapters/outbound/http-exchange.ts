@@ -24,7 +24,7 @@ export function httpExchange({ resolve = resolveName }: { readonly resolve?: typ
   const plain = new HttpAgent(AGENT);
   const secure = new HttpsAgent(AGENT);
 
-  const exchange = ({ method, url, headers, body, admit, headMs, signal }: ExchangeRequest) =>
+  const exchange = ({ method, url, headers, body, admit, headMs, silenceMs, signal }: ExchangeRequest) =>
     new Promise<Awaited<ReturnType<Exchange>>>((done, failed) => {
       signal.throwIfAborted();
       const literal = url.hostname.replace(/^\[|\]$/g, "");
@@ -51,6 +51,7 @@ export function httpExchange({ resolve = resolveName }: { readonly resolve?: typ
         clearTimeout(late);
         // Later trouble with the connection comes out of the body.
         outgoing.on("error", () => undefined);
+        breakSilence(incoming, silenceMs, url);
         done({ status: incoming.statusCode ?? 0, headers: joined(incoming.headers), body: incoming });
       });
       outgoing.end(body);
@@ -62,6 +63,18 @@ export function httpExchange({ resolve = resolveName }: { readonly resolve?: typ
       secure.destroy();
     },
   });
+}
+
+/** Breaks a body off whose sender says nothing for so long, though there is room for more. */
+function breakSilence(incoming: IncomingMessage, silenceMs: number, url: URL): void {
+  const { socket } = incoming;
+  const silent = () => {
+    if (incoming.readableLength >= incoming.readableHighWaterMark) socket.setTimeout(silenceMs);
+    else incoming.destroy(unavailable(url, `silent for ${silenceMs / 1000} s`));
+  };
+  socket.setTimeout(silenceMs);
+  socket.on("timeout", silent);
+  incoming.once("close", () => socket.off("timeout", silent));
 }
 
 /** A resolver that gives out only what may be called; when nothing is left, it says why. */

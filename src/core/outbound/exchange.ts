@@ -9,6 +9,8 @@ export interface ExchangeRequest {
   admit(address: string): string | undefined;
   /** Until the head of the answer is there. */
   readonly headMs: number;
+  /** Longest silence of the sender inside the body; a reader that is behind does not count. */
+  readonly silenceMs: number;
   readonly signal: AbortSignal;
 }
 

@@ -103,8 +103,16 @@ export function guardedFetch({ exchange, origins, pace, clock, userAgent }: Fetc
   return async (request) => {
     const { limits } = request;
     let url = parsed(request.url);
-    const deadline = deadlineOf(limits.totalMs, url);
-    const signal = AbortSignal.any([request.signal, deadline.signal]);
+    const deadline = AbortSignal.timeout(limits.totalMs);
+    const signal = AbortSignal.any([request.signal, deadline]);
+    /** The caller's own reason, or that it took too long. */
+    const reasonToStop = () =>
+      request.signal.aborted
+        ? request.signal.reason
+        : new AppError("remote_unavailable", {
+            origin: url.origin,
+            reason: `not over within ${limits.totalMs / 1000} s`,
+          });
     let { method, body } = request;
     let headers: Readonly<Record<string, string>> = {
       accept: "*/*",
@@ -114,16 +122,19 @@ export function guardedFetch({ exchange, origins, pace, clock, userAgent }: Fetc
     };
     try {
       for (let redirects = 0; ; redirects++) {
-        const answer = await hop(url, { method, headers, body, headMs: limits.headMs }, signal);
+        const answer = await hop(
+          url,
+          { method, headers, body, headMs: limits.headMs, silenceMs: limits.silenceMs },
+          signal,
+        );
         const location = answer.headers.location;
         if (!REDIRECTS.includes(answer.status) || location === undefined) {
           const bytes = decoded(answer, url);
-          bytes.once("close", deadline.end);
           return {
             status: answer.status,
             headers: answer.headers,
             url: url.href,
-            body: limited(bytes, limits, url, signal),
+            body: limited(bytes, limits.bodyBytes, url, signal, reasonToStop),
           };
         }
         answer.body.destroy();
@@ -140,8 +151,7 @@ export function guardedFetch({ exchange, origins, pace, clock, userAgent }: Fetc
         url = next;
       }
     } catch (error) {
-      deadline.end();
-      throw error;
+      throw signal.aborted ? reasonToStop() : error;
     }
   };
 }
@@ -151,23 +161,13 @@ interface Hop {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
   readonly headMs: number;
+  readonly silenceMs: number;
 }
 
 /** @throws AppError fetch_refused. */
 function parsed(text: string, base?: URL): URL {
   if (!URL.canParse(text, base?.href)) throw new AppError("fetch_refused", { found: "an address that cannot be read" });
   return new URL(text, base);
-}
-
-/** Aborts with `remote_unavailable`. */
-function deadlineOf(totalMs: number, url: URL): { readonly signal: AbortSignal; end(): void } {
-  const controller = new AbortController();
-  const tooLate = () =>
-    controller.abort(
-      new AppError("remote_unavailable", { origin: url.origin, reason: `not over within ${totalMs / 1000} s` }),
-    );
-  const timer = setTimeout(tooLate, totalMs);
-  return { signal: controller.signal, end: () => clearTimeout(timer) };
 }
 
 /** RFC 9110 §10.2.3: seconds, or a date. */
@@ -202,27 +202,27 @@ function decoderOf(coding: string) {
   return coding === "br" ? createBrotliDecompress() : undefined;
 }
 
-/** Passes the body on, watching how much and how long. */
-function limited(bytes: Readable, { silenceMs, bodyBytes }: FetchLimits, url: URL, signal: AbortSignal): Readable {
-  const origin = url.origin;
+/** Passes the body on, watching how much it is and whether it is still wanted. */
+function limited(
+  bytes: Readable,
+  bodyBytes: number,
+  { origin }: URL,
+  signal: AbortSignal,
+  reasonToStop: () => Error,
+): Readable {
   let passed = 0;
-  const silent = () =>
-    meter.destroy(new AppError("remote_unavailable", { origin, reason: `silent for ${silenceMs / 1000} s` }));
-  const timer = setTimeout(silent, silenceMs);
   const meter = new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
       passed += chunk.length;
-      timer.refresh();
       if (passed <= bodyBytes) done(null, chunk);
       else done(new AppError("remote_refused", { origin, expected: `at most ${bodyBytes} bytes`, found: "more" }));
     },
     destroy(error, done) {
-      clearTimeout(timer);
       signal.removeEventListener("abort", aborted);
-      done(error && (signal.aborted ? signal.reason : broken(error, origin)));
+      done(error && (signal.aborted ? reasonToStop() : broken(error, origin)));
     },
   });
-  const aborted = () => meter.destroy(signal.reason);
+  const aborted = () => meter.destroy(reasonToStop());
   signal.addEventListener("abort", aborted, { once: true });
   return pipeline(bytes, meter, () => undefined);
 }

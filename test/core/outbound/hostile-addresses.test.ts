@@ -209,6 +209,7 @@ describe("hostile addresses, where any public host may be fetched", () => {
         return address === "127.0.0.1" ? undefined : "not this one";
       },
       headMs: 2_000,
+      silenceMs: 2_000,
       signal: new AbortController().signal,
     };
     const { body } = await judged(request);
