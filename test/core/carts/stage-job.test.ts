@@ -162,10 +162,11 @@ describe("a cart with files of a remote archive", { timeout: 120_000 }, () => {
       fixture.remote.disturb("GET 7", ...faults);
       // python3 -c 'import hashlib; print(hashlib.sha1(b"0123456789abcdef"*18750).hexdigest())'
       const expected = { algorithm: "sha1", value: "7e7e50a206a587c5df6cb94775c5f428186be1fb" } as const;
-      const { cart } = await fixture.staged(await fixture.cart(remoteFile("7", expected)));
+      const { cart, job } = await fixture.staged(await fixture.cart(remoteFile("7", expected)));
       assert.deepEqual([cart.status, cart.problems], ["ready", []]);
       assert.deepEqual(await fixture.contents(cart), { "remote-7": BIG.toString() });
       assert.equal(countOf(fixture.remote.requests, "GET 7"), gets);
+      assert.equal(job.tasks[0]?.doneBytes, BIG.length, "what was copied in vain does not count");
     });
 
   test("asks one at a time as soon as an answer was broken, as a single process may mix them up", async (t) => {
