@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { get as httpGet, type IncomingMessage } from "node:http";
 import { bundle } from "./bundle.ts";
 import { deposit, finished, json } from "./client.ts";
 import type { RealServer } from "./real-server.ts";
@@ -68,4 +69,19 @@ export async function readyCart(
 
 export function getCart(server: Pick<RealServer, "url">, id: string, headers: Fields = {}): Promise<WireCart> {
   return json<WireCart>(`${server.url}/api/v1/carts/${id}`, headers);
+}
+
+/** 3 MB that no two places of look alike. */
+export const BIG = Buffer.from(
+  Array.from({ length: 3_000_000 / 8 }, (_, at) => at.toString(36).padStart(8, "-")).join(""),
+);
+
+/** The answer to a GET, of which nothing is read yet. */
+export function begun(url: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    httpGet(url, (answer) => {
+      answer.once("readable", () => resolve(answer));
+      answer.once("error", () => {}); // the test breaks the connection itself
+    }).once("error", reject);
+  });
 }
