@@ -44,7 +44,12 @@ describe("what operators see", () => {
 
   test("the welcome names the API and the doors, to programs and to people", async () => {
     const facts = await json<Record<string, unknown>>(`${server.url}/`, { accept: "application/json" });
-    assert.deepEqual([facts.name, facts.api, facts.doors], ["Longshore", "/api/v1", ["/doors/pacifica-ingest/"]]);
+    assert.deepEqual([facts.name, facts.api], ["Longshore", "/api/v1"]);
+    const doors = ["pacifica-ingest", "pacifica-cart", "pacifica-archive", "pacifica-uniqueid"];
+    assert.deepEqual(
+      facts.doors,
+      doors.map((name) => `/doors/${name}/`),
+    );
     const page = await fetch(server.url, { headers: { accept: "text/html,*/*;q=0.8" } });
     assert.match(page.headers.get("content-type") ?? "", /^text\/html/);
     assert.match(await page.text(), /href="\/doors\/pacifica-ingest\/"/);
