@@ -38,7 +38,8 @@ export function pacificaArchive(options: PacificaArchiveOptions): RemoteArchive 
     if (/^\.{0,2}$/.test(id)) throw unknown(id);
     const url = new URL(address.href + encodeURIComponent(id));
     const body = method === "POST" ? "" : undefined;
-    const answer = await exchange({ method, url, headers, body, admit: () => undefined, headMs, signal });
+    const admit = () => undefined;
+    const answer = await exchange({ method, url, headers, body, admit, headMs, silenceMs, signal });
     if (answer.status === 200 || answer.status === 204) return answer;
     const text = await textOf(answer, signal);
     if (answer.status === 404 || answer.status === 410) throw unknown(id);
@@ -56,7 +57,7 @@ export function pacificaArchive(options: PacificaArchiveOptions): RemoteArchive 
   async function textOf(answer: ExchangeAnswer, signal: AbortSignal): Promise<string> {
     const pieces: Uint8Array[] = [];
     let sizeBytes = 0;
-    for await (const piece of watched(answer.body, signal)) {
+    for await (const piece of translated(answer.body, signal)) {
       pieces.push(piece);
       sizeBytes += piece.length;
       if (sizeBytes >= MAX_MESSAGE_BYTES) break;
@@ -64,21 +65,13 @@ export function pacificaArchive(options: PacificaArchiveOptions): RemoteArchive 
     return Buffer.concat(pieces).toString("utf8", 0, MAX_MESSAGE_BYTES);
   }
 
-  /** The same bytes, failing in words. Silence counts only while somebody waits for it to end. */
-  function watched(body: Readable, signal: AbortSignal): Readable {
-    const silent = () => body.destroy(unavailable(`silent for ${silenceMs / 1000} s`));
+  /** The same bytes, failing in words. */
+  function translated(body: Readable, signal: AbortSignal): Readable {
     async function* bytes(): AsyncGenerator<Uint8Array> {
-      let silence = setTimeout(silent, silenceMs);
       try {
-        for await (const chunk of body) {
-          clearTimeout(silence);
-          yield chunk;
-          silence = setTimeout(silent, silenceMs);
-        }
+        yield* body;
       } catch (error) {
         throw signal.aborted ? signal.reason : broken(error);
-      } finally {
-        clearTimeout(silence);
       }
     }
     body.on("error", () => undefined); // told to whoever reads, however late that begins
@@ -89,10 +82,8 @@ export function pacificaArchive(options: PacificaArchiveOptions): RemoteArchive 
 
   function broken(error: unknown): unknown {
     if (error instanceof AppError || !(error instanceof Error)) return error;
-    return unavailable("code" in error ? String(error.code) : error.message, error);
-  }
-  function unavailable(reason: string, cause?: Error): AppError {
-    return new AppError("remote_unavailable", { service, reason }, { cause });
+    const reason = "code" in error ? String(error.code) : error.message;
+    return new AppError("remote_unavailable", { service, reason }, { cause: error });
   }
   function refused(details: { readonly id: string; readonly expected?: string; readonly found: string }): AppError {
     return new AppError("remote_refused", { service, ...details });
@@ -121,7 +112,7 @@ export function pacificaArchive(options: PacificaArchiveOptions): RemoteArchive 
     async open(id, signal) {
       const answer = await ask("GET", id, signal);
       const coding = answer.headers["content-encoding"] ?? "identity";
-      if (coding === "identity") return watched(answer.body, signal);
+      if (coding === "identity") return translated(answer.body, signal);
       answer.body.destroy();
       throw refused({ id, expected: "a file that is not compressed", found: coding });
     },
