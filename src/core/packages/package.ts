@@ -100,6 +100,8 @@ export interface Order {
   readonly createdAt: number;
   /** When the requester was told, of success or failure. */
   readonly toldAt: number | null;
+  /** Why the requester will never be told: the notice was refused for good. */
+  readonly refused: ErrorRecord | null;
 }
 
 /** What a packing job leaves for its successor. */
@@ -108,4 +110,7 @@ export interface PackCheckpoint {
   readonly format: Details;
   readonly next: Details;
   readonly rowCount: number;
+  /** What the portal said of the resource then: if it says otherwise now, nothing of this can be used. */
+  readonly declaredRows: number | null;
+  readonly fields: readonly string[];
 }
