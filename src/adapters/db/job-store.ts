@@ -13,32 +13,7 @@ export type Enqueue = (tx: Transaction<Tables>, id: JobId, lane: Lane, dueAt: nu
 /** Jobs in SQLite or PostgreSQL: no statement differs. */
 export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
   return {
-    create: (job) =>
-      db.transaction().execute(async (tx) => {
-        for (;;) {
-          const row = await tx
-            .insertInto("jobs")
-            .values(newRow(job))
-            .onConflict((conflict) =>
-              conflict.columns(["owner", "idempotencyKey"]).where("idempotencyKey", "is not", null).doNothing(),
-            )
-            .returningAll()
-            .executeTakeFirst();
-          if (row) {
-            await append(tx, job.id, job.now, [{ type: "state", data: { state: row.state } }]);
-            if (row.state === "queued") await enqueue(tx, job.id, job.lane, job.now);
-            return { job: jobOf(row), created: true };
-          }
-          const earlier = await tx
-            .selectFrom("jobs")
-            .selectAll()
-            .where("owner", "=", job.owner)
-            .where("idempotencyKey", "=", job.idempotencyKey)
-            .executeTakeFirst();
-          if (earlier) return { job: jobOf(earlier), created: false };
-          // The earlier job gave its key up between the two statements: the key is free.
-        }
-      }),
+    create: (job) => db.transaction().execute((tx) => createJob(tx, enqueue, job)),
 
     async get(id) {
       const row = await db.selectFrom("jobs").selectAll().where("id", "=", id).executeTakeFirst();
@@ -125,6 +100,37 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
       return rows.map((row) => ({ ...row, data: fromJson(row.data) }));
     },
   };
+}
+
+/** {@link JobStore.create} as part of `tx`. */
+export async function createJob(
+  tx: Transaction<Tables>,
+  enqueue: Enqueue,
+  job: NewJob,
+): Promise<{ readonly job: Job; readonly created: boolean }> {
+  for (;;) {
+    const row = await tx
+      .insertInto("jobs")
+      .values(newRow(job))
+      .onConflict((conflict) =>
+        conflict.columns(["owner", "idempotencyKey"]).where("idempotencyKey", "is not", null).doNothing(),
+      )
+      .returningAll()
+      .executeTakeFirst();
+    if (row) {
+      await append(tx, job.id, job.now, [{ type: "state", data: { state: row.state } }]);
+      if (row.state === "queued") await enqueue(tx, job.id, job.lane, job.now);
+      return { job: jobOf(row), created: true };
+    }
+    const earlier = await tx
+      .selectFrom("jobs")
+      .selectAll()
+      .where("owner", "=", job.owner)
+      .where("idempotencyKey", "=", job.idempotencyKey)
+      .executeTakeFirst();
+    if (earlier) return { job: jobOf(earlier), created: false };
+    // The earlier job gave its key up between the two statements: the key is free.
+  }
 }
 
 /**

@@ -6,6 +6,8 @@ import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue
 import type { Clock } from "../../core/clock.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
+import type { PackageStore } from "../../core/packages/package-store.ts";
+import type { StatisticsStore } from "../../core/packages/statistics.ts";
 import { pgBossJobQueue } from "../queue/pg-boss.ts";
 import { sqliteJobQueue } from "../queue/sqlite.ts";
 import { sqlAuditStore } from "./audit-store.ts";
@@ -14,6 +16,8 @@ import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
 import { sqlOutbox } from "./outbox.ts";
+import { sqlStatisticsStore } from "./package-statistics.ts";
+import { sqlPackageStore } from "./package-store.ts";
 import { postgresDialect } from "./postgres.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
@@ -28,6 +32,8 @@ export interface Stores {
   readonly catalogue: CatalogueStore;
   readonly carts: CartStore;
   readonly staging: StagingStore;
+  readonly packages: PackageStore;
+  readonly statistics: StatisticsStore;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
   readonly tokens: TokenStore;
@@ -91,6 +97,8 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     catalogue: sqlCatalogueStore(db),
     carts: sqlCartStore(db, dialect),
     staging: sqlStagingStore(db),
+    packages: sqlPackageStore(db, dialect, enqueue),
+    statistics: sqlStatisticsStore(db),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),
     tokens: sqlTokenStore(db),

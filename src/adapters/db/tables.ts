@@ -5,8 +5,11 @@ import type { Checkpoint, Layout } from "../../core/carts/layout.ts";
 import type { StagedFile, StagingUsage } from "../../core/carts/staging-store.ts";
 import type { ArchivedFile, KeyValue, OutboxMessage, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import type { DigestName } from "../../core/digest.ts";
-import type { FileId, JobId, TransactionId } from "../../core/ids.ts";
+import type { ErrorRecord } from "../../core/errors.ts";
+import type { FileId, JobId, OrderId, TransactionId } from "../../core/ids.ts";
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
+import type { Order, Package } from "../../core/packages/package.ts";
+import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
 
 /**
  * The rows of both databases. Names are camelCase here and snake_case there (Kysely's `CamelCasePlugin`); times are epoch
@@ -38,6 +41,12 @@ export interface Tables {
   stagedFiles: Json<StagedFile, "digests">;
   /** One row: what those of `stagedFiles` add up to. */
   stagingUsage: StagingUsage & { readonly id: number };
+  packages: PackageRow;
+  packageOrders: PackageOrderRow;
+  packageRequests: LogRow<RequestEntry>;
+  packageErrors: LogRow<ErrorEntry>;
+  packageRequesters: { readonly resourceId: string; readonly email: string };
+  packageCounts: DayTotals & { readonly resourceId: string };
 }
 
 type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
@@ -100,6 +109,30 @@ export interface DownloadCountRow {
   readonly downloads: number;
   readonly lastDownloadedAt: number;
 }
+
+export interface PackageRow extends Omit<Json<Package, "recipe" | "members">, "error"> {
+  /** What the rows of its orders refer to. */
+  readonly number: Generated<number>;
+  readonly job: JobId;
+  readonly error: JsonText<ErrorRecord> | null;
+  readonly sealedKey: string | null;
+  readonly keepUntil: number | null;
+  /** 0 or 1. */
+  readonly live: number;
+}
+
+export interface PackageOrderRow extends Omit<Order, "packageId" | "door" | "refused"> {
+  readonly number: Generated<number>;
+  readonly package: number;
+  /** 0 or 1. */
+  readonly door: number;
+  readonly refused: JsonText<ErrorRecord> | null;
+}
+
+type LogRow<T extends ErrorEntry | RequestEntry> = Omit<T, "order"> & {
+  readonly number: Generated<number>;
+  readonly orderId: OrderId;
+};
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {
   readonly attempts: Generated<number>;

@@ -53,7 +53,7 @@ export interface EntryFilter {
 export interface DayFilter {
   /** All of them when left out. */
   readonly resourceId?: string;
-  /** Epoch milliseconds: `from` included, `until` not. */
+  /** Days that begin in this time, epoch milliseconds: `from` included, `until` not. */
   readonly from: number;
   readonly until: number;
 }

@@ -30,6 +30,7 @@ const ORDER: Order = {
   downloads: 0,
   createdAt: 0,
   toldAt: null,
+  refused: null,
 };
 const PACKAGE: Package = {
   id: ORDER.packageId,
