@@ -83,7 +83,7 @@ async function receiveAndCheck(part: PartFile, transfer: ArchiveTransfer): Promi
       const writer = part.writer(piece.from);
       try {
         for await (const chunk of download.bytes(piece.from, piece.until, signal)) {
-          await writer.write(chunk);
+          writer.write(chunk);
           const { bytes } = part.present;
           terminal.progress(`  ${transferText(bytes, sizeBytes, rate.measure(bytes))}`);
         }

@@ -12,8 +12,8 @@ import { tarMembers } from "../archive/tar-members.ts";
 import { Interrupted } from "../failure.ts";
 import type { Terminal } from "../terminal.ts";
 import type { CartDownload } from "./cart-download.ts";
-import { requireSpace } from "./local-write.ts";
-import { attempt, type UnpackTarget, unpackTarget } from "./unpack-target.ts";
+import { attempt, requireSpace } from "./local-write.ts";
+import { type UnpackTarget, unpackTarget } from "./unpack-target.ts";
 import { type KeptManifest, openWorkplace, type Workplace } from "./workplace.ts";
 
 export interface Unpacking {

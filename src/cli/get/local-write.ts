@@ -9,6 +9,15 @@ export const unwritable =
     throw localTrouble(path, cause instanceof Error ? cause.message : String(cause), cause);
   };
 
+/** Runs a file system call; what it throws names the file. */
+export function attempt<T>(path: string, call: (path: string) => T): T {
+  try {
+    return call(path);
+  } catch (error) {
+    return unwritable(path)(error);
+  }
+}
+
 export function localTrouble(path: string, reason: string, cause?: unknown): LongshoreError {
   return new LongshoreError("local_file_unusable", `${path} cannot be written: ${reason}`, {
     details: { path, reason },

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import { type ByteRange, type ByteRanges, byteRanges } from "./byte-ranges.ts";
-import { unwritable } from "./local-write.ts";
+import { attempt, unwritable } from "./local-write.ts";
 
 const READ_BYTES = 1024 * 1024;
 /** A journal has about this many lines, and a killed process loses at most that share of the file per connection. */
@@ -36,7 +36,11 @@ export interface PartFile {
 }
 
 export interface PieceWriter {
-  write(chunk: Uint8Array): Promise<void>;
+  /**
+   * Synchronously, as nobody else waits for this process: 2 GB took 17 s of processor time this way, and 23 s when another
+   * thread was waited for (22 November 2026).
+   */
+  write(chunk: Uint8Array): void;
   /** The journal knows all that was written. */
   flush(): void;
 }
@@ -95,11 +99,10 @@ function partFile(
         noted = at;
       };
       return {
-        async write(chunk) {
+        write(chunk) {
           for (let written = 0; written < chunk.length; ) {
-            const rest = chunk.subarray(written);
-            const { bytesWritten } = await file.write(rest, 0, rest.length, at + written).catch(unwritable(path));
-            written += bytesWritten;
+            const rest = chunk.length - written;
+            written += attempt(path, () => writeSync(file.fd, chunk, written, rest, at + written));
           }
           at += chunk.length;
           present.add(from, at);

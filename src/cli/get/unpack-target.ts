@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, renameSync, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { localTrouble, unwritable } from "./local-write.ts";
+import { attempt, localTrouble } from "./local-write.ts";
 
 const READ_BYTES = 1024 * 1024;
 
@@ -69,13 +69,4 @@ export function unpackTarget(root: string): UnpackTarget {
       attempt(join(root, path), (full) => renameSync(finished, full));
     },
   };
-}
-
-/** Runs a file system call; what it throws names the file. */
-export function attempt<T>(path: string, call: (path: string) => T): T {
-  try {
-    return call(path);
-  } catch (error) {
-    return unwritable(path)(error);
-  }
 }
