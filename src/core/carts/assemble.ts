@@ -26,7 +26,8 @@ const AHEAD = 2;
 
 /**
  * The bytes of all pieces in order: exactly as many, or it throws. They come in windows, each read in one go however
- * many files it touches, and some ahead of the one that is sent. The first one is small, so that it comes soon.
+ * many files it touches, and some ahead of the one that is sent. The first one is small and nothing is read ahead of it,
+ * so that it comes soon: of a manifest of a million lines, putting together what comes next takes longer than reading it.
  *
  * A file that passes as a whole is checked against its CRC-32 and its size before the window in which it ends is yielded:
  * a receiver that counts its bytes never takes a damaged download for a complete one.
@@ -62,10 +63,11 @@ export async function* assemble(
   const check = fileCheck();
   /** The window to be yielded next is the first. */
   const underWay: Promise<Window>[] = [];
+  let begun = false;
   try {
     for (let ended = false; ; ) {
       signal.throwIfAborted();
-      while (!ended && underWay.length < (budget.scarce ? 1 : AHEAD + 1)) {
+      while (!ended && underWay.length < (begun && !budget.scarce ? AHEAD + 1 : 1)) {
         const next = await windows.next();
         if (next.done) ended = true;
         else underWay.push(filled(next.value, locate, signal));
@@ -78,6 +80,7 @@ export async function* assemble(
       const { memory } = window;
       const bytes = memory.subarray(0, window.sizeBytes);
       lend(bytes, () => giveBack(memory));
+      begun = true;
       try {
         yield bytes;
       } finally {
