@@ -14,8 +14,9 @@ if (major < 24) {
   // The young generation stays small. Bytes in transit are short-lived buffers outside the heap, freed when it is swept:
   // grown to its usual size it is swept so rarely that they pile up. Peak while 1 GiB comes in: 178 MiB instead of 310.
   setFlagsFromString("--semi-space-growth-factor=1");
-  // The old generation is swept when it has grown by this much since the last time, not when it has doubled or trebled.
-  setFlagsFromString("--heap-growing-percent=30");
+  // The old generation is swept when it has doubled, at the latest. Peak while 100,000 files come in: 272 MiB instead of
+  // 333; sweeping still earlier saves a little more and takes a third more time to make a large cart.
+  setFlagsFromString("--heap-growing-percent=100");
   // Types are stripped from the sources once, not at every start: 35 MiB less, and a command starts in half the time.
   // The folder is the user's own: what lies there is run.
   enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "longshore"));
