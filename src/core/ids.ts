@@ -7,7 +7,7 @@ export type TransactionId = Branded<number, "TransactionId">;
 export type FileId = Branded<number, "FileId">;
 /** Short lower-case text; public half of a token. */
 export type TokenId = Branded<string, "TokenId">;
-/** 22 characters of base64url from 128 random bits: whoever is not told cannot guess it. */
+/** 22 characters of base64url from 127 random bits: whoever is not told cannot guess it. */
 export type CartId = Branded<string, "CartId">;
 /** Random, like a cart's. */
 export type PackageId = Branded<string, "PackageId">;

@@ -7,7 +7,7 @@ import { modifiedMs } from "../catalogue/modified-time.ts";
 import type { Clock } from "../clock.ts";
 import type { DigestName } from "../digest.ts";
 import { AppError, type Problem, problem } from "../errors.ts";
-import { cartId, type JobId } from "../ids.ts";
+import { type CartId, cartId, type JobId } from "../ids.ts";
 import { mapInOrder } from "../streams.ts";
 import type { Cart } from "./cart.ts";
 import { cartNames, safePart } from "./cart-names.ts";
@@ -41,7 +41,7 @@ export async function createCart(parts: CreateParts, principal: Principal, reque
   const { store, clock, archive } = parts;
   const cart = await store.create(
     {
-      id: cartId(randomBytes(16).toString("base64url")),
+      id: newCartId(),
       uid: request.uid ?? null,
       name: safePart(request.name ?? request.uid ?? "cart"),
       owner: principal.name,
@@ -57,6 +57,13 @@ export async function createCart(parts: CreateParts, principal: Principal, reque
     await store.remove(cart.id).catch(() => undefined);
     throw error;
   }
+}
+
+/** Its first character is never a dash, which a command line would take for an option. */
+function newCartId(): CartId {
+  const bytes = randomBytes(16);
+  bytes[0] = (bytes[0] ?? 0) & 0x7f;
+  return cartId(bytes.toString("base64url"));
 }
 
 async function enter(parts: CreateParts, principal: Principal, request: CartRequest, cart: Cart): Promise<Cart> {
