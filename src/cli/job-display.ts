@@ -36,6 +36,7 @@ export function jobDisplay(terminal: Terminal, now: () => number): JobDisplay {
 function finishedText(task: Task, failed: boolean): string {
   const amounts = [
     ...(task.doneFiles ? [countText(task.doneFiles, "file")] : []),
+    ...(task.doneRows ? [countText(task.doneRows, "row")] : []),
     ...(task.doneBytes ? [bytesText(task.doneBytes)] : []),
     durationText(Date.parse(task.finishedAt ?? task.startedAt) - Date.parse(task.startedAt)),
   ];

@@ -129,7 +129,7 @@ describe("longshore get of a cart that is not as it should be", () => {
     server.serve(tar, { ...facts, etag: '"same"' });
     const run = () => runCli(["get", CART_ID], { env: { LONGSHORE_URL: server.url }, cwd: around });
     const { code, stderr } = await run();
-    assert.match(stderr, /data\/wrong is damaged; receiving it once more/);
+    assert.match(stderr, /1 file came damaged, such as data\/wrong; receiving them once more/);
     assert.match(stderr, /error\[digest_mismatch\]: 1 of 3 files/);
     assert.equal(code, 5);
     assert.deepEqual(await found(), ["run.tar.part", "run.tar.part.journal"]);

@@ -4,10 +4,8 @@ import { bytesText } from "../amounts.ts";
 import type { CliContext } from "../command.ts";
 import { type RemoteFile, receiveFile, type SaveOptions, targetOf } from "./whole-file.ts";
 
-export type FileGetOptions = SaveOptions;
-
 /** Saves one archived file, or prints it, and checks its digest. */
-export async function getFile(context: CliContext, fileId: number, options: FileGetOptions): Promise<void> {
+export async function getFile(context: CliContext, fileId: number, options: SaveOptions): Promise<void> {
   const { terminal } = context;
   const { files } = context.server().client;
   const file = await files.get(fileId);

@@ -48,13 +48,15 @@ export async function receiveArchive(transfer: ArchiveTransfer): Promise<void> {
       part.forget({ from: 0, until: sizeBytes });
       return receiveAndCheck(part, transfer);
     });
-    for (const one of bad) {
-      terminal.note(`  ${one.path} is damaged; receiving it once more.`);
-      forget(one);
+    bad.forEach(forget);
+    if (bad.length > 0) {
+      terminal.note(
+        `  ${countText(bad.length, "file")} came damaged, such as ${bad[0]?.path}; receiving them once more.`,
+      );
+      const stillBad = await receiveAndCheck(part, transfer);
+      stillBad.forEach(forget);
+      if (stillBad.length > 0) throw badFiles(stillBad, cart, "The same command asks for them again.");
     }
-    const stillBad = bad.length > 0 ? await receiveAndCheck(part, transfer) : [];
-    stillBad.forEach(forget);
-    if (stillBad.length > 0) throw badFiles(stillBad, cart, "The same command asks for them again.");
   } catch (error) {
     await part.close();
     if (error instanceof Interrupted)

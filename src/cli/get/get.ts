@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { LongshoreError } from "../../sdk/index.ts";
 import { type CliContext, command, count, id, withExamples } from "../command.ts";
-import { type FileGetOptions, getFile } from "./archived-file.ts";
+import { getFile } from "./archived-file.ts";
 import { type CartGetOptions, getCart } from "./cart.ts";
+import type { SaveOptions } from "./whole-file.ts";
 
 const DEFAULT_CONNECTIONS = 4;
 /** More than this take turns on the server rather than go side by side. */
@@ -21,7 +22,7 @@ export function getCommand(context: CliContext): Command {
       `of a cart: requests at a time for an archive (default: ${DEFAULT_CONNECTIONS})`,
       connections,
     )
-    .action((what: number | string, options: FileGetOptions & Partial<CartGetOptions>) => {
+    .action((what: number | string, options: SaveOptions & Partial<CartGetOptions>) => {
       if (typeof what === "string") return getCart(context, what, { connections: DEFAULT_CONNECTIONS, ...options });
       for (const name of ["format", "unpack", "bag", "connections"] as const)
         if (options[name] !== undefined)
