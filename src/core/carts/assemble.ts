@@ -33,7 +33,8 @@ const AHEAD = 2;
  * a receiver that counts its bytes never takes a damaged download for a complete one.
  *
  * Leaving early is safe at every moment: what is being read then is awaited, and nothing stays open. An abort is noticed
- * before the next window. Memory: the windows, at most {@link AHEAD} + 1 of them.
+ * before the next window. Memory: the windows, at most {@link AHEAD} + 1 of them; they are lent, so whoever has sent one may
+ * `recycle` it.
  *
  * @throws AppError object_missing, object_corrupt, storage_unavailable and what `locate` throws: with the `path` of the
  * entry in the download and its `seq` in the details. The signal's reason.
