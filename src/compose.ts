@@ -1,16 +1,21 @@
 import { mkdir, readFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { openPostgres, openSqlite, type Stores } from "./adapters/db/stores.ts";
+import { smtpMailer } from "./adapters/mail/smtp.ts";
 import { httpExchange } from "./adapters/outbound/http-exchange.ts";
 import { pacificaArchive } from "./adapters/pacifica/archive.ts";
 import { pacificaIdSource } from "./adapters/pacifica/id-source.ts";
 import { pacificaMetadata } from "./adapters/pacifica/metadata.ts";
 import { pacificaPolicy } from "./adapters/pacifica/policy.ts";
+import { packageFolder } from "./adapters/packages/folder.ts";
 import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import type { Config } from "./config.ts";
+import { keyRing } from "./core/access/key-ring.ts";
+import { signedLinks } from "./core/access/links.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import { verifyJob } from "./core/archive/verify-job.ts";
@@ -35,13 +40,30 @@ import type { UploadStore } from "./core/ingest/upload-store.ts";
 import type { Job } from "./core/jobs/job.ts";
 import { type Jobs, jobService } from "./core/jobs/jobs.ts";
 import { type JobHandler, startWorker, type Worker } from "./core/jobs/worker.ts";
+import { mailChannel, webhookChannel } from "./core/notify/channels.ts";
+import { MAIL_CHANNEL, notices, WEBHOOK_CHANNEL } from "./core/notify/notices.ts";
+import { readTemplates, requirePlaces } from "./core/notify/templates.ts";
 import { announcements, CLOUDEVENT_CHANNEL, METADATA_CHANNEL } from "./core/outbound/announcements.ts";
 import { cloudEvents } from "./core/outbound/cloudevents.ts";
-import { type OutboxDelivery, outboxDelivery } from "./core/outbound/outbox-delivery.ts";
+import { type Fetch, guardedFetch } from "./core/outbound/fetch.ts";
+import { hostPace } from "./core/outbound/host-pace.ts";
+import { allowedOrigins } from "./core/outbound/origins.ts";
+import { type OutboxChannel, type OutboxDelivery, outboxDelivery } from "./core/outbound/outbox-delivery.ts";
 import { httpSend } from "./core/outbound/send.ts";
+import { startPackageUpkeep } from "./core/packages/eviction.ts";
+import { packageJob } from "./core/packages/package-job.ts";
+import { PACKAGE_JOB, type Packages, packageService } from "./core/packages/packages.ts";
+import { type Statistics, statistics } from "./core/packages/statistics.ts";
+import { telling } from "./core/packages/telling.ts";
+import { dwcaSettings } from "./dwca-settings.ts";
+import { secretKey } from "./secret-key.ts";
+import { VERSION } from "./version.ts";
 
 /** Memory of all downloads of carts together, beside what the sockets hold. */
 const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
+
+/** Requests under way at once to one host that packages are fetched from. */
+const HOST_CONNECTIONS = 4;
 
 /** What lies under everything: the database and the archive, opened and ready. */
 export interface Foundation {
@@ -107,11 +129,14 @@ export interface Services {
   readonly numberedFiles: NumberedFiles;
   readonly uploads: UploadStore;
   readonly carts: Carts;
+  readonly packages: Packages;
+  /** Of packages. */
+  readonly statistics: Statistics;
   /** Runs jobs until it is stopped. */
   startWorker(log: WorkLog): Worker;
   /** Delivers what is in the outbox until it is stopped. */
   startDelivery(log: WorkLog): OutboxDelivery;
-  /** Lets carts expire and counts downloads until it is stopped. */
+  /** Lets carts and packages expire, and counts downloads, until it is stopped. */
   startUpkeep(log: WorkLog): Upkeep;
 }
 
@@ -120,7 +145,18 @@ export interface WorkLog {
   trouble(error: unknown, during: string): void;
 }
 
-export async function composeServices(config: Config, clock: Clock, foundation: Foundation): Promise<Services> {
+/** Under which clients reach the server, as far as the settings say. */
+export function publicUrlOf({ publicUrl, host, port }: Pick<Config, "publicUrl" | "host" | "port">): string {
+  return publicUrl ?? `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+/** @param publicUrl under which clients reach the server; asked for whenever a link is made. */
+export async function composeServices(
+  config: Config,
+  clock: Clock,
+  foundation: Foundation,
+  publicUrl: () => string = () => publicUrlOf(config),
+): Promise<Services> {
   const { archive, cache, storage, stores } = foundation;
   const send = httpSend(clock);
   const ids: IdSource =
@@ -146,15 +182,28 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
     clock,
     limits: { capacityBytes: config.stagingBytes, protectMs: config.stagingProtectMs },
   });
+  const packaging = await composePackaging(config, clock, stores, publicUrl);
+  const { fetch } = packaging;
   const handlers: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
     verify: verifyJob({ archive, catalogue: stores.catalogue, jobs: stores.jobs, clock }),
     stage: stageJob({ carts: stores.carts, staging, archive: storage, remote, clock }),
+    [PACKAGE_JOB]: packageJob({ ...packaging, dwca: await dwcaSettings(config) }),
   };
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
   const ingest = ingestService(jobs, archive);
+  const packages = packageService({
+    ...packaging,
+    nextJobId,
+    limits: {
+      origins: packaging.origins,
+      canMail: config.smtpUrl !== undefined,
+      canPost: config.webhookSecret !== undefined,
+    },
+    slowRows: config.packageSlowRows,
+  });
 
   return {
     jobs,
@@ -174,6 +223,9 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
       clock,
     }),
 
+    packages,
+    statistics: packaging.statistics,
+
     startWorker: (log) =>
       startWorker(jobs, stores.queue, handlers, clock, {
         name: `${hostname()}:${process.pid}`,
@@ -182,22 +234,84 @@ export async function composeServices(config: Config, clock: Clock, foundation: 
         onTrouble: log.trouble,
       }),
 
-    startDelivery: (log) =>
-      outboxDelivery({
-        outbox: stores.outbox,
-        clock,
-        onTrouble: log.trouble,
-        channels: {
-          [CLOUDEVENT_CHANNEL]: cloudEvents({ source: config.eventsSource, send }),
-          ...(config.metadataUrl === undefined
-            ? {}
-            : { [METADATA_CHANNEL]: pacificaMetadata({ url: config.metadataUrl, archive, send }) }),
+    startDelivery(log) {
+      const { told } = packaging.statistics;
+      const mailer = config.smtpUrl === undefined ? undefined : smtpMailer({ url: config.smtpUrl });
+      const channels: Readonly<Record<string, OutboxChannel>> = {
+        [CLOUDEVENT_CHANNEL]: cloudEvents({ source: config.eventsSource, send }),
+        ...(config.metadataUrl !== undefined && {
+          [METADATA_CHANNEL]: pacificaMetadata({ url: config.metadataUrl, archive, send }),
+        }),
+        ...(mailer && { [MAIL_CHANNEL]: mailChannel(mailer, new URL(publicUrl()).hostname, told) }),
+        ...(config.webhookSecret !== undefined && {
+          [WEBHOOK_CHANNEL]: webhookChannel(fetch, config.webhookSecret, clock, told),
+        }),
+      };
+      const delivery = outboxDelivery({ outbox: stores.outbox, clock, onTrouble: log.trouble, channels });
+      return {
+        ...delivery,
+        async stop() {
+          await delivery.stop();
+          await mailer?.close();
         },
-      }),
+      };
+    },
 
-    startUpkeep: (log) =>
-      startCartUpkeep({ store: stores.carts, clock, expiryMs: config.cartExpiryMs, onTrouble: log.trouble }),
+    startUpkeep(log) {
+      const running = [
+        startCartUpkeep({ store: stores.carts, clock, expiryMs: config.cartExpiryMs, onTrouble: log.trouble }),
+        startPackageUpkeep(packages, clock, log.trouble),
+      ];
+      return {
+        async stop() {
+          await Promise.all(running.map((one) => one.stop()));
+        },
+      };
+    },
   };
+}
+
+/** What the service of packages and their job have in common. */
+async function composePackaging(config: Config, clock: Clock, stores: Stores, publicUrl: () => string) {
+  const keys = keyRing(await secretKey(config));
+  const links = signedLinks(keys);
+  const origins = allowedOrigins(config.fetchOrigins);
+  const pace = hostPace({ connections: HOST_CONNECTIONS, perSecond: config.fetchPerSecond }, clock);
+  const userAgent = `Longshore/${VERSION}`;
+  const fetch: Fetch = guardedFetch({ exchange: httpExchange(), origins, pace, clock, userAgent });
+  const counted = statistics({
+    store: stores.statistics,
+    packages: stores.packages,
+    keys,
+    clock,
+    anonymous: config.packagesAnonymous,
+  });
+  requirePlaces(config.mailFrom, "LONGSHORE_MAIL_FROM");
+  const templates = readTemplates(await mailTemplates(config), config.mailTemplates ?? "");
+  return {
+    store: stores.packages,
+    files: packageFolder({ root: config.packagesDir }),
+    keys,
+    links,
+    origins,
+    fetch,
+    clock,
+    statistics: counted,
+    telling: telling({ notices: notices({ templates, from: config.mailFrom }), statistics: counted, links, publicUrl }),
+    keeping: {
+      freshMs: config.packageFreshMs,
+      keepMs: config.packageKeepMs,
+      storeBytes: config.packageStoreBytes,
+    },
+  };
+}
+
+async function mailTemplates({ mailTemplates: path }: Config): Promise<string | undefined> {
+  try {
+    return path === undefined ? undefined : await readFile(path, "utf8");
+  } catch (error) {
+    throw new AppError("config_invalid", { path: path ?? "", expected: "a file that can be read" }, { cause: error });
+  }
 }
 
 /** Its idle connections keep no process from ending. */

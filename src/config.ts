@@ -172,6 +172,32 @@ export const SETTINGS = z.strictObject({
     .optional()
     .describe("Secret that webhooks are signed with. Without it, none can be asked for.")
     .meta({ secret: true }),
+  LONGSHORE_CKANPACKAGER_STORE: folder
+    .optional()
+    .describe("Folder the ZIPs of packages lie in, flat. The folder packages of the data folder when not set."),
+  LONGSHORE_PACKAGE_CACHE_HOURS: text
+    .transform((input, context) => hours(input, context, { least: 0 }))
+    .prefault("24")
+    .describe("Hours for which a package is given to everyone who orders the same."),
+  LONGSHORE_PACKAGE_KEEP_HOURS: text
+    .transform((input, context) => hours(input, context, { least: Number.MIN_VALUE }))
+    .prefault("168")
+    .describe("Hours for which the link to a package works, and its ZIP is kept."),
+  LONGSHORE_PACKAGE_STORE_SIZE: text
+    .transform(bytes)
+    .prefault("100GiB")
+    .describe(
+      "Most that packages may take together, the least recently used being dropped; and most that a file may have to be packed.",
+    ),
+  LONGSHORE_PACKAGE_SLOW_ROWS: text
+    .regex(/^\d{1,15}$/, "expected a number of rows")
+    .transform(Number)
+    .prefault("50000")
+    .describe("Packages of more rows than this are made in the slow lane, and those whose rows are not counted."),
+  LONGSHORE_PACKAGE_ANONYMIZE: z
+    .enum(["true", "false"])
+    .prefault("false")
+    .describe("Whether statistics of packages hold a keyed digest in place of each mail address: true or false."),
   LONGSHORE_DWC_CORE: text
     .prefault("Occurrence")
     .describe("Core of Darwin Core Archives: Occurrence, or the path of an extension definition of GBIF's (XML)."),
@@ -272,6 +298,12 @@ export function loadConfig(env: Environment) {
     mailFrom: e.LONGSHORE_MAIL_FROM,
     mailTemplates: e.LONGSHORE_MAIL_TEMPLATES,
     webhookSecret: e.LONGSHORE_WEBHOOK_SECRET,
+    packagesDir: e.LONGSHORE_CKANPACKAGER_STORE ?? join(e.LONGSHORE_DATA_DIR, "packages"),
+    packageFreshMs: e.LONGSHORE_PACKAGE_CACHE_HOURS * HOUR_MS,
+    packageKeepMs: e.LONGSHORE_PACKAGE_KEEP_HOURS * HOUR_MS,
+    packageStoreBytes: e.LONGSHORE_PACKAGE_STORE_SIZE,
+    packageSlowRows: e.LONGSHORE_PACKAGE_SLOW_ROWS,
+    packagesAnonymous: e.LONGSHORE_PACKAGE_ANONYMIZE === "true",
     dwca: {
       core: e.LONGSHORE_DWC_CORE,
       extensions: e.LONGSHORE_DWC_EXTENSIONS,

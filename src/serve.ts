@@ -56,7 +56,7 @@ export function workerCommand(terminal: Terminal): Command {
 
 async function serveUntil(stop: Promise<void>, config: Config, terminal: Terminal): Promise<void> {
   const { openLog } = await import("./log.ts");
-  const { composeServices, openFoundation } = await import("./compose.ts");
+  const { composeServices, openFoundation, publicUrlOf } = await import("./compose.ts");
   const { metrics } = await import("./http/metrics.ts");
   const { buildDoor, buildServer } = await import("./http/server.ts");
   const clock = systemClock;
@@ -68,7 +68,9 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     const loopback = isLoopback(config.host);
     if (!loopback) await requireCredentials(config, () => stores.tokens.anyActive(clock.now()));
 
-    const services = await composeServices(config, clock, foundation);
+    /** Known when the port is: before that, nobody can order what has links. */
+    let publicUrl = publicUrlOf(config);
+    const services = await composeServices(config, clock, foundation, () => publicUrl);
     const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
     const deps = {
       version: VERSION,
@@ -81,6 +83,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       uploads: services.uploads,
       catalogue: stores.catalogue,
       carts: services.carts,
+      packages: services.packages,
+      packageStatistics: services.statistics,
       storage,
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
@@ -91,7 +95,9 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     };
     const server = await buildServer(deps);
     servers.push(server);
-    terminal.print(await listen(server, config.host, config.port));
+    const address = await listen(server, config.host, config.port);
+    publicUrl = config.publicUrl ?? address;
+    terminal.print(address);
     for (const { name, port } of config.doors) {
       const door = await buildDoor(name, deps);
       servers.push(door);

@@ -10,6 +10,8 @@ export interface Task {
   readonly totalFiles?: number;
   readonly doneBytes?: number;
   readonly totalBytes?: number;
+  readonly doneRows?: number;
+  readonly totalRows?: number;
   readonly startedAt: string;
   readonly finishedAt: string | null;
 }
@@ -143,6 +145,98 @@ export interface CartFile {
   readonly transactionId: number | null;
   /** Where its bytes are; what is `remote` has to be staged. */
   readonly state: "archive" | "staged" | "remote";
+}
+
+export type PackageKind = "datastore" | "url" | "dwca";
+export type TableFormat = "csv" | "tsv" | "xlsx" | "jsonl" | "parquet";
+export type PackageStatus = "building" | "ready" | "failed" | "expired";
+
+/** A value of a portal's row, as JSON has it. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** What is packed. Equal recipes share one ZIP while it is fresh. */
+export interface Recipe {
+  readonly kind: PackageKind;
+  /** The resource's id at the portal. */
+  readonly resourceId: string;
+  /** Rows come from here: address of the portal's `datastore_search`. */
+  readonly apiUrl?: string;
+  /** `url`: address of the file. */
+  readonly resourceUrl?: string;
+  /** Value, or list of values of which one has to be there, by field. */
+  readonly filters?: Readonly<Record<string, Json>>;
+  readonly q?: string | Readonly<Record<string, string>>;
+  readonly plain?: string;
+  readonly language?: string;
+  /** Names, separated by commas: which columns, and in which order. */
+  readonly fields?: string;
+  readonly sort?: string;
+  /** How many rows at most; all when left out. */
+  readonly limit?: number;
+  readonly offset?: number;
+  /** `csv` when left out; of `dwca`, `csv` or `tsv`. */
+  readonly format?: TableFormat;
+  readonly doi?: string;
+  /** `dwca`: template of eml.xml. */
+  readonly eml?: string;
+  /** `dwca`: adds gbif.json. */
+  readonly forGbif?: boolean;
+  /** Whether manifest.json lies beside the data; it does when left out. */
+  readonly manifest?: boolean;
+}
+
+/** One order of a package. */
+export interface Package {
+  readonly id: string;
+  readonly owner: string;
+  readonly recipe: Recipe;
+  readonly status: PackageStatus;
+  readonly lane: string;
+  /** The job that makes it. */
+  readonly job: number | null;
+  /** This and the next ones are set when it is ready. */
+  readonly fileName: string | null;
+  readonly sizeBytes: number | null;
+  /** Of the ZIP, lower-case hex. */
+  readonly sha256: string | null;
+  readonly rows: number | null;
+  readonly members: readonly PackageMember[];
+  readonly error: JobError | null;
+  readonly email: string | null;
+  readonly webhook: string | null;
+  /** Opens without a token; `null` until it is ready, and when it was revoked. */
+  readonly link: string | null;
+  readonly linkExpiresAt: string | null;
+  readonly downloads: number;
+  readonly createdAt: string;
+  readonly finishedAt: string | null;
+  /** When the requester was told. */
+  readonly toldAt: string | null;
+  /** Why the requester will never be told: the mail or the notice was refused. */
+  readonly refused: JobError | null;
+}
+
+export interface PackageMember {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Eight hex digits. */
+  readonly crc32: string;
+}
+
+/** What was packed. */
+export interface PackageTotals {
+  /** Addresses, counted when seen for the first time. */
+  readonly emails: number;
+  readonly requests: number;
+  readonly errors: number;
+  readonly bytes: number;
+  readonly rows: number;
+}
+
+export interface PackageStatistics {
+  readonly totals: PackageTotals;
+  /** Days of UTC on which there was something, oldest first. */
+  readonly days: readonly (PackageTotals & { readonly day: string })[];
 }
 
 export interface Downloads {

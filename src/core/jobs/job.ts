@@ -22,9 +22,11 @@ export interface TaskProgress {
   readonly percent: number;
   readonly doneFiles?: number;
   readonly doneBytes?: number;
+  readonly doneRows?: number;
   /** Absent when it is not known before the end. */
   readonly totalFiles?: number;
   readonly totalBytes?: number;
+  readonly totalRows?: number;
   /** Epoch milliseconds. */
   readonly startedAt: number;
   readonly finishedAt?: number;

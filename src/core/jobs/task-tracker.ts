@@ -12,6 +12,7 @@ const MAX_WARNINGS_LENGTH = 256 * 1024;
 export interface Amount {
   readonly files?: number;
   readonly bytes?: number;
+  readonly rows?: number;
 }
 
 /** Where the code that does the work says how far it is. */
@@ -60,6 +61,7 @@ export function taskTracker(
           startedAt: now,
           ...(total.files === undefined ? {} : { doneFiles: 0, totalFiles: total.files }),
           ...(total.bytes === undefined ? {} : { doneBytes: 0, totalBytes: total.bytes }),
+          ...(total.rows === undefined ? {} : { doneRows: 0, totalRows: total.rows }),
         },
       ];
       savedAt = now;
@@ -73,6 +75,7 @@ export function taskTracker(
         ...task,
         ...(done.files === undefined ? {} : { doneFiles: (task.doneFiles ?? 0) + done.files }),
         ...(done.bytes === undefined ? {} : { doneBytes: (task.doneBytes ?? 0) + done.bytes }),
+        ...(done.rows === undefined ? {} : { doneRows: (task.doneRows ?? 0) + done.rows }),
       };
       replaceCurrent({ ...counted, percent: percentOf(counted) });
       const now = clock.now();
@@ -98,8 +101,10 @@ export function taskTracker(
 }
 
 /** Bytes tell more than files where both totals are known. Below 100 until the task is ended. */
-function percentOf({ totalBytes, doneBytes = 0, totalFiles, doneFiles = 0 }: TaskProgress): number {
-  const share = totalBytes ? doneBytes / totalBytes : totalFiles ? doneFiles / totalFiles : 0;
+function percentOf({ totalBytes, doneBytes = 0, totalFiles, doneFiles = 0, ...rows }: TaskProgress): number {
+  const { totalRows, doneRows = 0 } = rows;
+  const ofItems = totalFiles ? doneFiles / totalFiles : totalRows ? doneRows / totalRows : 0;
+  const share = totalBytes ? doneBytes / totalBytes : ofItems;
   return Math.min(99.99, Math.round(share * 10_000) / 100);
 }
 

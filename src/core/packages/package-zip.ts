@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { pipeline } from "node:stream";
+import { constants, createInflateRaw } from "node:zlib";
 import { AppError, type Details } from "../errors.ts";
 import { type BlockDeflate, blockDeflate, type Deflated } from "../zip/block-deflate.ts";
 import {
@@ -25,6 +27,10 @@ const ASSEMBLED = "package.zip";
 export interface PackageZip extends PackageSink {
   /** All that was written is durable; given back as `from`, it is what another goes on from. */
   checkpoint(): Promise<Details>;
+  /** In the order of the ZIP. */
+  names(): readonly string[];
+  /** What was written into a member so far, read back: to go on with what was reckoned over it. */
+  written(name: string): AsyncIterable<Uint8Array>;
   /** Assembles the ZIP, flat, and publishes it: visible when whole and durable. Nothing can be written afterwards. */
   finish(fileName: string): Promise<FinishedZip>;
   /** Lets go of files; the workspace stays as it is. */
@@ -77,7 +83,12 @@ export async function packageZip(
   const states = (from?.members ?? []) as unknown as readonly MemberState[];
   for (const { name, part, isStored, ...state } of states) members.set(name, open(name, part, isStored, state));
   parts = Number(from?.parts ?? 0);
-  await Promise.all(members.values());
+  try {
+    await Promise.all(members.values());
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
 
   async function closeAll(): Promise<void> {
     for (const opened of await Promise.allSettled(members.values()))
@@ -147,6 +158,18 @@ export async function packageZip(
         written.push({ name, part, isStored, ...state });
       }
       return { parts, members: written.map((state) => ({ ...state })) };
+    },
+
+    names: () => [...members.keys()],
+
+    async *written(name) {
+      const member = await members.get(name);
+      if (!member) return;
+      await member.deflate.flush();
+      const bytes = await workspace.open(member.part);
+      if (member.isStored) yield* bytes;
+      // The stream has no end yet. What breaks it is thrown here.
+      else yield* pipeline(bytes, createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH }), () => undefined);
     },
 
     async finish(fileName) {

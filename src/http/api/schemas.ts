@@ -56,6 +56,8 @@ const TaskSchema = z
     totalFiles: z.int().optional(),
     doneBytes: z.int().optional(),
     totalBytes: z.int().optional(),
+    doneRows: z.int().optional(),
+    totalRows: z.int().optional(),
     startedAt: Time,
     finishedAt: Time.nullable(),
   })

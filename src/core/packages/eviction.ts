@@ -1,0 +1,132 @@
+import type { Clock } from "../clock.ts";
+import { type PackageId, packageId } from "../ids.ts";
+import type { Package } from "./package.ts";
+import type { PackageFiles } from "./package-files.ts";
+import type { PackageStore } from "./package-store.ts";
+import type { Packages } from "./packages.ts";
+
+export interface KeepingLimits {
+  /** From when it is made on: so long it is given to new orders. */
+  readonly freshMs: number;
+  /** From when its requester is told on: so long a link works, and a package is kept. */
+  readonly keepMs: number;
+  /** Of all packages together. */
+  readonly storeBytes: number;
+}
+
+export interface EvictionParts {
+  readonly store: PackageStore;
+  readonly files: PackageFiles;
+  readonly clock: Clock;
+  readonly keeping: KeepingLimits;
+}
+
+const EVERY_MS = 60_000;
+const PAGE = 100;
+/** How long an order still tells what became of it, and the address of who ordered is kept. */
+const FORGET_MS = 30 * 24 * 3_600_000;
+/** A file that somebody points to by a link in the folder, such as the standing dump for GBIF, is looked at again then. */
+const LINKED_MS = 24 * 3_600_000;
+/** As we name them; other files in the folder are nobody's business. */
+const OURS = /^[0-9a-f]{32}-\d+-\d+\.zip$/;
+
+/**
+ * Removes packages that no link leads to any more, then the least recently used until the rest fits, then what dead
+ * processes have left in the folder. A row goes before its file: nobody is led to nothing.
+ * @returns those that were removed.
+ */
+export async function evictPackages(
+  { store, files, clock, keeping }: EvictionParts,
+  signal: AbortSignal,
+): Promise<readonly PackageId[]> {
+  const evicted: PackageId[] = [];
+  const linked = new Set<string>();
+  for await (const fileName of files.linked()) linked.add(fileName);
+
+  /** @returns false when it stays. */
+  async function remove({ id, fileName }: Package, onlyDue: boolean): Promise<boolean> {
+    const now = clock.now();
+    if (fileName !== null && linked.has(fileName)) {
+      await store.keep(id, now + LINKED_MS, now);
+      return false;
+    }
+    if (!(await store.expire(id, now, onlyDue))) return false;
+    if (fileName !== null) await files.remove(fileName);
+    evicted.push(id);
+    return true;
+  }
+
+  async function removeOld(): Promise<void> {
+    for (let more = true; more && !signal.aborted; ) {
+      const due = await store.due(clock.now(), PAGE);
+      for (const one of due) await remove(one, true);
+      more = due.length === PAGE;
+    }
+  }
+
+  async function makeRoom(): Promise<void> {
+    let bytes = await store.usedBytes();
+    // Those that stay count as used now: when a page has no others, the next round sees further.
+    for (let more = true; more && bytes > keeping.storeBytes && !signal.aborted; ) {
+      more = false;
+      for (const one of await store.leastUsed(PAGE)) {
+        if (bytes <= keeping.storeBytes) break;
+        if (!(await remove(one, false))) continue;
+        bytes -= one.sizeBytes ?? 0;
+        more = true;
+      }
+    }
+  }
+
+  /** Files whose process died before their row was written, or after it was changed. */
+  async function removeStray(): Promise<void> {
+    for await (const { fileName, modifiedAt } of files.list()) {
+      if (signal.aborted) return;
+      const isOld = modifiedAt <= clock.now() - keeping.keepMs;
+      if (OURS.test(fileName) && isOld && !linked.has(fileName) && !(await store.holds(fileName)))
+        await files.remove(fileName);
+    }
+  }
+
+  /** Workspaces that no job will go on with. */
+  async function removeLeft(): Promise<void> {
+    for await (const name of files.workspaces()) {
+      if (signal.aborted) return;
+      const found = await store.package(packageId(name));
+      if (found?.status !== "building") await (await files.workspace(name)).discard();
+    }
+  }
+
+  for (const step of [removeOld, makeRoom, removeStray, removeLeft]) if (!signal.aborted) await step();
+  for (let more = true; more && !signal.aborted; ) more = await store.forget(clock.now() - FORGET_MS);
+  return evicted;
+}
+
+export interface PackageUpkeep {
+  /** Resolves when the step that is under way is done. */
+  stop(): Promise<void>;
+}
+
+/** Evicts every minute, beginning at once, until it is stopped. Several processes may do so side by side. */
+export function startPackageUpkeep(
+  packages: Pick<Packages, "evict">,
+  clock: Clock,
+  onTrouble?: (error: unknown, during: string) => void,
+): PackageUpkeep {
+  const stopping = new AbortController();
+
+  async function loop(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await packages.evict(stopping.signal).catch((error: unknown) => onTrouble?.(error, "the upkeep of packages"));
+      await clock.sleep(EVERY_MS, stopping.signal);
+    }
+  }
+
+  const running = loop();
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
