@@ -3,6 +3,7 @@ import { type BundlesApi, bundlesApi } from "./bundles.ts";
 import { type CartsApi, cartsApi } from "./carts.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
+import { type PackagesApi, packagesApi } from "./packages.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
 import { type UploadsApi, uploadsApi } from "./uploads.ts";
 
@@ -31,6 +32,7 @@ export type { ConnectionOptions } from "./connection.ts";
 export type { Content, ContentOptions } from "./content.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
+export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
 export { TAR_END, type TarFile, tarHeader, tarMemberLength, tarPadding } from "./tar.ts";
 export type { NewToken, TokensApi } from "./tokens.ts";
@@ -51,6 +53,7 @@ export interface Longshore {
   readonly transactions: TransactionsApi;
   readonly files: FilesApi;
   readonly carts: CartsApi;
+  readonly packages: PackagesApi;
   readonly tokens: TokensApi;
 }
 
@@ -64,6 +67,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     transactions: transactionsApi(connection),
     files: filesApi(connection),
     carts: cartsApi(connection),
+    packages: packagesApi(connection),
     tokens: tokensApi(connection),
   };
 }
