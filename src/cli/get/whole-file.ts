@@ -31,17 +31,22 @@ interface Sink {
 }
 
 /** A folder is given the file under its own name; `-` is standard output. @throws LongshoreError usage. */
-export function targetOf(name: string, { output, force, json }: SaveOptions): string {
-  if (output === "-") {
-    if (json) throw new LongshoreError("usage", "-o - prints the file itself; it does not go together with --json.");
-    return output;
-  }
-  const isFolder = output !== undefined && statSync(output, { throwIfNoEntry: false })?.isDirectory();
-  const target = isFolder ? join(output, name) : (output ?? name);
-  if (existsSync(target) && !force)
-    throw new LongshoreError("usage", `${target} exists already; --force replaces it.`, { details: { path: target } });
+export function targetOf(name: string, options: SaveOptions): string {
+  const { output = name } = options;
+  const target = isFolder(output) ? join(output, name) : output;
+  requireUsable({ ...options, output: target });
   return target;
 }
+
+/** For whoever does not know the file's name yet. @throws LongshoreError usage. */
+export function requireUsable({ output, force, json }: SaveOptions): void {
+  if (output === "-" && json)
+    throw new LongshoreError("usage", "-o - prints the file itself; it does not go together with --json.");
+  if (output === undefined || output === "-" || force || isFolder(output) || !existsSync(output)) return;
+  throw new LongshoreError("usage", `${output} exists already; --force replaces it.`, { details: { path: output } });
+}
+
+const isFolder = (path: string) => path !== "-" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /**
  * Saves it under `target`, or prints it for `-`, and checks its digest. An interrupted run leaves `target.part`, which the
