@@ -12,6 +12,15 @@ const LISTED = 50;
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
 }
+/** Ends the program with this exit code; there is nothing more to say. */
+export class Ended extends Error {
+  override readonly name = "Ended";
+  readonly exit: number;
+  constructor(exit: number, cause?: unknown) {
+    super(`Ended with exit code ${exit}.`, { cause });
+    this.exit = exit;
+  }
+}
 /** 128 and SIGINT's number, as shells have it. */
 const INTERRUPTED_EXIT = 130;
 
@@ -28,6 +37,7 @@ export function reportFailure(error: unknown, terminal: Terminal, exits: ExitCod
   // Commander ends --help and --version this way too, and a command that only has others below it.
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
   if (error instanceof CommanderError && error.code === "commander.help") return exits.usage ?? 2;
+  if (error instanceof Ended) return error.exit;
   if (error instanceof Interrupted) {
     terminal.note(error.message);
     return INTERRUPTED_EXIT;

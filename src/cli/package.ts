@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { NewPackage, Package, TableFormat } from "../sdk/index.ts";
+import { LongshoreError, type NewPackage, type Package, type TableFormat } from "../sdk/index.ts";
 import { bytesText } from "./amounts.ts";
 import { type CliContext, command, commandGroup, count, type JsonOption, take, withExamples } from "./command.ts";
-import { receiveFile, type SaveOptions, targetOf } from "./get/whole-file.ts";
+import { receiveFile, requireUsable, type SaveOptions, targetOf } from "./get/whole-file.ts";
 import { packageLines, readyPackage, statisticsLines } from "./package-display.ts";
 import {
   type DwcaOptions,
@@ -61,8 +61,7 @@ export function packageCommand(context: CliContext): Command {
   }
 
   async function order(wanted: NewPackage, options: WaitOptions): Promise<void> {
-    // A target that cannot be: better now than after hours.
-    if (options.output !== undefined) targetOf("", options);
+    requireUsable(options); // better now than after hours
     const { client } = context.server();
     const signal = context.interruptible();
     const one = await client.packages.order(wanted, signal);
@@ -70,8 +69,7 @@ export function packageCommand(context: CliContext): Command {
     show(options.wait ? await readyPackage({ client, terminal, signal }, one.id) : one, options);
   }
 
-  const waiting = (target: Command) =>
-    saving(target).option("--wait", "end when it is ready; --output does, too").helpOption("-h, --help");
+  const waiting = (target: Command) => saving(target).option("--wait", "end when it is ready; --output does, too");
 
   const datastore = waiting(
     withRowOptions(
@@ -197,7 +195,7 @@ function saving(target: Command): Command {
 /** What a ready package has. */
 function facts({ id, fileName, sizeBytes, sha256 }: Package) {
   if (fileName === null || sizeBytes === null || sha256 === null)
-    throw new Error(`Package ${id} is ready and has no file.`);
+    throw new LongshoreError("remote_refused", `The server says that package ${id} is ready, but not what it is.`);
   return { fileName, sizeBytes, sha256 };
 }
 

@@ -1,9 +1,11 @@
 import { Command } from "commander";
 import { cartCommand } from "./cart.ts";
+import { ckanpackagerCommand } from "./ckanpackager.ts";
 import type { CliContext } from "./command.ts";
 import { type ExitCodes, reportFailure } from "./failure.ts";
 import { getCommand } from "./get/get.ts";
 import { jobsCommand } from "./jobs.ts";
+import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
 import type { Terminal } from "./terminal.ts";
 import { transactionsCommand } from "./transactions.ts";
@@ -34,6 +36,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     );
   const groups = {
     "Deposit and fetch:": [putCommand(context), cartCommand(context), getCommand(context)],
+    "Pack resources of portals:": [packageCommand(context), ckanpackagerCommand(context)],
     "Look and steer:": [jobsCommand(context), transactionsCommand(context)],
     ...local,
   };
