@@ -1,4 +1,4 @@
-import type { Kysely, Selectable, Transaction } from "kysely";
+import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import { AppError } from "../../core/errors.ts";
 import type { OrderId, PackageId } from "../../core/ids.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
@@ -13,6 +13,10 @@ import { fromJson, type PackageOrderRow, type PackageRow, type Tables, toJson } 
 const TOLD_AT_ONCE = 1_000;
 /** Packages that one call forgets. */
 const FORGOTTEN_AT_ONCE = 100;
+
+/** Spelled out: an index of some rows is used only where the database sees the value, not a parameter. */
+const LIVE = sql.lit(1);
+const READY = sql.lit("ready" as const);
 
 type SomePackage = Selectable<PackageRow>;
 type SomeOrder = Selectable<PackageOrderRow>;
@@ -30,7 +34,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
       .selectFrom("packages")
       .selectAll()
       .where("cacheKey", "=", cacheKey)
-      .where("live", "=", 1)
+      .where("live", "=", LIVE)
       .$if(isPostgres, (select) => select.forUpdate())
       .executeTakeFirst();
     if (!found || (await isShareable(tx, found, now))) return found;
@@ -65,7 +69,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
         finishedAt: null,
         lastUsedAt: now,
       })
-      .onConflict((conflict) => conflict.column("cacheKey").where("live", "=", 1).doNothing())
+      .onConflict((conflict) => conflict.column("cacheKey").where("live", "=", LIVE).doNothing())
       .returningAll()
       .executeTakeFirst();
     if (row) await createJob(tx, enqueue, job);
@@ -163,7 +167,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
         .selectFrom("packages")
         .selectAll()
         .where("cacheKey", "=", cacheKey)
-        .where("live", "=", 1)
+        .where("live", "=", LIVE)
         .executeTakeFirst();
       return found && (await isShareable(db, found, now)) ? packageOf(found) : undefined;
     },
@@ -277,7 +281,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
       const rows = await db
         .selectFrom("packages")
         .selectAll()
-        .where("status", "=", "ready")
+        .where("status", "=", READY)
         .where("keepUntil", "<=", now)
         .orderBy("keepUntil")
         .limit(limit)
@@ -289,7 +293,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
       const rows = await db
         .selectFrom("packages")
         .selectAll()
-        .where("status", "=", "ready")
+        .where("status", "=", READY)
         .orderBy("lastUsedAt")
         .limit(limit)
         .execute();
@@ -300,7 +304,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
       const { bytes } = await db
         .selectFrom("packages")
         .select((row) => row.fn.sum<number | string | null>("sizeBytes").as("bytes"))
-        .where("status", "=", "ready")
+        .where("status", "=", READY)
         .executeTakeFirstOrThrow();
       return Number(bytes ?? 0); // PostgreSQL adds bigints up to a numeric, which comes as text
     },
@@ -314,14 +318,14 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
         .updateTable("packages")
         .set({ status: "expired", live: 0, keepUntil: now })
         .where("id", "=", id)
-        .where("status", "=", "ready")
+        .where("status", "=", READY)
         .$if(onlyDue, (some) => some.where("keepUntil", "<=", now))
         .executeTakeFirstOrThrow();
       return numUpdatedRows > 0n;
     },
 
     async retireAll() {
-      await db.updateTable("packages").set({ live: 0 }).where("live", "=", 1).execute();
+      await db.updateTable("packages").set({ live: 0 }).where("live", "=", LIVE).execute();
     },
 
     async holds(fileName) {
@@ -329,7 +333,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
         .selectFrom("packages")
         .select("id")
         .where("fileName", "=", fileName)
-        .where("status", "=", "ready")
+        .where("status", "=", READY)
         .executeTakeFirst();
       return row !== undefined;
     },
@@ -376,7 +380,7 @@ async function keepUntil(db: Kysely<Tables>, id: PackageId, until: number, now: 
       lastUsedAt: now,
     }))
     .where("id", "=", id)
-    .where("status", "=", "ready")
+    .where("status", "=", READY)
     .executeTakeFirstOrThrow();
   return numUpdatedRows > 0n;
 }
