@@ -8,7 +8,13 @@ import { originRule } from "./core/outbound/origins.ts";
 const PREFIX = "LONGSHORE_";
 
 /** Protocols of other systems that a server can speak on a port of their own. */
-export const DOOR_NAMES = ["pacifica-ingest", "pacifica-cart", "pacifica-archive", "pacifica-uniqueid"] as const;
+export const DOOR_NAMES = [
+  "pacifica-ingest",
+  "pacifica-cart",
+  "pacifica-archive",
+  "pacifica-uniqueid",
+  "ckanpackager",
+] as const;
 export type DoorName = (typeof DOOR_NAMES)[number];
 
 const text = z.string();
@@ -198,6 +204,15 @@ export const SETTINGS = z.strictObject({
     .enum(["true", "false"])
     .prefault("false")
     .describe("Whether statistics of packages hold a keyed digest in place of each mail address: true or false."),
+  LONGSHORE_CKANPACKAGER_SECRET: text
+    .optional()
+    .describe("Secret that clients of the ckanpackager door send. Without it, the door lets nobody in.")
+    .meta({ secret: true }),
+  LONGSHORE_CKANPACKAGER_MESSAGE: text
+    .prefault(
+      "The resource will be emailed to you shortly. This may take a little longer if our servers are busy, so please be patient!",
+    )
+    .describe("What the ckanpackager door answers an order with; portals show it to whoever has asked."),
   LONGSHORE_DWC_CORE: text
     .prefault("Occurrence")
     .describe("Core of Darwin Core Archives: Occurrence, or the path of an extension definition of GBIF's (XML)."),
@@ -304,6 +319,11 @@ export function loadConfig(env: Environment) {
     packageStoreBytes: e.LONGSHORE_PACKAGE_STORE_SIZE,
     packageSlowRows: e.LONGSHORE_PACKAGE_SLOW_ROWS,
     packagesAnonymous: e.LONGSHORE_PACKAGE_ANONYMIZE === "true",
+    ckanpackager: {
+      secret: e.LONGSHORE_CKANPACKAGER_SECRET,
+      successMessage: e.LONGSHORE_CKANPACKAGER_MESSAGE,
+      workerCount: e.LONGSHORE_WORKERS.fast + e.LONGSHORE_WORKERS.slow,
+    },
     dwca: {
       core: e.LONGSHORE_DWC_CORE,
       extensions: e.LONGSHORE_DWC_EXTENSIONS,

@@ -3,6 +3,7 @@ import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { ArchivedFile, Transaction } from "../core/catalogue/catalogue-store.ts";
 import { AppError } from "../core/errors.ts";
 import type { FileId } from "../core/ids.ts";
+import { exactly } from "./exact-bytes.ts";
 import type { Representation } from "./representation.ts";
 import type { ServerDeps } from "./server-deps.ts";
 
@@ -40,24 +41,6 @@ export function fileRepresentation(storage: ObjectStorage, found: VisibleFile): 
       yield* exactly(bytes, range ? range.end - range.start + 1 : file.sizeBytes);
     },
   };
-}
-
-/**
- * Passes `sizeBytes` bytes on, no more and no fewer: anything else breaks the connection, so that a client never takes
- * another file for the whole. The last piece waits until it is known to be the last.
- * @throws AppError object_corrupt.
- */
-async function* exactly(bytes: AsyncIterable<Uint8Array>, sizeBytes: number): AsyncGenerator<Uint8Array> {
-  let passed = 0;
-  let held: Uint8Array | undefined;
-  for await (const chunk of bytes) {
-    passed += chunk.length;
-    if (passed > sizeBytes) break;
-    if (held) yield held;
-    held = chunk;
-  }
-  if (passed !== sizeBytes) throw new AppError("object_corrupt", { expected: sizeBytes, found: passed });
-  if (held) yield held;
 }
 
 /** A media type as RFC 9110 §8.3.1 spells it, so that nothing else can get into the head. */

@@ -10,7 +10,7 @@ export interface Metrics {
   /** Counts bytes of files as they go out. */
   sent(bytes: number): void;
   /** Counts a download that begins with the first byte. */
-  downloaded(what: "file" | "cart"): void;
+  downloaded(what: "file" | "cart" | "package"): void;
   /** Counts a request that is over. */
   observe(request: FastifyRequest, reply: FastifyReply): void;
   readonly contentType: string;

@@ -36,6 +36,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         { name: "transactions", description: "Accepted bundles." },
         { name: "files", description: "Archived files." },
         { name: "carts", description: "Choices of files, downloaded as one archive." },
+        { name: "packages", description: "Resources of data portals, packed and delivered as links." },
         { name: "access", description: "Tokens and the audit log." },
       ],
     },
@@ -97,7 +98,13 @@ export async function openApiDocument(version: string): Promise<string> {
 function unusedContext(): ServerContext {
   const context: Pick<ServerContext, "link" | "options"> = {
     link: (path) => path,
-    options: { trustedProxies: [], authHeader: "", defaultUser: "", uploadExpiryMs: 0 },
+    options: {
+      trustedProxies: [],
+      authHeader: "",
+      defaultUser: "",
+      uploadExpiryMs: 0,
+      ckanpackager: { successMessage: "", workerCount: 0 },
+    },
   };
   return context as ServerContext;
 }

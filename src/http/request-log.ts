@@ -1,6 +1,13 @@
 import { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import { asAppError } from "./problem.ts";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Whoever reads this route's path has what it leads to: it is not logged. */
+    secretPath?: boolean;
+  }
+}
+
 /** Header fields that open something to whoever reads them. */
 const SECRET_FIELDS = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
 
@@ -52,4 +59,7 @@ export function logBrokenBody(request: FastifyRequest, error: unknown): void {
   request.log.error({ err: error, code, path: pathOf(request) }, message);
 }
 
-const pathOf = ({ url }: FastifyRequest) => url.split("?")[0];
+/** Where the path itself opens something, the route stands in its place. */
+function pathOf({ url, routeOptions }: FastifyRequest): string | undefined {
+  return routeOptions.config.secretPath ? routeOptions.url : url.split("?")[0];
+}

@@ -13,6 +13,8 @@ import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { JobQueue } from "../core/jobs/job-queue.ts";
 import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
+import type { Packages } from "../core/packages/packages.ts";
+import type { Statistics } from "../core/packages/statistics.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** What the routes translate to. The caller owns all of it: closing the server closes none of it. */
@@ -28,6 +30,8 @@ export interface ServerDeps {
   readonly uploads: UploadStore;
   readonly catalogue: CatalogueStore;
   readonly carts: Carts;
+  readonly packages: Packages;
+  readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
   readonly storage: ObjectStorage;
   readonly access: Access;
   readonly tokens: Tokens;
@@ -53,6 +57,14 @@ export interface ServerOptions {
   readonly authHeader: string;
   /** Who deposits through a Pacifica door of an open server. */
   readonly defaultUser: string;
+  readonly ckanpackager: {
+    /** What callers of the door must know; without it, nobody is let in. */
+    readonly secret?: string | undefined;
+    /** What portals show to whoever has ordered a package. */
+    readonly successMessage: string;
+    /** Jobs that this server runs at a time. */
+    readonly workerCount: number;
+  };
   /** An upload that nobody continued for this long is removed. */
   readonly uploadExpiryMs: number;
   /** A peer that is silent for this long while it is its turn to send or to read is gone. Default: 2 minutes. */

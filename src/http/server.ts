@@ -5,12 +5,14 @@ import { AppError } from "../core/errors.ts";
 import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
 import { apiRoutes } from "./api/api.ts";
 import { type Authentication, authentication } from "./authentication.ts";
+import { ckanpackager } from "./doors/ckanpackager.ts";
 import { pacificaArchive } from "./doors/pacifica-archive.ts";
 import { pacificaCart } from "./doors/pacifica-cart.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
 import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
 import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
+import { packageLinkRoutes } from "./package-links.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
 import { endUnreadBody } from "./request-body.ts";
 import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
@@ -28,6 +30,7 @@ const DOORS = {
   "pacifica-cart": pacificaCart,
   "pacifica-archive": pacificaArchive,
   "pacifica-uniqueid": pacificaUniqueid,
+  ckanpackager,
 } as const;
 export type DoorName = keyof typeof DOORS;
 export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];
@@ -55,6 +58,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
     { prefix: "/api/v1" },
   );
   for (const name of DOOR_NAMES) await app.register(DOORS[name](context, auth, allowed), { prefix: `/doors/${name}` });
+  await app.register(packageLinkRoutes(context));
   await app.register(operationRoutes(context, auth, DOOR_NAMES));
   return app;
 }

@@ -1,4 +1,5 @@
 import { CODES, KINDS } from "../core/errors.ts";
+import { escapeHtml, htmlPage } from "./html-page.ts";
 import type { ServerContext } from "./server-deps.ts";
 
 /** What there is to find at this address, for a person or a program that only knows the address. */
@@ -20,7 +21,7 @@ export function welcomePage(facts: ReturnType<typeof welcome>): string {
   const item = (label: string, href: string) =>
     `<li>${label}: <a href="${escapeHtml(href)}">${escapeHtml(href)}</a></li>`;
   const items = [...Object.entries(links), ...doors.map((href) => ["door", href] as const)];
-  return page(`${name} ${version}`, `<ul>${items.map(([label, href]) => item(label, href)).join("")}</ul>`);
+  return htmlPage(`${name} ${version}`, `<ul>${items.map(([label, href]) => item(label, href)).join("")}</ul>`);
 }
 
 /** Where the `type` of every problem document leads. */
@@ -29,13 +30,5 @@ export function errorsPage(): string {
     ([code, [kind, sentence]]) =>
       `<dt id="${code}"><code>${code}</code></dt><dd>${escapeHtml(sentence)} (${kind}, ${KINDS[kind].status})</dd>`,
   );
-  return page("Error codes", `<dl>${entries.join("\n")}</dl>`);
-}
-
-function page(title: string, body: string): string {
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${escapeHtml(title)}</title><h1>${escapeHtml(title)}</h1>${body}</html>`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+  return htmlPage("Error codes", `<dl>${entries.join("\n")}</dl>`);
 }

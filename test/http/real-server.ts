@@ -9,6 +9,8 @@ import { fsMoveSource } from "../../src/adapters/source/move-source.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { fsUploadStore } from "../../src/adapters/upload/upload-store.ts";
+import { composeServices } from "../../src/compose.ts";
+import { loadConfig } from "../../src/config.ts";
 import { access } from "../../src/core/access/access.ts";
 import type { Scope } from "../../src/core/access/access-stores.ts";
 import { audit } from "../../src/core/access/audit.ts";
@@ -105,6 +107,14 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       },
     }),
   );
+  const config = loadConfig({ LONGSHORE_DATA_DIR: root });
+  const composed = await composeServices(config, systemClock, {
+    stores,
+    storage,
+    archive,
+    cache,
+    close: async () => {},
+  });
   const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
@@ -128,6 +138,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       expiryMs: 3_600_000,
       clock: systemClock,
     }),
+    packages: composed.packages,
+    packageStatistics: composed.statistics,
     storage,
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
@@ -139,6 +151,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       authHeader: "X-Http-Authed-User",
       defaultUser: "root",
       uploadExpiryMs: 3_600_000,
+      ckanpackager: { successMessage: "", workerCount: 0 },
       closeGraceMs: 200,
       ...overrides,
     },

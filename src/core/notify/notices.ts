@@ -116,7 +116,8 @@ function hostOf(url: string): string {
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-function sizeText(bytes: number): string {
+/** For people: `1.5 MiB`. */
+export function sizeText(bytes: number): string {
   const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(bytes, 1)) / 10));
   return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${UNITS[power]}`;
 }

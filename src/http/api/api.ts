@@ -7,6 +7,8 @@ import { cartRoutes } from "./carts.ts";
 import { fileRoutes } from "./files.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
+import { packageRoutes } from "./packages.ts";
+import { statisticsRoutes } from "./statistics.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { transactionRoutes } from "./transactions.ts";
 import { uploadRoutes } from "./uploads.ts";
@@ -26,6 +28,8 @@ export const apiRoutes =
       fileRoutes,
       cartRoutes,
       cartDownloadRoutes,
+      packageRoutes,
+      statisticsRoutes,
       verificationRoutes,
       tokenRoutes,
       auditRoutes,
