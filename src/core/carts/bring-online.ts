@@ -2,6 +2,7 @@ import type { Availability, ObjectStorage } from "../archive/object-storage.ts";
 import type { Clock } from "../clock.ts";
 import { factsOfStream } from "../digest.ts";
 import { AppError } from "../errors.ts";
+import { PutOff } from "../jobs/worker.ts";
 import { eachAtOnce } from "../streams.ts";
 import type { CartEntry, Location } from "./cart.ts";
 import type { RemoteArchive, RemoteFile } from "./remote-archive.ts";
@@ -18,6 +19,8 @@ const UNREACHED = 4;
 /** How long to wait for files on their way from cold storage, or that others copy, before looking again. */
 const FIRST_LOOK_MS = 1_000;
 const LONGEST_LOOK_MS = 60_000;
+/** Pauses from this length on are not waited for here: others may have the job's place in its lane meanwhile. */
+const PUT_OFF_MS = 32_000;
 
 export interface OnlineParts {
   readonly staging: Staging;
@@ -215,13 +218,18 @@ export function bringingOnline({ staging, archive, remote, clock }: OnlineParts,
       for await (const entry of run.left()) if (isRemote(entry)) run.failed(entry, error);
     },
 
-    /** @returns what is left to be read and checked. */
-    async bring(): Promise<Amounts> {
-      for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(LONGEST_LOOK_MS, 2 * lookMs)) {
+    /**
+     * @param firstLookMs the pause after the first look, when it has been put off before.
+     * @returns what is left to be read and checked.
+     * @throws PutOff, with the pause, when there is nothing to do for long.
+     */
+    async bring(firstLookMs = FIRST_LOOK_MS): Promise<Amounts> {
+      for (let lookMs = Math.min(LONGEST_LOOK_MS, firstLookMs); ; lookMs = Math.min(LONGEST_LOOK_MS, 2 * lookMs)) {
         const { waiting, arrived, readyAt, unchecked } = await look();
         await run.show({ readyAt });
         if (waiting === 0) return unchecked;
         if (arrived > 0) lookMs = FIRST_LOOK_MS;
+        if (lookMs >= PUT_OFF_MS) throw new PutOff(lookMs);
         await clock.sleep(lookMs, run.signal);
         run.signal.throwIfAborted();
       }

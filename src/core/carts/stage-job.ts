@@ -1,10 +1,10 @@
 import type { ObjectStorage } from "../archive/object-storage.ts";
 import type { Clock } from "../clock.ts";
 import { factsOfStream, type StreamFacts } from "../digest.ts";
-import { AppError, type Details } from "../errors.ts";
+import { AppError, type Details, type DetailValue } from "../errors.ts";
 import { type CartId, cartId } from "../ids.ts";
 import type { Job } from "../jobs/job.ts";
-import type { JobContext, JobHandler } from "../jobs/worker.ts";
+import { type JobContext, type JobHandler, PutOff } from "../jobs/worker.ts";
 import { eachAtOnce } from "../streams.ts";
 import { type Amounts, bringingOnline } from "./bring-online.ts";
 import type { Cart, CartEntry } from "./cart.ts";
@@ -33,8 +33,8 @@ export interface StageParts {
  * The `stage` job: brings every file of a cart to where it can be read, learns what is not known of it, checks what is to
  * be checked, and lays the downloads out. The cart is ready then, or in error with what is wrong, file by file.
  *
- * There is no checkpoint: what has been dealt with is noted on the cart's entries, so whoever takes the job over goes on
- * with the rest. Retried, it stages a cart in error again. Its input: `{ cart }`.
+ * What has been dealt with is noted on the cart's entries, so whoever takes the job over goes on with the rest; the
+ * checkpoint says only how long it has been waiting. While there is nothing but waiting to do, it is put off. Retried, it stages a cart in error again. Its input: `{ cart }`.
  */
 export function stageJob(parts: StageParts): JobHandler {
   const { carts, staging, clock } = parts;
@@ -49,12 +49,18 @@ export function stageJob(parts: StageParts): JobHandler {
     return cart;
   }
 
-  async function stage(cart: Cart, { tasks, signal }: JobContext): Promise<Cart> {
+  async function stage(cart: Cart, { job, tasks, signal, checkpoint }: JobContext): Promise<Cart> {
     const known = await knownBytes(cart.id);
     const left = await leftOver(cart.id);
     const progress = { stagedFiles: cart.fileCount - left.files, stagedBytes: known - left.bytes };
     const run = stagingRun(carts, clock, cart, { tasks, signal }, progress);
-    await run.showing(() => dealWith(run, left.files, known));
+    await run
+      .showing(() => dealWith(run, left.files, known, job.checkpoint.lookMs))
+      .catch(async (error: unknown) => {
+        // Whoever begins again has waited that long already.
+        if (error instanceof PutOff) await checkpoint({ lookMs: 2 * error.pauseMs });
+        throw error;
+      });
     const { count, kept } = run.problems;
     if (count > 0) {
       const error = { status: "error", readyAt: null, problems: kept, problemCount: count } as const;
@@ -65,7 +71,7 @@ export function stageJob(parts: StageParts): JobHandler {
   }
 
   /** Every file that is left is staged then, or has failed. */
-  async function dealWith(run: StagingRun, files: number, knownBytes: number): Promise<void> {
+  async function dealWith(run: StagingRun, files: number, knownBytes: number, lookMs?: DetailValue): Promise<void> {
     const { tasks, cart } = run;
     const online = bringingOnline({ remote: undefined, ...parts }, run);
     await tasks.begin("stage", { files });
@@ -74,7 +80,7 @@ export function stageJob(parts: StageParts): JobHandler {
     const capacityBytes = await staging.capacityBytes();
     if (bytes > capacityBytes) await online.refuse(bytes, capacityBytes);
     await tasks.begin("stage", { files, bytes });
-    const unchecked = await online.bring();
+    const unchecked = await online.bring(typeof lookMs === "number" ? lookMs : undefined);
 
     await tasks.begin("check", unchecked);
     await check(run);

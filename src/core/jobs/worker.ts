@@ -25,12 +25,26 @@ export interface JobContext {
   checkpoint(data: Details): Promise<void>;
 }
 
+/**
+ * Thrown by a handler that can do nothing for a while but wait: the job goes back to the queue, so that others have its
+ * place in the lane, and is begun again after the pause. The attempt does not count.
+ */
+export class PutOff extends Error {
+  override readonly name = "PutOff";
+  readonly pauseMs: number;
+  constructor(pauseMs: number) {
+    super(`Put off for ${pauseMs} ms.`);
+    this.pauseMs = pauseMs;
+  }
+}
+
 /** Does one kind of job. */
 export interface JobHandler extends JobKind {
   /**
    * Runs or continues the job; must be idempotent from its last checkpoint on. Asked to stop, it throws the signal's
    * reason; past the point where stopping would leave half a thing behind, it finishes instead.
-   * @returns the job's result. Throwing an `AppError` of a retryable kind queues the job again, with a growing pause.
+   * @returns the job's result. Throwing an `AppError` of a retryable kind queues the job again, with a growing pause;
+   * throwing {@link PutOff}, after that pause.
    */
   run(context: JobContext): Promise<Details>;
 }
@@ -177,6 +191,8 @@ export function startWorker(
     if (error === LEASE_LOST || signal.reason === LEASE_LOST) throw LEASE_LOST;
     // Not the job's fault: the attempt does not count.
     if (signal.reason === SHUTDOWN) return { state: "queued", attempts: job.attempts - 1 };
+    if (error instanceof PutOff)
+      return { state: "queued", attempts: job.attempts - 1, dueAt: clock.now() + (signal.aborted ? 0 : error.pauseMs) };
     const isCancelled = error instanceof AppError && error.code === "job_cancelled";
     if (error instanceof AppError && error.retryable && job.attempts < MAX_ATTEMPTS) {
       // A job that is to be cancelled need not wait for what is unavailable.

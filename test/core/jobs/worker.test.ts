@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { AppError } from "../../../src/core/errors.ts";
 import type { Job } from "../../../src/core/jobs/job.ts";
 import type { JobQueue } from "../../../src/core/jobs/job-queue.ts";
-import type { JobContext, JobHandler } from "../../../src/core/jobs/worker.ts";
+import { type JobContext, type JobHandler, PutOff } from "../../../src/core/jobs/worker.ts";
 import { LEASE_MS, openJobs, request } from "../../support/jobs.ts";
 import { until } from "../../support/until.ts";
 
@@ -229,6 +229,41 @@ test("a worker that is stopped gives its jobs back, and their attempt does not c
   fixture.worker();
   const done = await fixture.reaches(job, "succeeded");
   assert.deepEqual([done.result, contexts[1]?.job.checkpoint], [{ by: 1 }, { half: true }]);
+});
+
+test("a job that only waits is put off: others have its place meanwhile, and its attempt does not count", async (t) => {
+  let isThere = false;
+  let looks = 0;
+  const fixture = await openJobs(t, {
+    wait: {
+      async run({ checkpoint }) {
+        looks++;
+        await checkpoint({ looks });
+        if (!isThere) throw new PutOff(60_000);
+        return {};
+      },
+    },
+    work: { run: async () => ({}) },
+  });
+  const waiting = await fixture.jobs.submit(request({ kind: "wait" }));
+  fixture.worker({ concurrency: { fast: 1, slow: 1 } });
+  await until("it is put off", async () => looks === 1 && (await fixture.jobs.get(waiting.id)).state === "queued");
+  assert.deepEqual(
+    [(await fixture.jobs.get(waiting.id)).attempts, (await fixture.jobs.get(waiting.id)).error],
+    [0, null],
+  );
+  await fixture.reaches(await fixture.jobs.submit(request()), "succeeded");
+  for (let n = 2; n <= 20; n++) {
+    fixture.clock.pass(59_999);
+    assert.equal(looks, n - 1);
+    fixture.clock.pass(1);
+    await until("it looks again", () => looks === n);
+    await until("it is put off", async () => (await fixture.jobs.get(waiting.id)).state === "queued");
+  }
+  isThere = true;
+  fixture.clock.pass(60_000);
+  const done = await fixture.reaches(waiting, "succeeded");
+  assert.deepEqual(done.checkpoint, { looks: 21 });
 });
 
 test("stopping waits for a job that finishes regardless, and claims nothing new", async (t) => {
