@@ -7,6 +7,7 @@ import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
+import { packageStoreConformance } from "../conformance/package-store.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
 import { startPostgres } from "../support/postgres.ts";
 
@@ -20,6 +21,7 @@ jobStoreConformance("postgres", open);
 catalogueConformance("postgres", open);
 cartStoreConformance("postgres", open);
 stagingConformance("postgres", open);
+packageStoreConformance("postgres", open);
 accessConformance("postgres", open);
 jobQueueConformance("pg-boss", async () => {
   const url = await postgres.freshDatabase();

@@ -9,6 +9,7 @@ import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
+import { packageStoreConformance } from "../conformance/package-store.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "sqlite-"));
@@ -26,6 +27,7 @@ jobStoreConformance("sqlite", open);
 catalogueConformance("sqlite", open);
 cartStoreConformance("sqlite", open);
 stagingConformance("sqlite", open);
+packageStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 jobQueueConformance("sqlite", async () => {
   const path = freshPath();

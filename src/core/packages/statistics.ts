@@ -58,7 +58,7 @@ export interface DayFilter {
   readonly until: number;
 }
 
-/** Adapters: `adapters/db/package-statistics.ts`. Contract: `test/conformance/package-statistics.ts`. */
+/** Adapters: `adapters/db/package-statistics.ts`. Contract: `test/conformance/package-store.ts`. */
 export interface StatisticsStore {
   /** Counts an entry whose order is not logged yet; any other is passed over. */
   addRequest(entry: RequestEntry): Promise<void>;
