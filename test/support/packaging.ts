@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { packageFolder } from "../../src/adapters/packages/folder.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { composeServices, type Foundation, openFoundation, type Services } from "../../src/compose.ts";
 import { loadConfig } from "../../src/config.ts";
@@ -11,6 +12,7 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { OrderId } from "../../src/core/ids.ts";
 import type { Worker } from "../../src/core/jobs/worker.ts";
 import type { OrderRequest, Recipe } from "../../src/core/packages/package.ts";
+import type { Workspace } from "../../src/core/packages/package-files.ts";
 import type { OrderedPackage } from "../../src/core/packages/packages.ts";
 import { type Ckan, type CkanOptions, type CkanTable, ckan } from "./ckan.ts";
 import { type MailServer, mailServer } from "./mail-server.ts";
@@ -56,6 +58,8 @@ export interface Packaging extends Services {
   settled(id: OrderId): Promise<OrderedPackage>;
   told(id: OrderId): Promise<OrderedPackage>;
   work(): Worker;
+  /** Where the files of one package grow. */
+  workspace(name: string): Promise<Workspace>;
   /** Time goes on by so much at once. */
   pass(ms: number): void;
   /** Names in the folder that others may serve. */
@@ -140,6 +144,7 @@ export async function packaging(t: TestContext, options: PackagingOptions = {}):
       return get(id);
     },
     work,
+    workspace: packageFolder({ root: config.packagesDir }).workspace,
     pass(ms) {
       ahead += ms;
     },
