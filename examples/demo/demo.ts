@@ -1,5 +1,6 @@
 /**
- * The main job, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch back.
+ * The main jobs, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch back; then have a portal's
+ * resource packed, and open the link that is mailed.
  * Everything it shows is done through the command line, as a user would.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -8,7 +9,10 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { makeFiles } from "./files.ts";
+import { type Mailbox, openMailbox } from "./mailbox.ts";
+import { RESOURCE, startPortal } from "./portal.ts";
 
 const project = join(import.meta.dirname, "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "longshore-demo-"));
@@ -23,22 +27,19 @@ const environment: NodeJS.ProcessEnv = {
 const say = (text = "") => console.log(text);
 const step = (text: string) => say(`\n── ${text}`);
 
-interface Outcome {
-  readonly stdout: string;
-}
-
-/** Runs the command line; what it says to people goes straight to the terminal. @throws Error when it fails. */
-function longshore(...words: string[]): Outcome {
+/** Runs the command line; what it says to people goes straight to the terminal. @returns its result. */
+async function longshore(...words: string[]): Promise<string> {
   say(`$ longshore ${words.map((word) => (word.includes(" ") ? `"${word}"` : word)).join(" ")}`);
-  const run = spawnSync(process.execPath, [join(project, "src/main.ts"), ...words], {
+  const run = spawn(process.execPath, [join(project, "src/main.ts"), ...words], {
     cwd: folder,
     env: environment,
-    encoding: "utf8",
     stdio: ["inherit", "pipe", "inherit"],
-    maxBuffer: 1 << 28,
   });
-  if (run.status !== 0) throw new Error(`longshore ${words[0]} ended with code ${run.status}.\n${run.stdout}`);
-  return { stdout: run.stdout };
+  const ended = once(run, "close");
+  const result = await text(run.stdout);
+  const [code] = await ended;
+  if (code !== 0) throw new Error(`longshore ${words[0]} ended with code ${code}.\n${result}`);
+  return result.trimEnd();
 }
 
 async function startServer(): Promise<{ readonly process: ChildProcess; readonly url: string }> {
@@ -81,7 +82,40 @@ function checkWithForeignTool(objectFolder: string, list: string): string {
   throw new Error("Neither sha512sum nor shasum is on this machine, so nothing foreign can check the archive.");
 }
 
-async function main(server: { readonly url: string }): Promise<void> {
+/** A ZIP's members as `unzip` tests them; a machine without it leaves that to the reader. */
+function testZip(path: string): void {
+  const run = spawnSync("unzip", ["-t", path], { cwd: folder, encoding: "utf8" });
+  if (run.error) {
+    say("(unzip is not on this machine, so nothing foreign can test the ZIP.)");
+    return;
+  }
+  say(`$ unzip -t ${path}\n${run.stdout.trimEnd()}`);
+  if (run.status !== 0) throw new Error(`unzip found ${path} broken.`);
+}
+
+/** An order, a mail, a link: what a visitor of a data portal sees of it. */
+async function packAndMail(portal: string, mailbox: Mailbox): Promise<void> {
+  step("A data portal's resource as a Darwin Core Archive: ordered now, mailed when it is ready");
+  const chosen = ["--filter", "family=Carabidae", "--email", "visitor@example.org"];
+  say(await longshore("package", "dwca", portal, RESOURCE, ...chosen));
+  const mail = await mailbox.next();
+  say(`\nA mail has come: ${mail.subject}`);
+  for (const line of mail.text.split("\n")) say(`  | ${line}`);
+
+  step("Open the mailed link, as a mail reader would");
+  const link = /https?:\/\/\S+\.zip/.exec(mail.text)?.[0];
+  if (!link) throw new Error("The mail has no link.");
+  const answer = await fetch(link);
+  if (!answer.ok) throw new Error(`${link} answered ${answer.status}.`);
+  writeFileSync(join(folder, "beetles.zip"), await answer.bytes());
+  testZip("beetles.zip");
+
+  step("The same resource as a table, saved at once and without a mail");
+  say(await longshore("package", "datastore", portal, RESOURCE, "--format", "xlsx", "-o", "table.zip"));
+  testZip("table.zip");
+}
+
+async function main(server: { readonly url: string }, portal: string, mailbox: Mailbox): Promise<void> {
   environment.LONGSHORE_URL = server.url;
 
   step("Some data: thousands of small files of several types, and a large one");
@@ -89,26 +123,13 @@ async function main(server: { readonly url: string }): Promise<void> {
   say(`${made.count} files, ${(made.bytes / 1e6).toFixed(0)} MB in ${join(folder, "measurements")}`);
 
   step("Deposit it: the bundle is made while it is sent, and verified while it arrives");
-  const receipt = JSON.parse(
-    longshore(
-      "put",
-      "measurements",
-      "--submitter",
-      "10",
-      "--project",
-      "1234a",
-      "--instrument",
-      "54",
-      "--kv",
-      "site=north",
-      "--json",
-    ).stdout,
-  );
+  const about = ["--submitter", "10", "--project", "1234a", "--instrument", "54", "--kv", "site=north"];
+  const receipt = JSON.parse(await longshore("put", "measurements", ...about, "--json"));
   const { transactionId, objectPath } = receipt.result ?? receipt;
   say(`Transaction ${transactionId}.`);
 
   step("The job that did it, task by task");
-  say(longshore("jobs", "show", String(transactionId)).stdout.trimEnd());
+  say(await longshore("jobs", "show", String(transactionId)));
 
   step("Proof with a tool that is not ours: the object's manifest, checked by sha512sum");
   const objectFolder = join(dataDir, "archive", objectPath);
@@ -117,19 +138,19 @@ async function main(server: { readonly url: string }): Promise<void> {
   say(checkWithForeignTool(objectFolder, list));
 
   step("Proof with Longshore: structure, inventories, every digest, database against archive");
-  say(longshore("verify").stdout.trimEnd());
+  say(await longshore("verify"));
 
   step("Fetch a file back and compare");
-  const files: { items?: { id: number; path: string }[] } = JSON.parse(
-    longshore("transactions", "files", String(transactionId), "--limit", "1", "--json").stdout.trim().split("\n")[0] ??
-      "{}",
+  const file: { readonly id: number; readonly path: string } = JSON.parse(
+    await longshore("transactions", "files", String(transactionId), "--limit", "1", "--json"),
   );
-  const file = files.items?.[0] ?? (files as { id: number; path: string });
-  longshore("get", String(file.id), "-o", "fetched");
+  await longshore("get", String(file.id), "-o", "fetched");
   const original = readFileSync(join(folder, file.path.replace(/^data\//, "")));
   const same = original.equals(readFileSync(join(folder, "fetched")));
   if (!same) throw new Error(`${file.path} came back different.`);
   say(`${file.path}: ${original.length} bytes, identical to what was deposited.`);
+
+  await packAndMail(portal, mailbox);
 
   step("Where everything is");
   say(`archive   ${join(dataDir, "archive")}   (OCFL 1.1: readable without Longshore)`);
@@ -140,17 +161,25 @@ async function main(server: { readonly url: string }): Promise<void> {
   say(`  LONGSHORE_DATA_DIR=${dataDir} npm start`);
   say("  npm run longshore -- jobs list");
   say(`  npm run longshore -- transactions files ${transactionId}`);
+  say("  npm run longshore -- package list");
   say("  npm run longshore -- doctor");
   say(`  rm -r ${folder}    when you are done`);
 }
 
+const portal = await startPortal();
+const mailbox = await openMailbox();
+// Nothing is fetched that is not named here.
+environment.LONGSHORE_FETCH_ORIGINS = portal.url;
+environment.LONGSHORE_SMTP_URL = `smtp://127.0.0.1:${mailbox.port}`;
 const server = await startServer();
 try {
-  await main(server);
+  await main(server, portal.url, mailbox);
 } catch (error) {
   console.error(`\nThe demo stopped: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 } finally {
   server.process.kill("SIGTERM");
   if (server.process.exitCode === null) await once(server.process, "exit");
+  mailbox.stop();
+  portal.stop();
 }
