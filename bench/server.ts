@@ -14,10 +14,14 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-/** `longshore serve` on a data folder, as a process of its own. */
-export async function startServer(dataDir: string): Promise<BenchServer> {
+/** `longshore serve` on a data folder, as a process of its own. @param settings further ones. */
+export async function startServer(
+  dataDir: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<BenchServer> {
+  const own = { LONGSHORE_DATA_DIR: dataDir, LONGSHORE_PORT: "0", LONGSHORE_LOG_LEVEL: "warn" };
   const server = spawn(process.execPath, [join(project, ENTRY), "serve"], {
-    env: { ...process.env, LONGSHORE_DATA_DIR: dataDir, LONGSHORE_PORT: "0", LONGSHORE_LOG_LEVEL: "warn" },
+    env: { ...process.env, ...own, ...settings },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(server, "exit");
