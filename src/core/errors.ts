@@ -94,6 +94,10 @@ export const CODES = {
   fetch_refused: ["forbidden", "Longshore is not set up to fetch from this address."],
   mail_refused: ["invalid", "The mail server does not take this mail."],
   notice_refused: ["invalid", "The receiver of a notice wants no more of them."],
+  // Crawls and searches
+  endpoint_unreachable: ["unavailable", "The store does not answer or cannot be listed."],
+  entry_unreadable: ["invalid", "Something in the store cannot be read."],
+  query_invalid: ["invalid", "The search query cannot be understood."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],

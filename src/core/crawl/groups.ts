@@ -1,0 +1,21 @@
+import type { SourceEntry } from "./source.ts";
+
+/** Files that one extraction looks at together; indexes into the folder's files. */
+export interface Group {
+  readonly files: readonly number[];
+  /** Why they belong together: the grouper's own word (`vasp`, `sequence`, an extension, …). */
+  readonly kind: string;
+}
+
+/** Proposes groups over the files of one folder. Pure; a file may be in several groups, and every file is in at least one. */
+export type Grouper = (files: readonly SourceEntry[]) => readonly Group[];
+
+export const GROUPER_NAMES = ["file_is_group", "extension", "directory", "matio", "stem", "sequence", "regex"] as const;
+export type GrouperName = (typeof GROUPER_NAMES)[number];
+
+/** Groups that share files, directly or by way of others: they travel together, each file once. */
+export interface Family {
+  readonly groups: readonly number[];
+  readonly files: readonly number[];
+  readonly sizeBytes: number;
+}
