@@ -97,6 +97,8 @@ export const CODES = {
   // Crawls and searches
   endpoint_unreachable: ["unavailable", "The store does not answer or cannot be listed."],
   entry_unreadable: ["invalid", "Something in the store cannot be read."],
+  content_malformed: ["corrupt", "The file is damaged, ends early or breaks the rules of its format."],
+  extraction_failed: ["corrupt", "The extractor gave no record of the file."],
   query_invalid: ["invalid", "The search query cannot be understood."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
