@@ -18,11 +18,13 @@ export function csvShape(csv: string): CsvShape {
   let rowAt = 0;
   let lastRowAt = 0;
   let at = 0;
+  /** The next one at or after `at`; looked for only when that has passed it, or a page without any would cost its square. */
+  let quote = csv.indexOf('"');
   while (at < csv.length) {
     const lineEnd = csv.indexOf("\n", at);
-    const quote = csv.indexOf('"', at);
     if (quote >= 0 && (quote < lineEnd || lineEnd < 0)) {
       at = afterQuoted(csv, quote);
+      quote = csv.indexOf('"', at);
       continue;
     }
     if (lineEnd < 0) throw broken("a line end after the last row");
