@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { InvalidArgumentError } from "commander";
 import {
   type CatalogueQuery,
@@ -73,8 +74,8 @@ export function expiry(text: string): number | string {
 }
 
 /** Everything that was chosen. @throws LongshoreError cart_empty, local_file_unusable, usage. */
-export function chosen({ file = [], transaction = [], query, kv = [], from }: CartChoice): NewCart {
-  const files = from === undefined ? file : [...file, ...readIds(from)];
+export async function chosen({ file = [], transaction = [], query, kv = [], from }: CartChoice): Promise<NewCart> {
+  const files = from === undefined ? file : [...file, ...(await readIds(from))];
   const keyValues = Object.fromEntries(kv.map(({ key, value }) => [key, value]));
   if (files.length === 0 && transaction.length === 0 && !query && kv.length === 0)
     throw new LongshoreError("cart_empty", "Nothing is chosen: give --file, --transaction, --query, --kv or --from.");
@@ -89,10 +90,11 @@ export function chosen({ file = [], transaction = [], query, kv = [], from }: Ca
  * One file a line: its number, then if wanted a tab and its path in the download; or a line of JSON with an `id`, as
  * `longshore transactions files --json` prints it.
  */
-function readIds(from: string): readonly ChosenFile[] {
-  let text: string;
+async function readIds(from: string): Promise<readonly ChosenFile[]> {
+  let list: string;
   try {
-    text = readFileSync(from === "-" ? 0 : from, "utf8");
+    // As a stream: read at once, a pipe whose other end is still thinking is EAGAIN.
+    list = from === "-" ? await text(process.stdin) : await readFile(from, "utf8");
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new LongshoreError("local_file_unusable", `${from} cannot be read: ${reason}`, {
@@ -100,7 +102,7 @@ function readIds(from: string): readonly ChosenFile[] {
       cause,
     });
   }
-  return text.split("\n").flatMap((line, index) => {
+  return list.split("\n").flatMap((line, index) => {
     if (line.trim() === "") return [];
     const file = lineOf(line);
     if (file === undefined)

@@ -60,12 +60,11 @@ export function cartCommand(context: CliContext): Command {
     .option("--wait", "end when everything is online")
     .action(async (options: CreateOptions) => {
       const { name, expires, wait } = options;
+      const named = { ...(name === undefined ? {} : { name }), ...(expires === undefined ? {} : { expires }) };
+      const choice = await chosen(options);
       const { client } = context.server();
       const signal = context.interruptible();
-      const cart = await client.carts.create(
-        { ...chosen(options), ...(name === undefined ? {} : { name }), ...(expires === undefined ? {} : { expires }) },
-        signal,
-      );
+      const cart = await client.carts.create({ ...choice, ...named }, signal);
       show(wait ? await readyCart({ client, terminal, signal }, cart.id) : cart, options);
     });
 

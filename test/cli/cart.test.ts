@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { type Cart, type CartFile, longshore } from "../../src/sdk/index.ts";
 import { bundleBlob } from "../sdk/deposit.ts";
-import { type ServerProcess, startServer } from "../support/server.ts";
-import { type CliOptions, runCli } from "./run-cli.ts";
+import { type ServerProcess, startServer, withoutSettings } from "../support/server.ts";
+import { type CliOptions, MAIN, runCli } from "./run-cli.ts";
 
 describe("longshore cart", () => {
   let server: ServerProcess;
@@ -83,6 +84,15 @@ describe("longshore cart", () => {
     assert.match(wrong.stderr, /error\[usage\]: Line 2 of - names no file/);
     const missing = await cli(["create", "--from", join(folder, "missing")]);
     assert.match(missing.stderr, /error\[local_file_unusable\]: .*missing cannot be read: ENOENT/);
+  });
+
+  test("ids are waited for while the command before in a pipe is still asking for them", async () => {
+    const longshore = `'${process.execPath}' '${MAIN}'`;
+    const pipe = `${longshore} transactions files ${transaction(0)} --json | ${longshore} cart create --from - --json`;
+    const { stdout } = await promisify(execFile)("sh", ["-c", pipe], {
+      env: { ...withoutSettings(process.env), LONGSHORE_URL: server.url },
+    });
+    assert.equal((JSON.parse(stdout) as Cart).files, 3);
   });
 
   test("show says how the cart stands, and its lines download it", async () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { withoutSettings } from "../support/server.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
+export const MAIN = join(import.meta.dirname, "../../src/main.ts");
 
 export interface CliResult {
   readonly code: number | null;
