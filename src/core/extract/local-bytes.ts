@@ -1,0 +1,52 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+
+/** Read at a time: what an extractor holds of a file at most, if it does not keep more itself. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** An open file on this machine. Reading is synchronous: an extractor has its process to itself. */
+export interface LocalBytes {
+  readonly sizeBytes: number;
+  /** Shorter than asked for where the file ends. The bytes are the caller's own. */
+  read(at: number, length: number): Buffer;
+  /** All bytes from an offset on, in order. A chunk is overwritten by the next. */
+  chunks(from?: number): Generator<Buffer, void, undefined>;
+}
+
+/**
+ * Lends an open file, and closes it. The one place where core touches the file system, and it only reads: extractors run
+ * in a process that may do nothing else.
+ */
+export async function withLocalFile<T>(path: string, use: (bytes: LocalBytes) => T | Promise<T>): Promise<T> {
+  const fd = openSync(path, "r");
+  try {
+    return await use({
+      sizeBytes: fstatSync(fd).size,
+      read(at, length) {
+        const buffer = Buffer.alloc(length);
+        return buffer.subarray(0, fill(fd, buffer, at));
+      },
+      *chunks(from = 0) {
+        const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+        for (let at = from; ; ) {
+          const got = fill(fd, buffer, at);
+          if (got === 0) return;
+          yield buffer.subarray(0, got);
+          at += got;
+        }
+      },
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** One read may give less than there is. */
+function fill(fd: number, buffer: Buffer, at: number): number {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const got = readSync(fd, buffer, filled, buffer.length - filled, at + filled);
+    if (got === 0) break;
+    filled += got;
+  }
+  return filled;
+}

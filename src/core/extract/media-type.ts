@@ -1,0 +1,161 @@
+import { encodingOf } from "./text-encoding.ts";
+
+/** Bytes that a file of a kind has at a place; letters stand for themselves, `\x..` for others, `?` for any byte. */
+interface Magic {
+  readonly at: number;
+  readonly bytes: string;
+  readonly type: string;
+}
+
+const magic = (type: string, bytes: string, at = 0): Magic => ({ at, bytes, type });
+
+/** The first that fits counts: longer ones stand before those they begin like. */
+const MAGIC: readonly Magic[] = [
+  // Images
+  magic("image/png", "\x89PNG\r\n\x1a\n"),
+  magic("image/jpeg", "\xff\xd8\xff"),
+  magic("image/gif", "GIF87a"),
+  magic("image/gif", "GIF89a"),
+  magic("image/tiff", "II*\0"),
+  magic("image/tiff", "MM\0*"),
+  magic("image/tiff", "II+\0"),
+  magic("image/tiff", "MM\0+"),
+  magic("image/webp", "RIFF????WEBP"),
+  magic("image/x-dpx", "SDPX"),
+  magic("image/x-dpx", "XPDS"),
+  magic("image/bmp", "BM????\0\0\0\0????\x0c\0\0\0"),
+  magic("image/bmp", "BM????\0\0\0\0????\x28\0\0\0"),
+  magic("image/bmp", "BM????\0\0\0\0????\x38\0\0\0"),
+  magic("image/bmp", "BM????\0\0\0\0????\x6c\0\0\0"),
+  magic("image/bmp", "BM????\0\0\0\0????\x7c\0\0\0"),
+  magic("image/x-exr", "\x76\x2f\x31\x01"),
+  magic("image/vnd.adobe.photoshop", "8BPS"),
+  magic("image/heic", "ftypheic", 4),
+  magic("image/avif", "ftypavif", 4),
+  magic("image/jp2", "\0\0\0\x0cjP  \r\n\x87\n"),
+  // Scientific data
+  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n"),
+  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n", 512),
+  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n", 1024),
+  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n", 2048),
+  magic("application/x-hdf", "\x0e\x03\x13\x01"),
+  magic("application/x-netcdf", "CDF\x01"),
+  magic("application/x-netcdf", "CDF\x02"),
+  magic("application/x-netcdf", "CDF\x05"),
+  magic("application/vnd.apache.parquet", "PAR1"),
+  magic("application/fits", "SIMPLE  =                    T"),
+  magic("application/vnd.sqlite3", "SQLite format 3\0"),
+  // Documents
+  magic("application/pdf", "%PDF-"),
+  magic("application/postscript", "%!PS"),
+  magic("application/rtf", "{\\rtf"),
+  magic("application/x-ole-storage", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+  // Archives and compressed files
+  magic("application/zip", "PK\x03\x04"),
+  magic("application/zip", "PK\x05\x06"),
+  magic("application/gzip", "\x1f\x8b\x08"),
+  magic("application/x-tar", "ustar", 257),
+  magic("application/x-bzip2", "BZh"),
+  magic("application/x-xz", "\xfd7zXZ\0"),
+  magic("application/zstd", "\x28\xb5\x2f\xfd"),
+  magic("application/x-7z-compressed", "7z\xbc\xaf\x27\x1c"),
+  magic("application/vnd.rar", "Rar!\x1a\x07"),
+  magic("application/x-compress", "\x1f\x9d"),
+  magic("application/x-archive", "!<arch>\n"),
+  // Sound and film
+  magic("audio/wav", "RIFF????WAVE"),
+  magic("video/x-msvideo", "RIFF????AVI "),
+  magic("audio/flac", "fLaC"),
+  magic("audio/ogg", "OggS"),
+  magic("audio/mpeg", "ID3"),
+  magic("audio/mpeg", "\xff\xfb"),
+  magic("audio/mpeg", "\xff\xf3"),
+  magic("audio/aiff", "FORM????AIF"),
+  magic("audio/midi", "MThd"),
+  magic("video/quicktime", "ftypqt  ", 4),
+  magic("audio/mp4", "ftypM4A", 4),
+  magic("video/mp4", "ftyp", 4),
+  magic("video/quicktime", "moov", 4),
+  magic("video/x-matroska", "\x1a\x45\xdf\xa3"),
+  magic("video/mpeg", "\0\0\x01\xba"),
+  magic("video/mpeg", "\0\0\x01\xb3"),
+  magic("application/mxf", "\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02"),
+  // Programs
+  magic("application/x-executable", "\x7fELF"),
+  magic("application/vnd.microsoft.portable-executable", "MZ"),
+  magic("application/wasm", "\0asm"),
+];
+
+/** Parts of a ZIP whose names, in its first bytes, tell what the ZIP is: Office Open XML (ECMA-376 part 2). */
+const ZIP_PARTS: readonly (readonly [string, string])[] = [
+  ["word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"],
+  ["xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
+  ["ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"],
+];
+
+/** Streams of an OLE file, whose names are UTF-16 ([MS-CFB] 2.6.1). */
+const OLE_STREAMS: readonly (readonly [string, string])[] = [
+  ["Workbook", "application/vnd.ms-excel"],
+  ["Book", "application/vnd.ms-excel"],
+  ["WordDocument", "application/msword"],
+  ["PowerPoint Document", "application/vnd.ms-powerpoint"],
+];
+
+const TEXT: readonly (readonly [RegExp, string])[] = [
+  [/^\s*<(!doctype\s+html|html)[\s>]/i, "text/html"],
+  [/^\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)*(<!DOCTYPE[^>[]*>\s*)?<svg[\s>]/, "image/svg+xml"],
+  [/^\s*(<\?xml\s|<!DOCTYPE\s)/, "application/xml"],
+  // An object's first name, or an array's first value with what may follow it (RFC 8259).
+  [
+    /^\s*(\{\s*("([^"\\]|\\.)*"\s*:|\}\s*$)|\[\s*(\]\s*$|[{[]\s*["{[\]}\d-]|("([^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null)\s*[,\]]))/,
+    "application/json",
+  ],
+  [/^#!.{0,80}\bpython/, "text/x-python"],
+  [/^#!.{0,80}\b(ba|da|z|k|a)?sh\b/, "text/x-shellscript"],
+];
+
+const MAGIC_BY_FIRST = Map.groupBy(MAGIC, ({ at, bytes }) => (at === 0 && bytes[0] !== "?" ? bytes.charCodeAt(0) : -1));
+const ANYWHERE = MAGIC_BY_FIRST.get(-1) ?? [];
+
+/**
+ * What a file is by its first bytes, its name unseen. `text/plain` and `application/octet-stream` when they say no more
+ * than that; `inode/x-empty` when there are none.
+ * @param head {@link HEAD_BYTES} of it are enough; the more, the surer.
+ */
+export function mediaTypeOf(head: Buffer): string {
+  if (head.length === 0) return "inode/x-empty";
+  const known = [...(MAGIC_BY_FIRST.get(head[0] ?? 0) ?? []), ...ANYWHERE].find((one) => fits(head, one));
+  if (known?.type === "application/zip") return zipType(head);
+  if (known?.type === "application/x-ole-storage") return named(OLE_STREAMS, head, "utf16le") ?? known.type;
+  if (known) return known.type;
+  const encoding = encodingOf(head);
+  if (encoding === undefined) return "application/octet-stream";
+  const start = new TextDecoder(encoding).decode(head.subarray(0, 4096));
+  return TEXT.find(([pattern]) => pattern.test(start))?.[1] ?? "text/plain";
+}
+
+function fits(head: Buffer, { at, bytes }: Magic): boolean {
+  if (head.length < at + bytes.length) return false;
+  for (let i = 0; i < bytes.length; i++) {
+    const wanted = bytes.charCodeAt(i);
+    if (wanted !== 0x3f && wanted !== head[at + i]) return false;
+  }
+  return true;
+}
+
+/** OpenDocument says its type in its first member, stored (OpenDocument 1.3 part 2, 3.3). */
+function zipType(head: Buffer): string {
+  if (head.toString("latin1", 30, 38) === "mimetype") {
+    const length = head.length >= 26 ? head.readUInt32LE(22) : 0;
+    if (length > 0 && length < 256) return head.toString("latin1", 38, 38 + length);
+  }
+  return named(ZIP_PARTS, head, "latin1") ?? "application/zip";
+}
+
+function named(
+  names: readonly (readonly [string, string])[],
+  head: Buffer,
+  as: "latin1" | "utf16le",
+): string | undefined {
+  return names.find(([name]) => head.includes(Buffer.from(name, as)))?.[1];
+}
