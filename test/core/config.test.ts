@@ -96,6 +96,11 @@ describe("configuration", () => {
     ["LONGSHORE_FETCH_ORIGINS", "https://a/path"],
     ["LONGSHORE_FETCH_RATE", "0"],
     ["LONGSHORE_WEBHOOK_SECRET", "short"],
+    ["LONGSHORE_PACKAGE_CACHE_HOURS", "-1"],
+    ["LONGSHORE_PACKAGE_KEEP_HOURS", "0"],
+    ["LONGSHORE_PACKAGE_STORE_SIZE", "huge"],
+    ["LONGSHORE_PACKAGE_SLOW_ROWS", "many"],
+    ["LONGSHORE_PACKAGE_ANONYMIZE", "yes"],
   ] as const)
     test(`${name}=${value} is refused by name`, () => {
       const problems = problemsOf({ [name]: value });

@@ -13,7 +13,11 @@ import type { Packing } from "./package-job.ts";
 import type { PackageSink, RowFormat } from "./row-format.ts";
 import type { RowSource } from "./rows.ts";
 
-/** What is lost at most when a process dies; a checkpoint costs a flush of every member, and a sync. */
+/**
+ * What is lost at most when a process dies. A checkpoint flushes and syncs every member: 50 of them, one after each page of
+ * 400,000 rows × 21 columns, made no difference that could be measured (7.7 to 8.7 CPU seconds with them, and with two;
+ * November 2026). But that of a Darwin Core Archive holds the ids that it has seen.
+ */
 const CHECKPOINT_EVERY_MS = 5_000;
 
 /** Rows of a portal into a package, from the last whole page of an earlier worker on where that is possible. */
