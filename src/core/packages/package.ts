@@ -27,7 +27,7 @@ export interface Recipe {
   readonly language?: string;
   readonly fields?: string;
   readonly sort?: string;
-  /** Absent: all of them. */
+  /** Absent, or 0: all of them. */
   readonly limit?: number;
   readonly offset?: number;
   /** `datastore`, `dwca` (csv and tsv). */

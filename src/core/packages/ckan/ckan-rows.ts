@@ -41,7 +41,8 @@ const NOT_AS_CSV = /^(?:bool|boolean|jsonb?|nested|_.+|.+\[\])$/;
  * @throws AppError portal_refused, remote_unavailable, fetch_refused.
  */
 export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: CkanSearch): Promise<RowSource> {
-  const { offset = 0, limit } = recipe;
+  const { offset = 0 } = recipe;
+  const limit = recipe.limit || undefined;
   const query = queryOf(recipe);
 
   async function search(parameters: Readonly<Record<string, Cell>>): Promise<{ result: SearchResult; bytes: number }> {
@@ -150,7 +151,7 @@ function queryOf(recipe: Recipe): Record<string, Cell> {
 function stableSort(recipe: Recipe, declaredRows: number | null, total: number | null): string | undefined {
   if (recipe.sort !== undefined)
     return /(^|,)\s*"?_id"?(\s|,|$)/.test(recipe.sort) ? recipe.sort : `${recipe.sort}, _id`;
-  const isCut = recipe.limit !== undefined && (declaredRows === null || total === null || declaredRows < total);
+  const isCut = (recipe.limit ?? 0) > 0 && (declaredRows === null || total === null || declaredRows < total);
   return recipe.q !== undefined && isCut ? undefined : "_id";
 }
 
