@@ -11,6 +11,6 @@ import type { OrderRequest } from "./package.ts";
 export function laneOf({ recipe, door }: Pick<OrderRequest, "recipe" | "door">, slowRows: number): Lane {
   const { kind, limit, offset = 0 } = recipe;
   if (kind === "url") return "fast";
-  if (limit === undefined) return "slow";
+  if (limit === undefined || (limit === 0 && !door)) return "slow";
   return (door ? limit - offset : limit) > slowRows ? "slow" : "fast";
 }

@@ -27,6 +27,8 @@ const PAGE = 100;
 const FORGET_MS = 30 * 24 * 3_600_000;
 /** A file that somebody points to by a link in the folder, such as the standing dump for GBIF, is looked at again then. */
 const LINKED_MS = 24 * 3_600_000;
+/** Whoever has published a file says so well within this. */
+const STRAY_MS = 3_600_000;
 /** As we name them; other files in the folder are nobody's business. */
 const OURS = /^[0-9a-f]{32}-\d+-\d+\.zip$/;
 
@@ -80,9 +82,10 @@ export async function evictPackages(
 
   /** Files whose process died before their row was written, or after it was changed. */
   async function removeStray(): Promise<void> {
+    const before = clock.now() - Math.max(keeping.keepMs, STRAY_MS);
     for await (const { fileName, modifiedAt } of files.list()) {
       if (signal.aborted) return;
-      const isOld = modifiedAt <= clock.now() - keeping.keepMs;
+      const isOld = modifiedAt <= before;
       if (OURS.test(fileName) && isOld && !linked.has(fileName) && !(await store.holds(fileName)))
         await files.remove(fileName);
     }

@@ -26,6 +26,7 @@ describe("packages", { timeout: 120_000 }, () => {
     assert.equal(ordered.package.status, "building");
     assert.equal(ordered.link, null);
     assert.equal(here.portal.requests.length, 0, "nothing is fetched by the order itself");
+    await assert.rejects(here.packages.file(ADA, ordered.order.id), { code: "package_not_ready" });
 
     const { package: made, order, link } = await here.settled(ordered.order.id);
     assert.equal(made.status, "ready", JSON.stringify(made.error));
@@ -207,6 +208,30 @@ describe("packages", { timeout: 120_000 }, () => {
     assert.equal(told.order.toldAt, null);
     assert.ok(told.link, "the package is there all the same");
     assert.deepEqual((await here.statistics.totals()).r, { emails: 0, requests: 0, errors: 1, bytes: 0, rows: 0 });
+  });
+
+  test("a webhook is told instead of, or beside, the mail; one that wants no more stands on the order", async (t) => {
+    const told: Readonly<Record<string, unknown>>[] = [];
+    const here = await packaging(t, {
+      env: { LONGSHORE_WEBHOOK_SECRET: "a secret of more than 32 characters" },
+      fault(_n, { path, body }, response) {
+        if (!path.startsWith("/hook")) return false;
+        if (path === "/hook") told.push(body);
+        response.writeHead(path === "/hook" ? 204 : 410).end();
+        return true;
+      },
+    });
+    const both = await here.order({ email: "a@x.org", webhook: `${here.portal.origin}/hook` });
+    const closed = await here.order({ webhook: `${here.portal.origin}/hook-that-is-gone` });
+    const { link } = await here.settled(both.order.id);
+    await here.told(closed.order.id);
+    await until("the mail has come", () => here.mails.received.length === 1);
+    await until("the webhook was called", () => told.length === 1);
+    assert.equal(told[0]?.link, link);
+    assert.equal((await here.packages.get(ADA, closed.order.id)).order.refused?.code, "notice_refused");
+    // Told in two ways, counted once; and one that was not told is an error.
+    await until("the one order is counted", async () => (await here.statistics.totals("r")).r?.requests === 1);
+    assert.equal((await here.statistics.totals("r")).r?.errors, 1);
   });
 
   test("orders that cannot be served are refused at once", async (t) => {
