@@ -122,7 +122,8 @@ function script(file: DatabaseSync, sql: string, first: StatementSync): SqliteSt
   };
 }
 
-function translated<T>(call: () => T): T {
+/** What SQLite throws, in our words where it is about the machine. */
+export function translated<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
