@@ -4,8 +4,11 @@ import type { Cart, CartEntry, ReadyEntry } from "./cart.ts";
 import type { CartStore } from "./cart-store.ts";
 import { type Checkpoint, type Layout, type LayoutSpec, layoutKey, layoutPlanner } from "./layout.ts";
 
-/** Entries that are read at a time: as many as lie between two checkpoints. */
-const PAGE = 512;
+/**
+ * Entries that are read at a time: every download holds so many. With 512 a download of 10,000 small files takes a fifth
+ * more processor time, as they outlive the young generation; with 64 the queries take it (2026-11-22).
+ */
+const PAGE = 128;
 
 /** What a caller may ask of a download. */
 export type DownloadForm = Pick<LayoutSpec, "format" | "content"> & { readonly folder: string };
