@@ -1,11 +1,11 @@
 /**
- * The main jobs, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch back; then have a portal's
- * resource packed, and open the link that is mailed.
+ * The main jobs, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch one file back and all of
+ * them as a cart; then have a portal's resource packed, and open the link that is mailed.
  * Everything it shows is done through the command line, as a user would.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
@@ -82,6 +82,36 @@ function checkWithForeignTool(objectFolder: string, list: string): string {
   throw new Error("Neither sha512sum nor shasum is on this machine, so nothing foreign can check the archive.");
 }
 
+/** Every file as one download: by curl and tar where they are, as they are on most machines; else through the command line. */
+async function fetchAsCart(transactionId: number, url: string): Promise<void> {
+  step("All files as one download, a cart: a tar of known length that is never built");
+  const choice = ["--transaction", String(transactionId), "--name", "measurements-back"];
+  const cart: { readonly id: string; readonly files: number; readonly links: { readonly tar: string } } = JSON.parse(
+    await longshore("cart", "create", ...choice, "--json"),
+  );
+  const tools = [
+    ["curl", "-sS", "-f", "-o", "cart.tar", url + cart.links.tar],
+    ["tar", "-xf", "cart.tar"],
+  ] as const;
+  if (tools.every(([tool]) => !spawnSync(tool, ["--version"]).error)) {
+    const start = performance.now();
+    for (const [tool, ...words] of tools) {
+      say(`$ ${[tool, ...words].join(" ")}`);
+      const run = spawnSync(tool, words, { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
+      if (run.status !== 0) throw new Error(`${tool} ended with code ${run.status}.`);
+      if (tool === "curl") sayHowFast(statSync(join(folder, "cart.tar")).size, start);
+    }
+  } else await longshore("get", cart.id, "-o", "measurements-back/", "--unpack");
+
+  const unpacked = join(folder, "measurements-back");
+  say(checkWithForeignTool(unpacked, join(unpacked, "manifest-sha512.txt")));
+}
+
+function sayHowFast(sizeBytes: number, start: number): void {
+  const seconds = (performance.now() - start) / 1000;
+  say(`${(sizeBytes / 1e6).toFixed(0)} MB in ${seconds.toFixed(1)} s, ${(sizeBytes / 1e6 / seconds).toFixed(0)} MB/s`);
+}
+
 /** A ZIP's members as `unzip` tests them; a machine without it leaves that to the reader. */
 function testZip(path: string): void {
   const run = spawnSync("unzip", ["-t", path], { cwd: folder, encoding: "utf8" });
@@ -150,6 +180,7 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   if (!same) throw new Error(`${file.path} came back different.`);
   say(`${file.path}: ${original.length} bytes, identical to what was deposited.`);
 
+  await fetchAsCart(transactionId, server.url);
   await packAndMail(portal, mailbox);
 
   step("Where everything is");
@@ -161,6 +192,7 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   say(`  LONGSHORE_DATA_DIR=${dataDir} npm start`);
   say("  npm run longshore -- jobs list");
   say(`  npm run longshore -- transactions files ${transactionId}`);
+  say("  npm run longshore -- cart list");
   say("  npm run longshore -- package list");
   say("  npm run longshore -- doctor");
   say(`  rm -r ${folder}    when you are done`);
