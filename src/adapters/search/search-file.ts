@@ -47,10 +47,10 @@ const SCHEMA = `
     created_at INTEGER NOT NULL
   );
   CREATE TABLE facets (
-    document INTEGER NOT NULL,
     field TEXT NOT NULL,
+    document INTEGER NOT NULL,
     value TEXT NOT NULL,
-    PRIMARY KEY (document, field, value)
+    PRIMARY KEY (field, document, value)
   ) WITHOUT ROWID;
   CREATE VIRTUAL TABLE terms USING fts5(title, body, facts, content='', contentless_delete=1, tokenize='ascii');
   CREATE VIRTUAL TABLE vocabulary USING fts5vocab(terms, instance);
@@ -103,15 +103,14 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
     });
   }
 
-  function idOf(key: string): bigint | undefined {
-    return first<{ id: bigint }>("SELECT id FROM documents WHERE key = ?", key)?.id;
-  }
-
   function drop(key: string): void {
-    const id = idOf(key);
-    if (id === undefined) return;
+    const stored = first<Pick<StoredDocument, "id" | "fields">>("SELECT id, fields FROM documents WHERE key = ?", key);
+    if (!stored) return;
+    const { id } = stored;
     run("DELETE FROM terms WHERE rowid = ?", id);
-    run("DELETE FROM facets WHERE document = ?", id);
+    for (const field of Object.keys(JSON.parse(stored.fields) as SearchDocument["fields"])) {
+      run("DELETE FROM facets WHERE field = ? AND document = ?", foldedValue(field), id);
+    }
     run("DELETE FROM documents WHERE id = ?", id);
   }
 
@@ -139,7 +138,7 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
     for (const [field, values] of Object.entries(fields)) {
       for (const value of values.map(String)) {
         if (value.length <= MAX_FACET_LENGTH)
-          run("INSERT OR IGNORE INTO facets VALUES (?, ?, ?)", id, foldedValue(field), value);
+          run("INSERT OR IGNORE INTO facets (document, field, value) VALUES (?, ?, ?)", id, foldedValue(field), value);
       }
     }
   }
@@ -154,7 +153,7 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
     const total = Number(first<{ total: bigint }>("SELECT count(*) AS total FROM temp.hits")?.total ?? 0n);
     const counted = facets.map((field) => {
       const rows = all<{ value: string; count: bigint }>(
-        `SELECT value, count(*) AS count FROM temp.hits CROSS JOIN facets ON document = hit WHERE field = ?
+        `SELECT value, count(*) AS count FROM temp.hits CROSS JOIN facets ON field = ? AND document = hit
          GROUP BY value ORDER BY count DESC, value LIMIT ${FACET_VALUES}`,
         foldedValue(field),
       );
