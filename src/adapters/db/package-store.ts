@@ -17,6 +17,7 @@ const FORGOTTEN_AT_ONCE = 100;
 /** Spelled out: an index of some rows is used only where the database sees the value, not a parameter. */
 const LIVE = sql.lit(1);
 const READY = sql.lit("ready" as const);
+const OVER = [sql.lit("failed" as const), sql.lit("expired" as const)];
 
 type SomePackage = Selectable<PackageRow>;
 type SomeOrder = Selectable<PackageOrderRow>;
@@ -343,9 +344,9 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
         const over = await tx
           .selectFrom("packages")
           .select("number")
-          .where("status", "in", ["failed", "expired"])
+          .where("status", "in", OVER)
           .where("keepUntil", "<", before)
-          .orderBy("number") // processes that forget at the same time do so in the same order
+          .orderBy("keepUntil")
           .limit(FORGOTTEN_AT_ONCE)
           .$if(isPostgres, (select) => select.forUpdate().skipLocked())
           .execute();

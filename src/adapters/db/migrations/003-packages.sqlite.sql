@@ -25,7 +25,8 @@ CREATE TABLE packages (
   last_used_at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX packages_live ON packages (cache_key) WHERE live = 1;
-CREATE INDEX packages_due ON packages (status, keep_until);
+CREATE INDEX packages_due ON packages (keep_until) WHERE status = 'ready';
+CREATE INDEX packages_over ON packages (keep_until) WHERE status IN ('failed', 'expired');
 CREATE INDEX packages_by_use ON packages (last_used_at, size_bytes) WHERE status = 'ready';
 CREATE INDEX packages_by_file ON packages (file_name) WHERE file_name IS NOT NULL;
 
