@@ -19,14 +19,15 @@ export interface LocalBytes {
 export async function withLocalFile<T>(path: string, use: (bytes: LocalBytes) => T | Promise<T>): Promise<T> {
   const fd = openSync(path, "r");
   try {
+    const { size } = fstatSync(fd);
     return await use({
-      sizeBytes: fstatSync(fd).size,
+      sizeBytes: size,
       read(at, length) {
-        const buffer = Buffer.alloc(length);
+        const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - at)));
         return buffer.subarray(0, fill(fd, buffer, at));
       },
       *chunks(from = 0) {
-        const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+        const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK_BYTES, size - from)));
         for (let at = from; ; ) {
           const got = fill(fd, buffer, at);
           if (got === 0) return;

@@ -7,9 +7,9 @@ export type TextEncoding = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
 export const HEAD_BYTES = 64 * 1024;
 
 /** Control characters that text does not hold: all but tab, line feed, form feed, carriage return and escape. */
-const CONTROLS = new Set([
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 28, 29, 30, 31, 127,
-]);
+const IS_CONTROL = Uint8Array.from({ length: 256 }, (_, byte) =>
+  (byte < 0x20 && ![0x09, 0x0a, 0x0c, 0x0d, 0x1b].includes(byte)) || byte === 0x7f ? 1 : 0,
+);
 
 /**
  * How the text that begins so is written, or `undefined` when it is no text. By its byte order mark; else UTF-8 if it is
@@ -18,7 +18,8 @@ const CONTROLS = new Set([
 export function encodingOf(head: Uint8Array): TextEncoding | undefined {
   if (head[0] === 0xff && head[1] === 0xfe) return "utf-16le";
   if (head[0] === 0xfe && head[1] === 0xff) return "utf-16be";
-  if (head.some((byte) => CONTROLS.has(byte))) return undefined;
+  // Not `some`: a call for each of 65,536 bytes took longer than all else that is done with a small file.
+  for (let at = 0; at < head.length; at++) if (IS_CONTROL[head[at] ?? 0] === 1) return undefined;
   return isUtf8(wholeCharacters(head)) ? "utf-8" : "windows-1252";
 }
 
