@@ -1,26 +1,17 @@
-import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 import { AppError } from "../../core/errors.ts";
-import type { OrderId, PackageId } from "../../core/ids.ts";
-import type { Order, Package } from "../../core/packages/package.ts";
+import type { OrderId } from "../../core/ids.ts";
 import type { NewPackage, Ordered, OrderFilter, PackageStore, Tell } from "../../core/packages/package-store.ts";
 import { createJob, type Enqueue } from "./job-store.ts";
 import type { DialectName } from "./migrate.ts";
 import { putMessages } from "./outbox.ts";
+import { keepUntil, packageKeeping } from "./package-keeping.ts";
+import { LIVE, orderOf, packageOf, type SomeOrder, type SomePackage } from "./package-rows.ts";
 import { logError, logRequest } from "./package-statistics.ts";
-import { fromJson, type PackageOrderRow, type PackageRow, type Tables, toJson } from "./tables.ts";
+import { type Tables, toJson } from "./tables.ts";
 
 /** Orders that are told with one statement: SQLite takes 32,766 values in one. */
 const TOLD_AT_ONCE = 1_000;
-/** Packages that one call forgets. */
-const FORGOTTEN_AT_ONCE = 100;
-
-/** Spelled out: an index of some rows is used only where the database sees the value, not a parameter. */
-const LIVE = sql.lit(1);
-const READY = sql.lit("ready" as const);
-const OVER = [sql.lit("failed" as const), sql.lit("expired" as const)];
-
-type SomePackage = Selectable<PackageRow>;
-type SomeOrder = Selectable<PackageOrderRow>;
 
 /**
  * Packages in SQLite or PostgreSQL. Whatever depends on how a package stands locks its row first (SQLite has a single
@@ -278,84 +269,7 @@ export function sqlPackageStore(db: Kysely<Tables>, dialect: DialectName, enqueu
       });
     },
 
-    async due(now, limit) {
-      const rows = await db
-        .selectFrom("packages")
-        .selectAll()
-        .where("status", "=", READY)
-        .where("keepUntil", "<=", now)
-        .orderBy("keepUntil")
-        .limit(limit)
-        .execute();
-      return rows.map(packageOf);
-    },
-
-    async leastUsed(limit) {
-      const rows = await db
-        .selectFrom("packages")
-        .selectAll()
-        .where("status", "=", READY)
-        .orderBy("lastUsedAt")
-        .limit(limit)
-        .execute();
-      return rows.map(packageOf);
-    },
-
-    async usedBytes() {
-      const { bytes } = await db
-        .selectFrom("packages")
-        .select((row) => row.fn.sum<number | string | null>("sizeBytes").as("bytes"))
-        .where("status", "=", READY)
-        .executeTakeFirstOrThrow();
-      return Number(bytes ?? 0); // PostgreSQL adds bigints up to a numeric, which comes as text
-    },
-
-    async keep(id, until, now) {
-      await keepUntil(db, id, until, now);
-    },
-
-    async expire(id, now, onlyDue) {
-      const { numUpdatedRows } = await db
-        .updateTable("packages")
-        .set({ status: "expired", live: 0, keepUntil: now })
-        .where("id", "=", id)
-        .where("status", "=", READY)
-        .$if(onlyDue, (some) => some.where("keepUntil", "<=", now))
-        .executeTakeFirstOrThrow();
-      return numUpdatedRows > 0n;
-    },
-
-    async retireAll() {
-      await db.updateTable("packages").set({ live: 0 }).where("live", "=", LIVE).execute();
-    },
-
-    async holds(fileName) {
-      const row = await db
-        .selectFrom("packages")
-        .select("id")
-        .where("fileName", "=", fileName)
-        .where("status", "=", READY)
-        .executeTakeFirst();
-      return row !== undefined;
-    },
-
-    forget: (before) =>
-      db.transaction().execute(async (tx) => {
-        const over = await tx
-          .selectFrom("packages")
-          .select("number")
-          .where("status", "in", OVER)
-          .where("keepUntil", "<", before)
-          .orderBy("keepUntil")
-          .limit(FORGOTTEN_AT_ONCE)
-          .$if(isPostgres, (select) => select.forUpdate().skipLocked())
-          .execute();
-        if (over.length === 0) return false;
-        const numbers = over.map(({ number }) => number);
-        await tx.deleteFrom("packageOrders").where("package", "in", numbers).execute();
-        await tx.deleteFrom("packages").where("number", "in", numbers).execute();
-        return over.length === FORGOTTEN_AT_ONCE;
-      }),
+    ...packageKeeping(db, dialect),
   };
 }
 
@@ -370,56 +284,4 @@ async function isShareable(db: Kysely<Tables>, row: SomePackage, now: number): P
     .where("cancelRequested", "=", 0)
     .executeTakeFirst();
   return job !== undefined;
-}
-
-/** @returns false when the package is not ready. */
-async function keepUntil(db: Kysely<Tables>, id: PackageId, until: number, now: number): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable("packages")
-    .set((row) => ({
-      keepUntil: row.case().when("keepUntil", ">", until).then(row.ref("keepUntil")).else(until).end(),
-      lastUsedAt: now,
-    }))
-    .where("id", "=", id)
-    .where("status", "=", READY)
-    .executeTakeFirstOrThrow();
-  return numUpdatedRows > 0n;
-}
-
-function packageOf(row: SomePackage): Package {
-  return {
-    id: row.id,
-    cacheKey: row.cacheKey,
-    recipe: fromJson(row.recipe),
-    status: row.status,
-    lane: row.lane,
-    job: row.job,
-    fileName: row.fileName,
-    sizeBytes: row.sizeBytes,
-    digest: row.digest,
-    rowCount: row.rowCount,
-    members: fromJson(row.members),
-    error: row.error && fromJson(row.error),
-    freshUntil: row.freshUntil,
-    createdAt: row.createdAt,
-    finishedAt: row.finishedAt,
-    lastUsedAt: row.lastUsedAt,
-  };
-}
-
-function orderOf(row: SomeOrder, packageId: PackageId): Order {
-  return {
-    id: row.id,
-    packageId,
-    owner: row.owner,
-    email: row.email,
-    webhook: row.webhook,
-    door: row.door === 1,
-    linkExpiresAt: row.linkExpiresAt,
-    linkGeneration: row.linkGeneration,
-    downloads: row.downloads,
-    createdAt: row.createdAt,
-    toldAt: row.toldAt,
-    refused: row.refused && fromJson(row.refused),
-  };
 }
