@@ -1,3 +1,4 @@
+import type { Details } from "../errors.ts";
 import type { SourceEntry } from "./source.ts";
 
 /** Files that one extraction looks at together; indexes into the folder's files. */
@@ -5,6 +6,8 @@ export interface Group {
   readonly files: readonly number[];
   /** Why they belong together: the grouper's own word (`vasp`, `sequence`, an extension, …). */
   readonly kind: string;
+  /** What their names say together: the frames of a sequence, the values of a pattern's named groups. */
+  readonly details?: Details;
 }
 
 /** Proposes groups over the files of one folder. Pure; a file may be in several groups, and every file is in at least one. */
