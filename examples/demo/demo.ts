@@ -101,7 +101,7 @@ async function fetchAsCart(transactionId: number, url: string): Promise<void> {
       if (run.status !== 0) throw new Error(`${tool} ended with code ${run.status}.`);
       if (tool === "curl") sayHowFast(statSync(join(folder, "cart.tar")).size, start);
     }
-  } else await longshore("get", cart.id, "-o", "measurements-back/", "--unpack");
+  } else await longshore("get", cart.id, "--unpack");
 
   const unpacked = join(folder, "measurements-back");
   say(checkWithForeignTool(unpacked, join(unpacked, "manifest-sha512.txt")));
