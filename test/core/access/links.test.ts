@@ -23,8 +23,6 @@ test("no part of a link can be changed, nor its kind", () => {
   const text = links.sign(CLAIM);
   for (let at = 0; at < text.length; at++) {
     const other = text[at] === "1" ? "2" : "1";
-    // The last character carries two bits only: what differs beyond them is the same signature.
-    if (at === text.length - 1) continue;
     assert.equal(links.read("order", `${text.slice(0, at)}${other}${text.slice(at + 1)}`), undefined, `at ${at}`);
   }
   for (const changed of ["", text.slice(1), text.slice(0, -1), `${text}A`, `${text}.`, text.replaceAll(".", "/")])
