@@ -215,4 +215,9 @@ export function packageService(parts: PackageParts): Packages {
 
 const PAGE = 100;
 
-const randomId = () => randomBytes(16).toString("base64url");
+/** Its first character is never a dash, which a command line would take for an option. */
+function randomId(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = (bytes[0] ?? 0) & 0x7f;
+  return bytes.toString("base64url");
+}
