@@ -101,7 +101,9 @@ try {
     const workload = workloads[part];
     if (!workload) throw new Error(`There is no workload ${part}.`);
     const limits = await limitsOf(part, portal.url, data);
-    outcomes.push(await measure(workload, portal.url, limits));
+    const outcome = await measure(workload, portal.url, limits);
+    outcomes.push(outcome);
+    console.error(`${outcome.workload}: ${outcome.seconds.median} s`);
   }
   console.table(outcomes.map(shown));
   console.log(JSON.stringify({ bench: "packages", rounds, entry: ENTRY, ...MACHINE, outcomes }));

@@ -11,8 +11,8 @@ import { createReadStream, createWriteStream, existsSync, readFileSync, statSync
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { pipeline } from "node:stream";
 import { text } from "node:stream/consumers";
-import { pipeline } from "node:stream/promises";
 
 /** Fourteen terms of Darwin Core, and six columns that a Darwin Core Archive puts into dynamicProperties. */
 export const COLUMNS = [
@@ -132,12 +132,16 @@ function serve(folder: string): void {
 
   const server = createServer(async (request, response) => {
     if (request.url?.endsWith("/datastore_search")) return search(JSON.parse(await text(request)), response);
-    if (request.url !== "/file") return response.writeHead(404).end();
+    if (request.url !== "/file") {
+      response.writeHead(404).end();
+      return;
+    }
     response.writeHead(200, {
       "content-type": "application/octet-stream",
       "content-length": statSync(files.file).size,
     });
-    return pipeline(createReadStream(files.file, { highWaterMark: 1 << 20 }), response);
+    // Whoever breaks off has no further use for it.
+    pipeline(createReadStream(files.file, { highWaterMark: 1 << 20 }), response, () => undefined);
   });
   server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
   process.on("SIGTERM", () => {
