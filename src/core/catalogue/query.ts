@@ -14,7 +14,8 @@ import { wordsOf } from "./words.ts";
 
 const MAX_LENGTH = 4000;
 const MAX_TERMS = 200;
-const MAX_DEPTH = 20;
+/** SQLite's parser of full-text expressions has 100 places, and each level takes up to six of them. */
+const MAX_DEPTH = 12;
 
 const FIELD = /([\p{L}_][\p{L}\p{N}_.-]*):/uy;
 /** A word or value ends where something else may begin. */

@@ -38,11 +38,12 @@ export interface SearchRequest {
   /** Only what this owner has; absent for operators. */
   readonly owner?: string;
   readonly types?: readonly SearchDocument["type"][];
+  /** Relevance: hits with all words in the title, with some, and the others; each newest first. */
   readonly order: "relevance" | "newest";
   readonly limit: number;
   /** From the page before: pages neither repeat nor leave out what was there all the time, however far. */
   readonly cursor?: string;
-  /** Fields whose most frequent values are counted over all hits. */
+  /** Fields whose most frequent values are counted: over all hits, or over the newest when `isLowerBound`. */
   readonly facets?: readonly string[];
 }
 
@@ -50,7 +51,7 @@ export interface SearchHit {
   readonly key: string;
   readonly type: SearchDocument["type"];
   readonly title: string;
-  /** Part of the text with `\u0002` and `\u0003` around what was found; `null` when nothing of the text was asked for. */
+  /** Part of the text (of the title, if nothing was found in the text) with `\u0002` and `\u0003` around what was found; `null` when nothing of the text was asked for. */
   readonly highlight: string | null;
   readonly fields: SearchDocument["fields"];
   readonly createdAt: number;
@@ -77,7 +78,10 @@ export interface SearchIndex {
   search(request: SearchRequest): Promise<SearchPage>;
   /** Values of a field that begin so, for hints. */
   suggest(field: string, prefix: string, owner: string | undefined, limit: number): Promise<readonly string[]>;
-  /** Begins an index beside the one in use; it takes its place at `finish`. */
+  /**
+   * Begins an index beside the one in use; it takes its place at `finish`. Changes that come meanwhile reach both, and count
+   * for more than what is put into the new one. Beginning another abandons it: its calls then fail with `job_cancelled`.
+   */
   rebuild(): Promise<{
     put(documents: readonly SearchDocument[]): Promise<void>;
     finish(): Promise<void>;

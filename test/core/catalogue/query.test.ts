@@ -80,8 +80,8 @@ describe("parseQuery", () => {
     "created:2024-13": [9, /a date/],
     // Columns are counted in characters, not in UTF-16 units.
     "𝒳𝒳 )": [4, /no \) without/],
-    [`${"(".repeat(21)}a${")".repeat(21)}`]: [22, /at most 20 parentheses/],
-    [`${"-".repeat(21)}a`]: [22, /at most 20 parentheses/],
+    [`${"(".repeat(13)}a${")".repeat(13)}`]: [14, /at most 12 parentheses/],
+    [`${"-".repeat(13)}a`]: [14, /at most 12 parentheses/],
     ["a ".repeat(201)]: [401, /at most 200 things/],
     ["a".repeat(4001)]: [4001, /at most 4000 characters/],
   };
