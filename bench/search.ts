@@ -18,7 +18,7 @@ import { parseQuery } from "../src/core/catalogue/query.ts";
 import { fileDocument } from "../src/core/catalogue/search-documents.ts";
 import type { SearchDocument, SearchRequest } from "../src/core/catalogue/search-index.ts";
 import { fileId, transactionId } from "../src/core/ids.ts";
-import { forgetPeak, MACHINE, memoryMiBOf, percentile, rounded } from "./measure.ts";
+import { cpuSecondsOf, forgetPeak, MACHINE, memoryMiBOf, percentile, rounded } from "./measure.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -95,7 +95,10 @@ async function measure(folder: string) {
     const finished = performance.now();
     const sizeBytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 
+    const cpuBegan = cpuSecondsOf(process.pid);
     const idle = await searches(index, Number(options.searches) / 4);
+    // Says more than milliseconds on a machine that has other work.
+    const cpuMsPerSearch = rounded(((cpuSecondsOf(process.pid) - cpuBegan) * 1000) / idle.length);
     let isOver = false;
     let put = 0;
     const indexing = (async () => {
@@ -120,7 +123,7 @@ async function measure(folder: string) {
       builtPerSecond: rounded(documentCount / ((built - buildBegan) / 1000), 0),
       finishSeconds: rounded((finished - built) / 1000),
       peakMiB: rounded(memoryMiBOf(process.pid, "peak"), 0),
-      idle: summary(idle),
+      idle: { ...summary(idle), cpuMsPerSearch },
       indexing: { ...summary(busy), documentsPerSecond: rounded(put / busySeconds, 0), aimP95Ms: AIM_P95_MS },
     };
   } finally {

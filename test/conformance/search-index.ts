@@ -56,6 +56,18 @@ export function searchIndexConformance(name: string, make: () => SearchIndex): v
       assert.deepEqual(await found(index, "-project:1234*"), [3, 4]);
     });
 
+    test("a prefix finds all words and values that begin so, few or many", async () => {
+      const index = make();
+      await index.put(Array.from({ length: 100 }, (_, id) => file(id, { text: `w${id}`, fields: { f: [`v${id}`] } })));
+      // 7 and 70 to 79.
+      const seven = [7, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79];
+      assert.deepEqual(await found(index, "w7*"), seven);
+      assert.deepEqual(await found(index, "f:v7*"), seven);
+      assert.equal((await found(index, "w*")).length, 100);
+      assert.equal((await found(index, "f:v* -w7*")).length, 89);
+      assert.deepEqual(await found(index, "x* OR f:x*"), []);
+    });
+
     test("a range finds exactly the numbers that comparing finds", async (t) => {
       const below = seededRandom(t);
       const index = make();

@@ -61,10 +61,19 @@ export function foldedValue(text: string): string {
   return fold(text).trim().replace(/\s+/gu, " ").slice(0, MAX_VALUE_LENGTH).toWellFormed();
 }
 
+/**
+ * All terms that begin so, if they are few. FTS5 gathers the documents of a prefix before it gives the first one; those of some
+ * terms it gives one by one.
+ */
+export type Expand = (begin: string) => readonly string[] | undefined;
+
 /** Everything the request asks for, but for its order. */
-export function expressionOf({ query, owner, types }: Pick<SearchRequest, "query" | "owner" | "types">): string {
+export function expressionOf(
+  { query, owner, types }: Pick<SearchRequest, "query" | "owner" | "types">,
+  expand: Expand,
+): string {
   const all = [
-    ...(query === undefined ? [] : [expression(query)]),
+    ...(query === undefined ? [] : [expression(query, expand)]),
     ...(owner === undefined ? [] : [ownerExpression(owner)]),
     ...(types === undefined ? [] : [anyOf(types.map((type) => string(KIND.type + encoded(type))))]),
   ];
@@ -84,8 +93,8 @@ export function termExpression(term: string): string {
  * others. What group a document is in depends on nothing but itself, so pages stay where they are while others come
  * and go; FTS5's own `bm25` changes with each of them, and has to see all hits before it knows the first.
  */
-export function tiers(all: string, terms: readonly TextTerm[]): readonly string[] {
-  const inTitle = terms.map((term) => `title : ${words(term)}`);
+export function tiers(all: string, terms: readonly TextTerm[], expand: Expand): readonly string[] {
+  const inTitle = terms.map((term) => `title : ${words(term, expand)}`);
   if (inTitle.length === 0) return [all];
   const some = `(${inTitle.join(" OR ")})`;
   if (inTitle.length === 1) return [`(${all}) AND ${some}`, `(${all}) NOT ${some}`];
@@ -93,15 +102,19 @@ export function tiers(all: string, terms: readonly TextTerm[]): readonly string[
   return [`(${all}) AND ${every}`, `((${all}) AND ${some}) NOT ${every}`, `(${all}) NOT ${some}`];
 }
 
-function expression(query: Query): string {
-  if ("any" in query) return anyOf(query.any.map(expression));
-  if ("not" in query) return `(${string(EVERY)} NOT ${expression(query.not)})`;
-  if ("phrase" in query) return words({ words: foldedWords(query.phrase.join(" ")), isPrefix: false });
-  if ("word" in query) return words({ words: foldedWords(query.word), isPrefix: query.isPrefix });
-  if ("is" in query) return string(valueTerm(query.field, query.is)) + (query.isPrefix ? " *" : "");
+function expression(query: Query, expand: Expand): string {
+  const each = (parts: readonly Query[]) => parts.map((part) => expression(part, expand));
+  if ("any" in query) return anyOf(each(query.any));
+  if ("not" in query) return `(${string(EVERY)} NOT ${expression(query.not, expand)})`;
+  if ("phrase" in query) return words({ words: foldedWords(query.phrase.join(" ")), isPrefix: false }, expand);
+  if ("word" in query) return words({ words: foldedWords(query.word), isPrefix: query.isPrefix }, expand);
+  if ("is" in query) {
+    const term = valueTerm(query.field, query.is);
+    return query.isPrefix ? prefix(term, expand) : string(term);
+  }
   if ("all" in query) {
-    const asked = query.all.filter((part) => !("not" in part)).map(expression);
-    const unwanted = query.all.flatMap((part) => ("not" in part ? [expression(part.not)] : []));
+    const asked = each(query.all.filter((part) => !("not" in part)));
+    const unwanted = each(query.all.flatMap((part) => ("not" in part ? [part.not] : [])));
     return `(${[(asked.length === 0 ? [string(EVERY)] : asked).join(" AND "), ...unwanted].join(" NOT ")})`;
   }
   const { any, none } = termsOfRange(query);
@@ -113,8 +126,16 @@ function anyOf(parts: readonly string[]): string {
   return parts.length === 0 ? string(NONE) : `(${parts.join(" OR ")})`;
 }
 
-function words({ words: asked, isPrefix }: TextTerm): string {
-  return asked.length === 0 ? string(NONE) : string(asked.join(" ")) + (isPrefix ? " *" : "");
+function words({ words: asked, isPrefix }: TextTerm, expand: Expand): string {
+  const [first, ...others] = asked;
+  if (first === undefined) return string(NONE);
+  if (isPrefix && others.length === 0) return prefix(first, expand);
+  return string(asked.join(" ")) + (isPrefix ? " *" : "");
+}
+
+function prefix(begin: string, expand: Expand): string {
+  const terms = expand(begin);
+  return terms ? anyOf(terms.map(string)) : `${string(begin)} *`;
 }
 
 /** Terms hold no quotes. */
