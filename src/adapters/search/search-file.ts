@@ -21,6 +21,8 @@ import {
  *
  * A document's id says when it was created, so the order in which FTS5 finds hits is the one they are shown in: a page costs
  * what is on it, however many hits there are and however far it is from the first.
+ *
+ * Of 250,000 files with a dozen fields each (bench/search.ts, 2026-11-22), one takes 2.2 kB here and 0.2 ms of CPU time to file.
  */
 
 /** Kept as SQLite's `user_version` when the index is complete. Raised whenever documents would be filed differently. */
