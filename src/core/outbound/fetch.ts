@@ -47,8 +47,8 @@ export interface FetchAnswer {
  * Closed by default. An origin is fetched when a setting names it; a name with a wildcard admits public addresses only.
  * Every hop is judged anew, by the address that the connection really goes to, so that neither a redirect nor a name
  * that changes its mind gets anywhere else. Each host is asked at a bounded rate and by a bounded number at a time;
- * connections that fail, 429, 502, 503 and 504 are tried again with growing pauses, `Retry-After` honoured, six times in
- * all and as long as `totalMs` lasts. Every other status is an answer, and so is one of these in the end.
+ * connections that fail, 429, 502, 503 and 504 are tried again with growing pauses, `Retry-After` honoured up to some
+ * minutes, six times in all and as long as `totalMs` lasts. Every other status is an answer, and so is one of these in the end.
  *
  * @throws AppError fetch_refused (not allowed, with the reason), remote_unavailable (no answer, too slow),
  * remote_refused (not HTTP, too many redirects), the reason of `signal`.
@@ -59,6 +59,8 @@ const MAX_REDIRECTS = 5;
 const MAX_TRIES = 6;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
+/** Of what a host asks for: all who want something of it wait so long, and a slip of its pen must not shut them out. */
+const LONGEST_ASKED_MS = 300_000;
 /** Answers of a server that is busy or down for the moment (RFC 9110 §15.6, RFC 6585 §4). */
 const TRANSIENT = [429, 502, 503, 504];
 const REDIRECTS = [301, 302, 303, 307, 308];
@@ -174,7 +176,7 @@ function parsed(text: string, base?: URL): URL {
 function retryAfterMs(field: string | undefined, now: number): number | undefined {
   if (field === undefined) return undefined;
   const ms = /^\d+$/.test(field.trim()) ? Number(field) * 1_000 : Date.parse(field) - now;
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+  return Number.isNaN(ms) ? undefined : Math.min(LONGEST_ASKED_MS, Math.max(0, ms));
 }
 
 function without(

@@ -147,6 +147,19 @@ describe("a guarded fetch", () => {
     assert.deepEqual(answers, []);
   });
 
+  test("asks a host again after five minutes that wants to be left alone for years", async () => {
+    // 3 years; more than the 24.8 days that Node's timers can wait.
+    const answers = ["99999999", "Sun, 01 Jan 2090 00:00:00 GMT"];
+    const { clock, pausesMs } = hasty();
+    const origin = await serve((_request, response) => {
+      const retryAfter = answers.shift();
+      response.writeHead(retryAfter ? 429 : 200, retryAfter ? { "retry-after": retryAfter } : {}).end();
+    });
+    const answer = await fetchFrom([origin], clock)(get(origin));
+    assert.equal(answer.status, 200);
+    assert.equal(Math.max(...pausesMs), 300_000);
+  });
+
   test("returns the last answer of a host that stays busy", async () => {
     let asked = 0;
     const origin = await serve((_request, response) => {
