@@ -72,6 +72,8 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
   const isOwn = backend === null;
   const declaredRows = about.total === null ? null : Math.max(0, Math.min(limit ?? Infinity, about.total - offset));
   const wanted = declaredRows ?? limit ?? Infinity;
+  /** The portal's count is what ends the rows, not the limit that was asked for. */
+  const isAll = declaredRows !== null && declaredRows !== limit;
   const sort = isOwn ? stableSort(recipe, declaredRows, about.total) : recipe.sort;
   const asCsv = wants === "csv" && fields.every(({ type }) => !NOT_AS_CSV.test(type));
   const idIndex = fields.findIndex(({ id }) => id === "_id");
@@ -81,6 +83,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
   async function* fetchPages(from: Details | undefined): AsyncGenerator<Page> {
     let position = from === undefined ? firstPosition(backend, offset) : positionOf(from);
     let usesId = mayUseId;
+    let shown: Position["by"] = "offset";
     let pageRows = Math.min(FIRST_PAGE_ROWS, wanted);
     while (position.done < wanted) {
       const asked = Math.min(pageRows, wanted - position.done);
@@ -110,6 +113,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
       if (page.rowCount === 0) break;
       if (page.rowCount > asked)
         throw new AppError("portal_refused", { expected: `at most ${asked} rows`, found: page.rowCount });
+      shown = position.by;
       const inOrder = nextPosition(position, found.result, page.rowCount, page.lastId);
       const next: Position | null =
         usesId && position.by === "offset" && page.lastId !== undefined
@@ -125,6 +129,23 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
     }
     if (declaredRows !== null && position.done !== declaredRows)
       throw new AppError("package_short", { expected: declaredRows, found: position.done });
+    // By offset, which every portal knows, unless a page has shown that it knows the other way.
+    const behind: Position = position.by === shown ? position : { done: position.done, by: "offset" };
+    if (isAll && (await hasMore(behind)) && !(await hasGrown()))
+      throw new AppError("package_short", { expected: declaredRows, found: "more" });
+  }
+
+  /** Whether there are rows at a position: behind those that were declared. */
+  async function hasMore(position: Position): Promise<boolean> {
+    const at = pageParameters(position, offset, recipe.filters);
+    const { result } = await search({ ...(sort === undefined ? {} : { sort }), ...at, limit: 1 });
+    return result.records.length > 0;
+  }
+
+  /** Rows that have come since they were counted are left to a later order: what is packed is what was there then. */
+  async function hasGrown(): Promise<boolean> {
+    const { result } = await search({ limit: 0, offset: 0 });
+    return (result.total ?? 0) > (about.total ?? 0);
   }
 
   return {
