@@ -4,6 +4,9 @@ import type { Origins } from "../outbound/origins.ts";
 import type { OrderRequest, Recipe } from "./package.ts";
 import { EVERYTHING } from "./statistics.ts";
 
+/** Statistics are looked up by it, and mails show it: not longer than indexes take, and of one line. */
+const NAME = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
+
 /** What this server is set up to do for orders. */
 export interface OrderLimits {
   readonly origins: Origins;
@@ -36,9 +39,10 @@ export function mayHaveKey({ kind, apiUrl, resourceUrl }: Recipe): boolean {
 }
 
 function requireRecipe(recipe: Recipe): void {
-  const { kind, resourceId, apiUrl, resourceUrl, format, limit, offset } = recipe;
-  if (resourceId === "" || resourceId === EVERYTHING)
+  const { kind, resourceId, apiUrl, resourceUrl, format, limit, offset, doi = "-" } = recipe;
+  if (!NAME.test(resourceId) || resourceId === EVERYTHING)
     throw invalid({ field: "resourceId", expected: "the id of a resource" });
+  if (!NAME.test(doi)) throw invalid({ field: "doi", expected: "a DOI" });
   if (kind === "url" ? resourceUrl === undefined : apiUrl === undefined)
     throw invalid({ field: kind === "url" ? "resourceUrl" : "apiUrl", expected: "an address" });
   if (kind === "dwca" && format !== "csv" && format !== "tsv")

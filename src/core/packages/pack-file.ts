@@ -85,7 +85,7 @@ function declaredBytes({ headers }: FetchAnswer): number | undefined {
 /** The last part of the path as it stands in the address. */
 function memberName(url: string, resourceId: string): string {
   const last = new URL(url).pathname.split("/").findLast((part) => part !== "");
-  return last ?? resourceId.replaceAll(/[/\\\0]/g, "_");
+  return last ?? resourceId.replaceAll(/[/\\]|^\.+$/g, "_");
 }
 
 const originOf = ({ url }: FetchAnswer) => new URL(url).origin;

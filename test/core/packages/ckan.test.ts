@@ -302,6 +302,41 @@ describe("a portal that does not keep its word", () => {
     }
   });
 
+  test("is found out when it has more rows than it said", async () => {
+    const total = (real: number) => Math.max(0, real - 1);
+    const tables = { r: numbered(250) };
+    for (const options of [{ version: "2.11" }, { version: "2.12" }, { backend: "solr" }] as const) {
+      const from = await portal({ ...options, rowsMax: 100, total, tables });
+      await assert.rejects(idsOf(await rowsOf(from)), isShort);
+    }
+    // In one page, where nothing is known of ranges yet; and where a limit is what ends the rows.
+    const from = await portal({ total, tables });
+    await assert.rejects(idsOf(await rowsOf(from)), isShort);
+    assert.deepEqual(await idsOf(await rowsOf(from, { limit: 249 })), counting(249));
+  });
+
+  test("is packed as it was when it was counted, if rows come while it is read", async () => {
+    const table = numbered(250);
+    let rowCount = table.rowCount;
+    const tables = {
+      r: {
+        ...table,
+        get rowCount() {
+          return rowCount;
+        },
+      },
+    };
+    const from = await portal({
+      rowsMax: 100,
+      tables,
+      fault: (n) => {
+        if (n === 3) rowCount += 20;
+        return false;
+      },
+    });
+    assert.deepEqual(await idsOf(await rowsOf(from)), counting(250));
+  });
+
   test("is read to its end when its total is only a guess", async () => {
     const from = await portal({ estimates: true, total: () => 3, rowsMax: 100, tables: { r: numbered(250) } });
     const source = await rowsOf(from);
@@ -360,6 +395,10 @@ describe("a portal that does not keep its word", () => {
     "no fields": [
       (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"success":true,"result":{}}'),
       /without fields/,
+    ],
+    "a message with what PostgreSQL's texts cannot hold": [
+      (response) => fail(response, 409, { message: "a\0b\r\nc\ud800" }),
+      /found: a b c\ufffd\)/,
     ],
     "a very long message": [(response) => fail(response, 409, { message: "x".repeat(100_000) }), /^.{0,1400}$/s],
   };

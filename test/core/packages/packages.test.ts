@@ -244,7 +244,9 @@ describe("packages", { timeout: 120_000 }, () => {
     await refused({ recipe: here.recipe({ kind: "url" }) }, "request_invalid");
     await refused({ recipe: here.recipe({ kind: "dwca", format: "xlsx" }) }, "request_invalid");
     await refused({ recipe: here.recipe({ limit: -1 }) }, "request_invalid");
-    await refused({ recipe: here.recipe({ resourceId: "*" }) }, "request_invalid");
+    for (const resourceId of ["*", "", "a\r\nb", "a\0b", "r".repeat(256)])
+      await refused({ recipe: here.recipe({ resourceId }), door: true }, "request_invalid");
+    await refused({ recipe: here.recipe({ doi: "10.1/\n" }), door: true }, "request_invalid");
     await refused({ email: "a@x.org\r\nBcc: b@x.org", door: true }, "request_invalid");
     await refused({ email: "a@x.org" }, "request_invalid");
     await refused({ webhook: `${here.portal.origin}/hook` }, "request_invalid");

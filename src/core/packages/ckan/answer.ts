@@ -79,7 +79,12 @@ function messageOf(error: Cell | undefined): string {
   const parts = [type, message].filter((part) => typeof part === "string");
   for (const [field, faults] of Object.entries(fields))
     parts.push(`${field}: ${Array.isArray(faults) ? faults.map(String).join("; ") : String(faults)}`);
-  const text = parts.join(", ") || "a refusal without a reason";
+  // Shown to the requester, and kept: PostgreSQL's texts hold no zero.
+  const text =
+    parts
+      .join(", ")
+      .replaceAll(/\p{Cc}+/gu, " ")
+      .toWellFormed() || "a refusal without a reason";
   return text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
 }
 
