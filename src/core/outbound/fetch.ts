@@ -224,6 +224,8 @@ function limited(
       done(error && (signal.aborted ? reasonToStop() : broken(error, origin)));
     },
   });
+  // Before the pipeline hands it on: a stream keeps the error that it was destroyed with for whoever reads it later.
+  bytes.once("error", (error) => meter.destroy(signal.aborted ? reasonToStop() : broken(error, origin)));
   const aborted = () => meter.destroy(reasonToStop());
   signal.addEventListener("abort", aborted, { once: true });
   return pipeline(bytes, meter, () => undefined);

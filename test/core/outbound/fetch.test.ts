@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer, text } from "node:stream/consumers";
@@ -158,6 +159,18 @@ describe("a guarded fetch", () => {
     const answer = await fetchFrom([origin], clock)(get(origin));
     assert.equal(answer.status, 200);
     assert.equal(Math.max(...pausesMs), 300_000);
+  });
+
+  test("says that a body broke off also to who begins to read it only then", async () => {
+    const origin = await serve((_request, response) => {
+      response.writeHead(200, { "content-length": "1000" });
+      response.write("the beginning", () => response.destroy());
+    });
+    const { body } = await fetchFrom([origin])(get(origin));
+    await once(body, "close");
+    await assert.rejects(async () => {
+      for await (const _ of body);
+    }, code("remote_unavailable"));
   });
 
   test("returns the last answer of a host that stays busy", async () => {
