@@ -388,6 +388,7 @@ describe("a portal that does not keep its word", () => {
       /409.*field x not in table/,
     ],
     "500 for good": [(response) => fail(response, 500, { message: "broken" }), /500.*broken/],
+    "429 for good": [(response) => response.writeHead(429).end(), /429; found: no reason given/],
     "JSON that is nothing of CKAN's": [
       (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"message":1}'),
       /without a reason/,

@@ -19,6 +19,8 @@ export interface SearchResult {
 
 const MAX_MESSAGE = 1_000;
 const GONE_WRONG_STATUS = 500;
+/** Servers before a portal say so, in words of their own or none (RFC 6585 §4). */
+const BUSY_STATUS = 429;
 
 /** An answer that another try may mend: a server error, or JSON that is cut off. */
 export function unfit(answer: WholeAnswer): AppError | undefined {
@@ -31,6 +33,7 @@ export function unfit(answer: WholeAnswer): AppError | undefined {
 
 /** @throws AppError portal_refused, with the portal's own reason. */
 export function searchResult(answer: WholeAnswer): SearchResult {
+  if (answer.status === BUSY_STATUS) throw refusal(answer);
   if (!isJson(answer)) throw refusal(answer, describe(answer));
   let document: Cell;
   try {
