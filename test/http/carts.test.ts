@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { type Deposited, depositFiles, getCart, postCart, readyCart, type WireCart } from "./cart-client.ts";
 import { json, problem } from "./client.ts";
 import { type RealServer, realServer } from "./real-server.ts";
@@ -336,4 +337,27 @@ describe("carts of several people", () => {
       "file_unknown",
     );
   });
+});
+
+test("a cart that takes longer to make than a connection may be silent is made all the same", async () => {
+  const silenceMs = 1_000;
+  const server = await realServer({
+    silenceMs,
+    wrap: (deps) => ({
+      ...deps,
+      carts: {
+        ...deps.carts,
+        async create(...request) {
+          await setTimeout(3 * silenceMs);
+          return deps.carts.create(...request);
+        },
+      },
+    }),
+  });
+  try {
+    const { ids } = await depositFiles(server, { "a.txt": "a" });
+    await readyCart(server, { files: [ids["a.txt"]] });
+  } finally {
+    await server.stop();
+  }
 });

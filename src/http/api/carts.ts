@@ -31,7 +31,9 @@ export const cartRoutes =
           response: { 201: CartSchema.describe("The cart; `Location` has its address."), ...problems },
         },
       },
-      async ({ principal, body }, reply) => {
+      async ({ principal, body, raw }, reply) => {
+        // Whoever asks for a million files waits for minutes: that silence is not a dead connection.
+        raw.socket.setTimeout(0);
         const cart = await context.carts.create(principal, cartRequest(body, context.clock.now()));
         await context.audit.record(principal.name, "cart.create", `cart/${cart.id}`, {
           files: cart.fileCount,
