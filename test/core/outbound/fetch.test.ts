@@ -167,7 +167,7 @@ describe("a guarded fetch", () => {
       response.write("the beginning", () => response.destroy());
     });
     const { body } = await fetchFrom([origin])(get(origin));
-    await once(body, "close");
+    await once(body, "error");
     await assert.rejects(async () => {
       for await (const _ of body);
     }, code("remote_unavailable"));
