@@ -15,7 +15,7 @@ import { seededRandom } from "../support/random.ts";
 sourceConformance("fs", async (files) => {
   const root = await mkdtemp(join(tmpdir(), "longshore-source-"));
   fill(root, files);
-  return { source: fsSource({ root }), base: "", cleanUp: () => rm(root, { recursive: true }) };
+  return { source: fsSource({ root }), base: "", tellsHidden: true, cleanUp: () => rm(root, { recursive: true }) };
 });
 
 function fill(root: string, files: Readonly<Record<string, string>>): void {
