@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { chooseExtractors, extensionOf } from "../../../src/core/extract/choose.ts";
+import { mediaTypeOf } from "../../../src/core/extract/media-type.ts";
+import { sampleImages } from "./images.ts";
+
+/** By their formats' documents; names are not seen. */
+const CONTENTS: readonly (readonly [string, string | Uint8Array])[] = [
+  ["inode/x-empty", ""],
+  ["text/plain", "Plain words.\n"],
+  ["text/plain", "[section]\nkey=1\n"],
+  ["text/plain", Buffer.from("caf\xe9\n", "latin1")],
+  ["application/json", ' {"a": 1}'],
+  ["application/json", "[1, 2]"],
+  ["application/json", '\ufeff["é"]'],
+  ["application/xml", '<?xml version="1.0"?><a/>'],
+  ["image/svg+xml", '<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="http://www.w3.org/2000/svg"/>'],
+  ["text/html", "<!DOCTYPE html><title>x</title>"],
+  ["text/x-python", "#!/usr/bin/env python3\n"],
+  ["application/pdf", "%PDF-1.7\n"],
+  ["application/gzip", gzipSync("x")],
+  ["application/octet-stream", Uint8Array.of(1, 2, 3, 0)],
+  ["application/x-hdf5", Buffer.from("\x89HDF\r\n\x1a\n", "latin1")],
+  ["application/x-netcdf", "CDF\x01\0\0\0\0"],
+  ["application/vnd.apache.parquet", "PAR1\x15\0"],
+  ["video/mp4", "\0\0\0\x18ftypisom"],
+  ...Object.entries(sampleImages()).map(
+    ([name, bytes]) => [`image/${name === "dpx" ? "x-dpx" : name}`, bytes] as const,
+  ),
+];
+
+for (const [type, content] of CONTENTS)
+  test(`content alone tells ${type}: ${JSON.stringify(String(content).slice(0, 12))}`, () => {
+    assert.equal(mediaTypeOf(Buffer.from(content)), type);
+  });
+
+test("the name's ending is asked where content says no more than text or bytes", () => {
+  const table = { name: "table", takes: { mediaTypes: ["text/csv"], extensions: ["csv"] } };
+  const image = { name: "image", takes: { mediaTypes: ["image/*"], extensions: ["png"] } };
+  const any = { name: "any", takes: { mediaTypes: ["*/*"], extensions: [] } };
+  const chosen = (type: string, name: string) =>
+    chooseExtractors([table, image, any], type, name).map((one) => one.name);
+  assert.deepEqual(chosen("text/plain", "a/B.CSV"), ["table", "any"]);
+  assert.deepEqual(chosen("image/png", "a.csv"), ["image", "any"]);
+  assert.deepEqual(chosen("application/json", "a.csv"), ["any"]);
+  assert.deepEqual(chosen("application/octet-stream", "raw.png"), ["image", "any"]);
+});
+
+test("an ending is what follows the last dot of the last name", () => {
+  assert.deepEqual(["a.tar.GZ", "a.b/c", ".profile", "x.", "noext"].map(extensionOf), ["gz", "", "", "", ""]);
+});
