@@ -10,11 +10,16 @@ import { extractor as keywords } from "../../../src/core/extract/extractors/keyw
 import { extractor as tables } from "../../../src/core/extract/extractors/tabular-text.ts";
 import { extractor as xml } from "../../../src/core/extract/extractors/xml.ts";
 import { seededRandom } from "../../support/random.ts";
+import { tarMember, tarOf } from "../../support/tars.ts";
 import { sampleImages } from "./images.ts";
 import { describing } from "./records.ts";
 
 /** Headers and some bytes behind: where damage matters. */
 const START_BYTES = 600;
+
+/** Two members, packed by Python's zipfile. */
+const ZIP =
+  "UEsDBBQAAAAIAHFEdl1Api0BCgAAAAsAAAAHAAAAYS9iLnR4dMtIzcnJV8gAkQBQSwMEFAAAAAgAcUR2XYMW3IwDAAAAAQAAAAEAAABjqwAAUEsBAhQDFAAAAAgAcUR2XUCmLQEKAAAACwAAAAcAAAAAAAAAAAAAAIABAAAAAGEvYi50eHRQSwECFAMUAAAACABxRHZdgxbcjAMAAAABAAAAAQAAAAAAAAAAAAAAgAEvAAAAY1BLBQYAAAAAAgACAGQAAABRAAAAAAA=";
 
 const text = (content: string) => Buffer.from(content);
 const SAMPLES: readonly (readonly [Extractor, string, Buffer])[] = [
@@ -28,6 +33,8 @@ const SAMPLES: readonly (readonly [Extractor, string, Buffer])[] = [
   [keywords, "txt", text("Linear constraints, é and ’systems’ of equations.\n\nMinimal sets\n")],
   [generic, "bin", text("anything\n\0\xff")],
   [archives, "gz", gzipSync("hello hello hello")],
+  [archives, "zip", Buffer.from(ZIP, "base64")],
+  [archives, "tar", tarOf(tarMember({ name: "a.txt" }, "hello"))],
   ...Object.entries(sampleImages()).map(([name, bytes]) => [images, name, bytes.subarray(0, START_BYTES)] as const),
 ];
 
