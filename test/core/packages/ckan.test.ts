@@ -192,6 +192,19 @@ describe("rows of a CKAN resource", () => {
     }
   });
 
+  test("keep every digit of objects, also beside a field that is called as the records are", async () => {
+    const table: CkanTable = {
+      columns: [
+        { id: "records", type: "text" },
+        { id: "i8", type: "int8" },
+      ],
+      rowCount: 1,
+      row: () => ["text", { digits: "9007199254740993" }],
+    };
+    const from = await portal({ backend: "solr", tables: { r: table } });
+    assert.deepEqual((await allRows(await rowsOf(from))).map(jsonText), ['[1,"text",9007199254740993]']);
+  });
+
   test("are passed on as CSV only where that is exact", async () => {
     const forms = async (columns: CkanTable["columns"]) => {
       const from = await portal({ tables: { r: { columns, rowCount: 3, row: () => columns.map(() => "x") } } });

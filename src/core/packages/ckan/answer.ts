@@ -37,7 +37,7 @@ export function searchResult(answer: WholeAnswer): SearchResult {
   if (!isJson(answer)) throw refusal(answer, describe(answer));
   let document: Cell;
   try {
-    document = parseExactly(answer.body.toString("utf8"));
+    document = parsed(answer.body.toString("utf8"));
   } catch (cause) {
     throw refusal(answer, "what is no JSON", cause);
   }
@@ -56,6 +56,18 @@ export function searchResult(answer: WholeAnswer): SearchResult {
     nextCursor: result.next_cursor ?? null,
     after: result.after ?? null,
   };
+}
+
+/** Very likely, that is: a row may have a field of this name. */
+const RECORDS_AS_TEXT = /"records"\s*:\s*"/;
+
+/**
+ * Records that come as text hold no number of JSON's: there is nothing to keep exact, and looking for it through a long page
+ * takes longer than parsing it. @throws SyntaxError.
+ */
+function parsed(json: string): Cell {
+  const document: Cell = RECORDS_AS_TEXT.test(json) ? JSON.parse(json) : null;
+  return typeof record(record(document)?.result)?.records === "string" ? document : parseExactly(json);
 }
 
 function fieldsOf(fields: Cell | undefined, answer: WholeAnswer): readonly Field[] {
