@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { Fetch, FetchAnswer, FetchRequest } from "./fetch.ts";
@@ -24,7 +23,8 @@ export async function fetchWhole(
   for (let tries = 1; ; tries++) {
     try {
       const { body, ...head } = await fetch(request);
-      const answer = { ...head, body: await buffer(body) };
+      // Not by `stream/consumers`: its way through a Blob takes three times the time, and the bytes twice.
+      const answer = { ...head, body: Buffer.concat(await body.toArray()) };
       const reason = unfit(answer);
       if (!reason) return answer;
       if (tries === TRIES) throw reason;
