@@ -2,6 +2,8 @@ import { constants, crc32, deflateRaw } from "node:zlib";
 
 /** Compressed on its own, on whichever core is free: enough that the seams cost little, little enough to hold several. */
 const BLOCK_BYTES = 1024 * 1024;
+/** Made at a time: what most blocks become. In pieces of the usual 16 KiB it costs a fifth more. */
+const OUTPUT_BYTES = 256 * 1024;
 /** What deflate looks back: a block is given the end of the one before, so that a seam costs next to nothing. */
 const WINDOW_BYTES = 32 * 1024;
 /** Blocks under way: being compressed, or waiting for their turn to be written. */
@@ -111,7 +113,12 @@ export function blockDeflate({ level, write, from }: BlockDeflateOptions): Block
  */
 function deflated(bytes: Buffer, level: number, dictionary: Buffer | undefined): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const options = { level, finishFlush: constants.Z_SYNC_FLUSH, ...(dictionary && { dictionary }) };
+    const options = {
+      level,
+      chunkSize: OUTPUT_BYTES,
+      finishFlush: constants.Z_SYNC_FLUSH,
+      ...(dictionary && { dictionary }),
+    };
     deflateRaw(bytes, options, (error, compressed) => (error ? reject(error) : resolve(compressed)));
   });
 }
