@@ -6,13 +6,13 @@ import { openPostgres, openSqlite } from "../../src/adapters/db/stores.ts";
  *     node claimer.ts drain <file or URL>   ends each delivery and exits
  *     node claimer.ts hold <file or URL>    keeps the deliveries, without a heartbeat, until it is killed
  *
- * Prints one line of JSON with the ids. On SQLite a delivery is held for 400 ms.
+ * Prints one line of JSON with the ids. On SQLite a delivery that is kept is held for 400 ms.
  */
 const [mode, where = ""] = process.argv.slice(2);
 const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
 const stores = where.startsWith("postgres://")
   ? await openPostgres({ url: where, clock })
-  : await openSqlite({ path: where, clock, leaseMs: 400 });
+  : await openSqlite({ path: where, clock, ...(mode === "hold" ? { leaseMs: 400 } : {}) });
 
 const ids: number[] = [];
 for (;;) {
