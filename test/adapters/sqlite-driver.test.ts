@@ -56,6 +56,19 @@ describe("SQLite", () => {
     assert.deepEqual(await numbers(), [2]);
   });
 
+  test("callers with much to ask leave the event loop to others in between", async () => {
+    let asked = 0;
+    const count = sql`with recursive up (n) as (select 1 union all select n + 1 from up where n < 2000) select count(*) from up`;
+    async function askOften(): Promise<void> {
+      for (let times = 0; times < 30; times++, asked++) await count.execute(db);
+    }
+    const all = Promise.all(Array.from({ length: 10 }, askOften));
+    await setImmediate();
+    const askedBefore = asked;
+    await all;
+    assert.ok(askedBefore < 150, `others had to wait for ${askedBefore} of ${asked} queries`);
+  });
+
   test("a transaction takes the write lock when it begins, so that what it read cannot change under it", async () => {
     const other = new DatabaseSync(path, { timeout: 0 });
     await db.transaction().execute(async (tx) => {

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { type Kysely, type OnConflictBuilder, sql } from "kysely";
 import type { CartStore, DownloadCount } from "../../core/carts/cart-store.ts";
 import type { DialectName } from "./migrate.ts";
@@ -51,7 +50,7 @@ export function cartDownloads(db: Kysely<Tables>, dialect: DialectName): Downloa
     },
 
     async tally() {
-      const isMore = await db.transaction().execute(async (tx) => {
+      return db.transaction().execute(async (tx) => {
         const cart = await tx
           .selectFrom("carts")
           .select(["number", "downloads", "downloadedAt", "createdAt", "tallied", "tallying", "tallySeq"])
@@ -132,8 +131,6 @@ export function cartDownloads(db: Kysely<Tables>, dialect: DialectName): Downloa
           .execute();
         return true;
       });
-      await setImmediate(); // see addEntries
-      return isMore;
     },
 
     fileDownloads: (file) => countOf("file", file),

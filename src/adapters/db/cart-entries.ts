@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import type { Kysely } from "kysely";
 import type { CartEntry, Location } from "../../core/carts/cart.ts";
 import type { CartStore, NewEntry } from "../../core/carts/cart-store.ts";
@@ -54,7 +53,6 @@ export function cartEntries(db: Kysely<Tables>): EntryMethods {
             .map((entry, index) => entryRow(entry, cart.number, firstSeq + index));
           await tx.insertInto("cartEntries").values(rows).execute();
         });
-        await setImmediate(); // SQLite answers without leaving the event loop: let the others have a turn
       }
     },
 

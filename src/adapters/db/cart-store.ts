@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import type { Kysely, Selectable } from "kysely";
 import { CART_STATUSES, type Cart, type CartStatus } from "../../core/carts/cart.ts";
 import type { CartChange, CartFilter, CartStore } from "../../core/carts/cart-store.ts";
@@ -102,7 +101,7 @@ export function sqlCartStore(db: Kysely<Tables>, dialect: DialectName): CartStor
     },
 
     async sweep() {
-      const isMore = await db.transaction().execute(async (tx) => {
+      return db.transaction().execute(async (tx) => {
         const cart = await tx
           .selectFrom("carts")
           .select(["number", "removed"])
@@ -118,8 +117,6 @@ export function sqlCartStore(db: Kysely<Tables>, dialect: DialectName): CartStor
         else await tx.updateTable("carts").set({ toSweep: 0 }).where("number", "=", cart.number).execute();
         return true;
       });
-      await setImmediate(); // see addEntries
-      return isMore;
     },
 
     ...cartEntries(db),

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { type Kysely, type OnConflictBuilder, sql } from "kysely";
 import type { ArchivedFile, CatalogueStore } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
@@ -53,7 +52,6 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
         for await (const batch of batches(files, ROWS_PER_STATEMENT)) {
           await db.insertInto("files").values(batch.map(fileRow)).onConflict(overwriteInvisible).execute();
           given += batch.length;
-          await setImmediate(); // SQLite answers without leaving the event loop: let the others have a turn
         }
         return await db.transaction().execute(async (tx) => {
           const added = await tx
