@@ -35,8 +35,8 @@ interface Call {
 }
 
 /**
- * ckanpackager's command line, for scripts that have it: the same verbs, options, output and exit codes, against whatever
- * speaks its protocol.
+ * ckanpackager's command line, for scripts that have it: the same verbs, options and output, against whatever speaks its
+ * protocol. Where its exit code is always 1, ours is that of the failure; not so with `-q` and `-x`.
  */
 export function ckanpackagerCommand(context: CliContext): Command {
   const { terminal } = context;
