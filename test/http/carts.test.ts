@@ -247,6 +247,10 @@ describe("carts", () => {
     [{ query: {} }, "query"],
     [{ query: { project: "x", colour: "red" } }, "query"],
     [{ query: { mediaType: "text" } }, "query/mediaType"],
+    [
+      { query: { keyValues: Object.fromEntries(Array.from({ length: 10_000 }, (_, n) => [n, "x"])) } },
+      "query/keyValues",
+    ],
     [{ query: { from: "yesterday" } }, "query/from"],
     [{ files: [1], name: " " }, "name"],
     [{ files: [1], expires: "soon" }, "expires"],

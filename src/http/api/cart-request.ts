@@ -11,6 +11,8 @@ const MAX_NAME_LENGTH = 1024;
 const MAX_PATH_LENGTH = 4096;
 /** More of what is wrong with the files helps nobody. */
 const MAX_ISSUES = 20;
+/** Each is a condition of one SQL statement. */
+const MAX_KEY_VALUES = 100;
 const TEN_YEARS_S = 10 * 365 * 24 * 3600;
 
 /** @param field where in the value, from the outside in. */
@@ -114,7 +116,11 @@ const Query = z
     submitter: z.string().exactOptional(),
     project: z.string().exactOptional(),
     instrument: z.string().exactOptional(),
-    keyValues: z.record(z.string(), z.string()).exactOptional().describe("Of the transaction, all of them."),
+    keyValues: z
+      .record(z.string(), z.string())
+      .refine((all) => Object.keys(all).length <= MAX_KEY_VALUES, `expected at most ${MAX_KEY_VALUES} of them`)
+      .exactOptional()
+      .describe("Of the transaction, all of them."),
     prefix: z.string().exactOptional().describe("Beginning of the archived path."),
     mediaType: z
       .string()
