@@ -155,6 +155,25 @@ describe("mail over SMTP", () => {
     assert.equal(headOf(mail, "Subject"), "Ready Bcc: evil@example.org body");
   });
 
+  test("comes from one address, whatever stands before it", async () => {
+    const server = await serve();
+    const sender = mailer(`smtp://127.0.0.1:${server.port}?tls.rejectUnauthorized=false`);
+    // As RFC 5322 §3.2.4 quotes: `:` and `,` are specials, which would make a group or a list.
+    const heads = {
+      "Data of 127.0.0.1:5000 <p@example.org>": '"Data of 127.0.0.1:5000" <p@example.org>',
+      "evil@example.net, <p@example.org>": '"evil@example.net," <p@example.org>',
+      "Ada <evil@example.net> <p@example.org>": '"Ada <evil@example.net>" <p@example.org>',
+      '"Data, Ltd" <p@example.org>': '"Data, Ltd" <p@example.org>',
+      "p@example.org": "p@example.org",
+    };
+    for (const [from, head] of Object.entries(heads)) {
+      await sender.send({ ...MAIL, from }, never);
+      const mail = server.received.at(-1);
+      assert.ok(mail);
+      assert.deepEqual([mail.from, headOf(mail, "From")], ["p@example.org", head]);
+    }
+  });
+
   test("names and addresses of any script arrive", async () => {
     const server = await serve();
     const sender = mailer(`smtp://127.0.0.1:${server.port}?tls.rejectUnauthorized=false`);

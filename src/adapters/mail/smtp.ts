@@ -36,7 +36,7 @@ export function smtpMailer({ url }: { readonly url: string }): Mailer {
       const sending = transport.sendMail({
         messageId: `<${messageId}>`,
         to: { name: "", address: to },
-        from: oneLine(from),
+        from: sender(oneLine(from)),
         subject: oneLine(subject),
         text,
         ...(html === undefined ? {} : { html }),
@@ -68,6 +68,15 @@ function ending(signal: AbortSignal, over: AbortSignal): Promise<never> {
     const aborted = () => void setTimeout(() => reject(signal.reason), ENDING_MS).unref();
     signal.addEventListener("abort", aborted, { once: true, signal: over });
   });
+}
+
+/**
+ * What stands before the last angle bracket is a name whatever it holds: a colon of a host's port would begin a group of
+ * addresses there, a comma another sender (RFC 5322 §3.4).
+ */
+function sender(from: string): { readonly name: string; readonly address: string } {
+  const [, name = "", address = from] = /^(.*)<([^<>]*)>$/.exec(from) ?? [];
+  return { name: name.trim().replace(/^"(.*)"$/, "$1"), address: address.trim() };
 }
 
 interface SmtpError {
