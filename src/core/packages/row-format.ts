@@ -1,6 +1,12 @@
 import type { Details } from "../errors.ts";
 import type { Field, Page } from "./rows.ts";
 
+/**
+ * Formats gather about so much of a member's text before they write it: enough that a write costs nothing, and little, as
+ * text that is put together of millions of parts is kept as those parts until somebody reads it.
+ */
+export const PIECE_CHARS = 65_536;
+
 /** A member of the package while it is written. Text becomes UTF-8. */
 export interface MemberSink {
   /** A promise only when the sink is behind: await it before the next call. */

@@ -28,9 +28,10 @@ export interface Page {
   readonly next: Details | null;
   /**
    * `csv`: the rows as PostgreSQL's COPY writes them (LF ends, no header; `t`/`f`; NULL as nothing, an empty text as `""`),
-   * good to be passed on. `rows`: values in the order of the fields.
+   * good to be passed on. `rows`: values in the order of the fields, made while they are gone through, once: those of a whole
+   * page would take several times its memory. @throws AppError portal_refused in the middle of them.
    */
-  readonly content: { readonly csv: string } | { readonly rows: readonly (readonly Cell[])[] };
+  readonly content: { readonly csv: string } | { readonly rows: Iterable<readonly Cell[]> };
 }
 
 /** The rows of one resource as a request chose them. */

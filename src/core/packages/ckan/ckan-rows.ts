@@ -190,11 +190,11 @@ interface ReadPage {
 function readPage({ records }: SearchResult, fields: readonly Field[], asCsv: boolean, idIndex: number): ReadPage {
   if (typeof records === "string") {
     const { rowCount, lastRowAt } = csvShape(records);
-    if (!asCsv) return rowsPage(parseCsv(records, fields), idIndex);
-    // Only the first and the last row are read as values.
+    // Only the first and the last row are read as values here.
     const firstRow = records.slice(0, firstRowEnd(records));
     const ends = rowCount === 0 ? [] : [...parseCsv(firstRow, fields), ...parseCsv(records.slice(lastRowAt), fields)];
-    return { rowCount, content: { csv: records }, firstId: idOf(ends[0], idIndex), lastId: idOf(ends[1], idIndex) };
+    const content = asCsv ? { csv: records } : { rows: parseCsv(records, fields) };
+    return { rowCount, content, firstId: idOf(ends[0], idIndex), lastId: idOf(ends[1], idIndex) };
   }
   const rows = records.map((row) =>
     Array.isArray(row)

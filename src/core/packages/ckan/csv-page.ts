@@ -41,10 +41,9 @@ export function csvShape(csv: string): CsvShape {
  * Rows of COPY CSV as values, by the types of their columns: an unquoted nothing is null, a quoted one an empty text;
  * numbers keep every digit; `t` and `f` are booleans; JSON and lists are parsed (there, PostgreSQL spells null as `null`).
  */
-export function parseCsv(csv: string, fields: readonly Field[]): Cell[][] {
+export function* parseCsv(csv: string, fields: readonly Field[]): Generator<readonly Cell[]> {
   const readers = fields.map(({ type }) => readerOf(type));
-  const rows: Cell[][] = [];
-  let at = 0;
+  let [at, rowCount] = [0, 0];
   while (at < csv.length) {
     const row: Cell[] = new Array(readers.length);
     for (let column = 0; column < readers.length; column++) {
@@ -62,12 +61,12 @@ export function parseCsv(csv: string, fields: readonly Field[]): Cell[][] {
         at = end;
       }
       const expected = column === readers.length - 1 ? LF : COMMA;
-      if (csv.charCodeAt(at) !== expected) throw broken(`${readers.length} columns`, `row ${rows.length + 1}`);
+      if (csv.charCodeAt(at) !== expected) throw broken(`${readers.length} columns`, `row ${rowCount + 1}`);
       at++;
     }
-    rows.push(row);
+    rowCount++;
+    yield row;
   }
-  return rows;
 }
 
 /** Behind the closing quote of a text that opens at `at`. */

@@ -1,6 +1,6 @@
 import { AppError, type Details } from "../../errors.ts";
 import { cellText, jsonText, quoted, specialTo } from "../cell-text.ts";
-import type { MemberSink, RowFormat } from "../row-format.ts";
+import { type MemberSink, PIECE_CHARS, type RowFormat } from "../row-format.ts";
 import { type Cell, ExactNumber, type Field } from "../rows.ts";
 import { type IdSet, idSet } from "./id-set.ts";
 import { type Column, type DwcaFile, type Mapping, mapFields } from "./mapping.ts";
@@ -73,21 +73,23 @@ export function dwcaFormat(settings: DwcaSettings, request: DwcaRequest): RowFor
     async page({ content }, sink) {
       if (!("rows" in content)) throw new AppError("internal", { expected: "rows", found: "csv" });
       const texts = files.map(() => "");
+      for (const open of files) open.sink ??= sink.member(open.location);
       for (const row of content.rows) {
         const id = cellText(row[idIndex] ?? null);
         if (id === "" || !ids.add(id))
           throw new AppError("dwca_record_id", { field: settings.idField, found: id === "" ? "none" : id });
         const start = quoted(id, special);
-        for (const [at, open] of files.entries())
+        for (const [at, open] of files.entries()) {
           for (const rest of open.lines(row)) {
             texts[at] += `${start}${rest}\n`;
             open.rows++;
           }
+          if ((texts[at]?.length ?? 0) < PIECE_CHARS) continue;
+          await open.sink?.write(texts[at] ?? "");
+          texts[at] = "";
+        }
       }
-      for (const [at, open] of files.entries()) {
-        open.sink ??= sink.member(open.location);
-        if (texts[at]) await open.sink.write(texts[at]);
-      }
+      for (const [at, open] of files.entries()) await open.sink?.write(texts[at] ?? "");
     },
 
     async end(sink) {

@@ -1,5 +1,5 @@
 import { cellText, quoted, specialTo } from "../cell-text.ts";
-import type { RowFormat } from "../row-format.ts";
+import { PIECE_CHARS, type RowFormat } from "../row-format.ts";
 import type { Cell } from "../rows.ts";
 
 /**
@@ -33,6 +33,9 @@ export function delimitedFormat(format: "csv" | "tsv"): RowFormat {
           text += field(cell);
         }
         text += "\n";
+        if (text.length < PIECE_CHARS) continue;
+        await member.write(text);
+        text = "";
       }
       await member.write(text);
     },

@@ -1,6 +1,6 @@
 import { AppError } from "../../errors.ts";
 import { jsonText } from "../cell-text.ts";
-import type { RowFormat } from "../row-format.ts";
+import { PIECE_CHARS, type RowFormat } from "../row-format.ts";
 import type { Field } from "../rows.ts";
 
 const NAME = "resource.jsonl";
@@ -23,6 +23,9 @@ export function jsonLinesFormat(): RowFormat {
       for (const row of content.rows) {
         for (const [at, cell] of row.entries()) text += `${keys[at]}${jsonText(cell)}`;
         text += "}\n";
+        if (text.length < PIECE_CHARS) continue;
+        await sink.member(NAME).write(text);
+        text = "";
       }
       await sink.member(NAME).write(text);
     },

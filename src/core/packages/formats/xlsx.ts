@@ -1,7 +1,7 @@
 import { AppError } from "../../errors.ts";
 import { type StreamedZip, streamedZip } from "../../zip/streamed-zip.ts";
 import { cellText } from "../cell-text.ts";
-import type { MemberSink, PackageSink, RowFormat } from "../row-format.ts";
+import { type MemberSink, type PackageSink, PIECE_CHARS, type RowFormat } from "../row-format.ts";
 import type { Cell, Field } from "../rows.ts";
 
 const NAME = "resource.xlsx";
@@ -41,7 +41,7 @@ export function xlsxFormat(declaredRows: number | null): RowFormat {
     rowNumber++;
     if (rowNumber > MAX_ROWS) throw tooMany(rowNumber - 1);
     let text = `<row r="${rowNumber}">`;
-    for (const [at, cell] of cells.entries()) text += cellXml(cell, names[at] ?? "");
+    for (let at = 0; at < cells.length; at++) text += cellXml(cells[at] ?? null, names[at] ?? "");
     return `${text}</row>`;
   }
 
@@ -69,7 +69,7 @@ export function xlsxFormat(declaredRows: number | null): RowFormat {
       let text = "";
       for (const row of content.rows) {
         text += rowText(row);
-        if (text.length < 65_536) continue;
+        if (text.length < PIECE_CHARS) continue;
         await sheet?.write(text);
         text = "";
       }
@@ -107,8 +107,12 @@ const MARKUP: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">
 /** Controls (XML 1.0 §2.2 has no place for most, and turns CR into LF), no characters, and halves of pairs. */
 const UNFIT = /[^\P{Cc}\t\n]|[\ufffe\uffff]|\p{Cs}/gu;
 
+/** Most texts: nothing in them has to be spelled otherwise. */
+const PLAIN = /^[ -%'-;=?-^`-~]*$/;
+
 /** §22.9.2.19 "ST_Xstring": what XML cannot hold is `_xHHHH_`, and so is the underscore of a text that looks like it. */
 function xmlText(text: string): string {
+  if (PLAIN.test(text)) return text;
   return text
     .replace(/_(?=x[0-9A-Fa-f]{4}_)/g, "_x005F_")
     .replace(UNFIT, (char) => `_x${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}_`)
