@@ -294,6 +294,13 @@ for (const place of ["below /doors", "on a port of its own"] as const)
       assert.deepEqual([status, message], ["error", "Nothing matches the given URI"]);
     });
 
+    test("a name with a NUL, which a database may not hold, is nobody's", async () => {
+      const url = `${door}/a%00b`;
+      await refusal(await fetch(url, { method: "POST", body: JSON.stringify({ fileids: [] }) }), 404);
+      assert.deepEqual(await headOf(url), { code: 404, status: "error", message: "Nothing matches the given URI" });
+      for (const method of ["GET", "DELETE"]) await refusal(await fetch(url, { method }), 404);
+    });
+
     test("a download is counted once, however many parts it is fetched in", async () => {
       await cartOf("counted", [{ id: id("bar.txt"), path: "bar.txt" }]);
       await download("counted");

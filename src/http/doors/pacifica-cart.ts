@@ -38,6 +38,11 @@ export const pacificaCart =
       describe: (reply, message) => reply.request.method === "HEAD" && tellStatus(reply, "error", message),
     });
 
+    // No cart has such a name: PostgreSQL could not even be asked for it.
+    app.addHook<{ Params: Partial<CartRoute["Params"]> }>("preHandler", async ({ params }) => {
+      if (params.uid?.includes("\0")) throw new AppError("route_unknown");
+    });
+
     /** As the original forgets what it had to make room for, an expired cart is none. */
     async function found({ principal, params }: FastifyRequest<CartRoute>): Promise<Cart | undefined> {
       const cart = await carts.named(principal, params.uid);
