@@ -1,9 +1,16 @@
-import { constants, crc32, deflateRaw } from "node:zlib";
+import { constants, crc32, deflateRaw, deflateRawSync } from "node:zlib";
 
 /** Compressed on its own, on whichever core is free: enough that the seams cost little, little enough to hold several. */
 const BLOCK_BYTES = 1024 * 1024;
 /** Made at a time: what most blocks become. In pieces of the usual 16 KiB it costs a fifth more. */
 const OUTPUT_BYTES = 256 * 1024;
+/**
+ * What does not become smaller than this is not worth the effort: 1 GiB of noise takes 29 s of processor time, and four when
+ * it is only stored (RFC 1951 §3.2.4).
+ */
+const WORTHWHILE = 0.97;
+/** Of a block in doubt, by which it is judged. */
+const SAMPLE_BYTES = 32 * 1024;
 /** What deflate looks back: a block is given the end of the one before, so that a seam costs next to nothing. */
 const WINDOW_BYTES = 32 * 1024;
 /** Blocks under way: being compressed, or waiting for their turn to be written. */
@@ -45,6 +52,8 @@ export function blockDeflate({ level, write, from }: BlockDeflateOptions): Block
   /** Each resolves when its block has been written. */
   const underWay: Promise<void>[] = [];
   let last: Promise<void> = Promise.resolve();
+  /** Set by a block that was not worthwhile, until a sample of another one is. */
+  let inDoubt = false;
 
   function compress(): void {
     const bytes = block.subarray(0, filled);
@@ -52,12 +61,14 @@ export function blockDeflate({ level, write, from }: BlockDeflateOptions): Block
     sizeBytes += filled;
     const dictionary = window;
     window = Buffer.from(bytes.subarray(Math.max(0, filled - WINDOW_BYTES)));
-    const compressed = deflated(bytes, level, dictionary);
+    inDoubt &&= !isWorthwhile(bytes);
+    const compressed = deflated(bytes, inDoubt ? 0 : level, dictionary);
     compressed.catch(() => undefined); // thrown when its turn comes
     const before = last;
     last = (async () => {
       await before;
       const piece = await compressed;
+      if (piece.length > bytes.length * WORTHWHILE) inDoubt = true;
       await write(piece);
       compressedBytes += piece.length;
     })();
@@ -105,6 +116,12 @@ export function blockDeflate({ level, write, from }: BlockDeflateOptions): Block
       return { ...all, compressedBytes };
     },
   };
+}
+
+function isWorthwhile(bytes: Buffer): boolean {
+  const middle = Math.max(0, (bytes.length - SAMPLE_BYTES) >> 1);
+  const sample = bytes.subarray(middle, middle + SAMPLE_BYTES);
+  return deflateRawSync(sample, { level: 1 }).length <= sample.length * WORTHWHILE;
 }
 
 /**

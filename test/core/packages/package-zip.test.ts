@@ -51,6 +51,21 @@ describe("deflate in blocks", () => {
     }
   });
 
+  test("stores what cannot become smaller, and compresses again what can", async () => {
+    const noise = randomBytes(12 * 1024 * 1024);
+    const text = Buffer.from(lines(0, 200_000));
+    const out: Uint8Array[] = [];
+    const deflate = blockDeflate({ level: 4, write: async (bytes) => void out.push(bytes) });
+    await deflate.write(noise);
+    const { compressedBytes } = await deflate.flush();
+    // RFC 1951 §3.2.4: five bytes before each stored block, which zlib makes of 16 KiB or more.
+    assert.ok(compressedBytes < noise.length * 1.001, `${compressedBytes}`);
+    await deflate.write(text);
+    const ended = await deflate.end();
+    assert.ok(ended.compressedBytes - compressedBytes < text.length / 2, `${ended.compressedBytes - compressedBytes}`);
+    assert.ok(inflateRawSync(Buffer.concat(out)).equals(Buffer.concat([noise, text])));
+  });
+
   test("costs next to nothing at the seams", async () => {
     const source = Buffer.from(lines(0, 200_000));
     let compressedBytes = 0;
