@@ -32,7 +32,7 @@ describe("downloads of a cart that is not there to be downloaded", () => {
     for (const form of FORMS) {
       const response = await fetch(`${soon}/${form}`);
       assert.equal(response.headers.get("retry-after"), "5");
-      await problem(response, 409, "cart_not_ready");
+      assert.equal((await problem(response, 409, "cart_not_ready")).details.readyAt, null);
       const seconds = Number((await fetch(`${later}/${form}`)).headers.get("retry-after"));
       assert.ok(seconds > 500 && seconds <= 600, `${seconds} s`);
     }
@@ -51,9 +51,20 @@ describe("downloads of a cart that is not there to be downloaded", () => {
     }
   });
 
-  test("are 410 when it has expired", async () => {
-    const address = await cartIn({ status: "expired" });
-    for (const form of FORMS) await problem(await fetch(`${address}/${form}`), 410, "cart_expired");
+  test("are 410 when it has expired, and say when or why", async () => {
+    const expiresAt = Date.parse("2026-01-31T12:00:00Z");
+    const over = await cartIn({ status: "expired", expiresAt });
+    const dropped = await cartIn({
+      status: "expired",
+      problems: [{ code: "cart_expired", message: "Its copy was dropped." }],
+      problemCount: 1,
+    });
+    for (const form of FORMS) {
+      const { details } = await problem(await fetch(`${over}/${form}`), 410, "cart_expired");
+      assert.equal(details.expiresAt, "2026-01-31T12:00:00.000Z");
+      const { details: early } = await problem(await fetch(`${dropped}/${form}`), 410, "cart_expired");
+      assert.deepEqual([early.reason, early.expiresAt], ["Its copy was dropped.", undefined]);
+    }
   });
 });
 

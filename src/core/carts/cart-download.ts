@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import { type Clock, isoTime } from "../clock.ts";
 import { AppError, errorRecord, type Problem, problem } from "../errors.ts";
 import type { CartId } from "../ids.ts";
 import { assemble, type Locate } from "./assemble.ts";
@@ -119,9 +119,18 @@ export function cartDownloads({ store, clock, staging, budget }: DownloadParts):
 function requireReady({ id, status, expiresAt, problems, problemCount, readyAt }: Cart): void {
   if (status === "ready") return;
   if (status === "error") throw problemsError("cart_failed", problemCount, problems);
-  if (status === "expired") throw new AppError("cart_expired", { id, expiresAt });
-  throw new AppError("cart_not_ready", { id, status, readyAt });
+  if (status === "expired") {
+    // Before its time, when a copy that it needs was dropped.
+    const dropped = problems.find(({ code }) => code === "cart_expired");
+    throw new AppError("cart_expired", {
+      id,
+      ...(dropped ? { reason: dropped.message } : { expiresAt: timeOf(expiresAt) }),
+    });
+  }
+  throw new AppError("cart_not_ready", { id, status, readyAt: timeOf(readyAt) });
 }
+
+const timeOf = (epochMs: number | null) => epochMs && isoTime(epochMs);
 
 function missing(id: CartId): never {
   throw new AppError("internal", { id, reason: "a layout was planned, and there is none" });
