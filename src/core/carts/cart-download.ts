@@ -59,7 +59,7 @@ export function cartDownloads({ store, clock, staging, budget }: DownloadParts):
       async *from(seq) {
         for await (const page of readyEntries(store, id, seq)) {
           const copies = page.flatMap(({ location }) => (location.at === "staged" ? [location.key] : []));
-          if (copies.length > 0) await staging.touch(copies, clock.now());
+          if (copies.length > 0) await ifThereIsRoom(staging.touch(copies, clock.now()));
           yield page;
         }
       },
@@ -69,7 +69,7 @@ export function cartDownloads({ store, clock, staging, budget }: DownloadParts):
   async function touch({ id, lastUsedAt }: Cart): Promise<void> {
     const now = clock.now();
     if (lastUsedAt === null || now - lastUsedAt >= TOUCH_EVERY_MS)
-      await store.update(id, ["ready"], { lastUsedAt: now }, now);
+      await ifThereIsRoom(store.update(id, ["ready"], { lastUsedAt: now }, now));
   }
 
   /** Shows what went wrong on the cart; the same thing once. */
@@ -113,6 +113,14 @@ export function cartDownloads({ store, clock, staging, budget }: DownloadParts):
       return manifestText("manifest", { from: (seq) => readyEntries(store, cart.id, seq) });
     },
   };
+}
+
+/** For notes of what is used: a full disk keeps nobody from reading what lies on it, and the use goes unnoted. */
+export async function ifThereIsRoom(note: Promise<unknown>): Promise<void> {
+  await note.catch((error: unknown) => {
+    const isFull = error instanceof AppError && error.code === "storage_full";
+    if (!isFull) throw error;
+  });
 }
 
 /** @throws AppError cart_not_ready, cart_failed, cart_expired. */

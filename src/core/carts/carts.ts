@@ -3,7 +3,7 @@ import { AppError } from "../errors.ts";
 import type { CartId, FileId, JobId, TransactionId } from "../ids.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import type { Cart, CartEntry } from "./cart.ts";
-import { cartDownloads, type DownloadParts } from "./cart-download.ts";
+import { cartDownloads, type DownloadParts, ifThereIsRoom } from "./cart-download.ts";
 import type { CartFilter, DownloadCount } from "./cart-store.ts";
 import { type CreateParts, createCart } from "./create-cart.ts";
 import type { LayoutSpec } from "./layout.ts";
@@ -105,7 +105,7 @@ export interface Carts {
   download(cart: Cart, form: Pick<LayoutSpec, "format" | "content"> & { readonly folder?: string }): Promise<Download>;
   /** The manifest as it lies in the download, before any download. @throws as `download`. */
   manifest(cart: Cart): AsyncIterable<Uint8Array>;
-  /** Counts a download that began with the first byte. */
+  /** Counts a download that began with the first byte; not while the disk is full, which is no reason to refuse it. */
   counted(cart: Cart): Promise<void>;
   countedFile(file: FileId, transaction: TransactionId): Promise<void>;
   fileDownloads(file: FileId): Promise<DownloadCount>;
@@ -194,8 +194,8 @@ export function cartService(parts: CartParts): Carts {
 
     download: (cart, form) => download(cart, { ...form, folder: form.folder ?? cart.name }),
     manifest,
-    counted: ({ id }) => store.countDownload(id, clock.now()),
-    countedFile: (file, transaction) => store.countFileDownload(file, transaction, clock.now()),
+    counted: ({ id }) => ifThereIsRoom(store.countDownload(id, clock.now())),
+    countedFile: (file, transaction) => ifThereIsRoom(store.countFileDownload(file, transaction, clock.now())),
     fileDownloads: (file) => store.fileDownloads(file),
     transactionDownloads: (transaction) => store.transactionDownloads(transaction),
   };

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { layoutKey } from "../../../src/core/carts/layout.ts";
-import type { Problem } from "../../../src/core/errors.ts";
+import { AppError, type Problem } from "../../../src/core/errors.ts";
+import { fileId } from "../../../src/core/ids.ts";
 import { bytesOf, type CartsFixture, openCarts } from "../../support/carts.ts";
 
 const FILES = { "a.txt": "hello", "b/c.bin": "\0\x01\x02", empty: "" };
@@ -69,6 +70,21 @@ test("every range of a download is the same part of the whole", async (t) => {
     const parts = await Array.fromAsync(download.read({ start, end }, forever()));
     assert.deepEqual(Buffer.concat(parts), whole.subarray(start, end + 1));
   }
+});
+
+test("a full disk keeps nobody from downloading, though the use cannot be noted", async (t) => {
+  const carts = await openCarts(t);
+  const transaction = await carts.deposit(FILES);
+  const cart = await carts.create({ transactions: [{ id: transaction }] });
+  const [file] = Object.values(await carts.idsOf(transaction));
+  const full = async () => {
+    throw new AppError("storage_full");
+  };
+  Object.assign(carts.archive.stores.carts, { countDownload: full, countFileDownload: full, update: full });
+  await carts.carts.counted(cart);
+  await carts.carts.countedFile(fileId(file ?? assert.fail()), transaction);
+  const download = await carts.carts.download(cart, TAR);
+  assert.equal((await bytesOf(download)).length, download.sizeBytes);
 });
 
 test("a file that is lost or changed after the cart was made breaks its download, and the cart says so once", async (t) => {
