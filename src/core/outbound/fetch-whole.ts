@@ -23,7 +23,7 @@ export async function fetchWhole(
   for (let tries = 1; ; tries++) {
     try {
       const { body, ...head } = await fetch(request);
-      // Not by `stream/consumers`: its way through a Blob takes three times the time, and the bytes twice.
+      // Not by `stream/consumers`: its way through a Blob takes more than twice the time, and the bytes twice.
       const answer = { ...head, body: Buffer.concat(await body.toArray()) };
       const reason = unfit(answer);
       if (!reason) return answer;
