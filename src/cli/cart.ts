@@ -65,7 +65,8 @@ export function cartCommand(context: CliContext): Command {
       const { client } = context.server();
       const signal = context.interruptible();
       const cart = await client.carts.create({ ...choice, ...named }, signal);
-      show(wait ? await readyCart({ client, terminal, signal }, cart.id) : cart, options);
+      const mustBeReady = wait || cart.status === "error";
+      show(mustBeReady ? await readyCart({ client, terminal, signal }, cart.id) : cart, options);
     });
 
   const list = command("list", "List carts, newest first.")

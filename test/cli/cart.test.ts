@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -135,6 +135,20 @@ describe("longshore cart", () => {
     assert.deepEqual([code, stdout], [5, ""]);
     assert.match(stderr, /error\[cart_refused\]/);
     assert.match(stderr, /999999/);
+  });
+
+  test("a cart with a file that the archive has lost is a failure, and names the file", async () => {
+    const found = execFileSync("grep", ["-rlx", "other", join(server.dataDir, "archive")], { encoding: "utf8" });
+    const path = found.split("\n").find((line) => line.endsWith("/a.txt")) ?? assert.fail(found);
+    await rename(path, `${path}.away`);
+    try {
+      const { code, stdout, stderr } = await cli(["create", "--transaction", transaction(1)]);
+      assert.deepEqual([code, stdout], [5, ""]);
+      assert.match(stderr, /error\[cart_failed\]: Cart \S+ cannot be downloaded: 1 file of it cannot be had/);
+      assert.match(stderr, /a\.txt/);
+    } finally {
+      await rename(`${path}.away`, path);
+    }
   });
 
   for (const [what, args, message] of [
