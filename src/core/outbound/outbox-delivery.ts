@@ -72,6 +72,7 @@ export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDel
   async function claimLoop(): Promise<void> {
     while (!stopping.signal.aborted) {
       wake = Promise.withResolvers<void>();
+      const lookedAt = clock.now();
       try {
         const room = AT_A_TIME - running.size;
         if (room > 0) for (const message of await outbox.claim(clock.now(), LEASE_MS, room)) begin(message);
@@ -79,7 +80,8 @@ export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDel
         onTrouble?.(error, "claiming messages");
       }
       const waited = new AbortController();
-      await Promise.race([wake.promise, clock.sleep(IDLE_MS, AbortSignal.any([stopping.signal, waited.signal]))]);
+      const idleMs = Math.max(0, lookedAt + IDLE_MS - clock.now());
+      await Promise.race([wake.promise, clock.sleep(idleMs, AbortSignal.any([stopping.signal, waited.signal]))]);
       waited.abort();
     }
   }
