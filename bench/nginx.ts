@@ -22,7 +22,7 @@ export async function startNginx(root: string, folder: string): Promise<Nginx | 
     .join(" ");
   writeFileSync(
     config,
-    `daemon off; worker_processes auto; pid ${join(folder, "nginx.pid")}; error_log stderr;
+    `daemon off; worker_processes auto; pid ${join(folder, "nginx.pid")}; error_log stderr crit;
 ${process.getuid?.() === 0 ? "user root;" : ""}
 events { worker_connections 1024; }
 http { access_log off; sendfile on; tcp_nopush on; ${temporary} server { listen 127.0.0.1:${port}; root ${root}; } }
