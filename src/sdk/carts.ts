@@ -1,13 +1,8 @@
-import { backoff, sleep } from "./backoff.ts";
 import { bodyOf, type Connection, jsonBody, query } from "./connection.ts";
 import { type Content, type ContentOptions, contentAt, contentFacts } from "./content.ts";
-import type { LongshoreError } from "./errors.ts";
 import { type Listing, listing, type PageOptions } from "./pages.ts";
 import type { Cart, CartFile, CartStatus } from "./types.ts";
-
-/** How often a cart in staging is looked at: soon at first, since most take no time at all. */
-const FIRST_LOOK_MS = 200;
-const LOOK_MS = 5_000;
+import { type WatchOptions, watch } from "./watch.ts";
 
 /** An archived file by its id; `path` is the one it has in the download, `digest` is checked before the cart is ready. */
 export type ChosenFile =
@@ -61,11 +56,7 @@ export interface DownloadForm {
   readonly bag?: boolean;
 }
 
-export interface CartWaitOptions {
-  readonly signal?: AbortSignal | undefined;
-  onProgress?(cart: Cart): void;
-  onRetry?(error: LongshoreError, pauseMs: number): void;
-}
+export type CartWaitOptions = WatchOptions<Cart>;
 
 /** A choice of archived files that is downloaded as one tar or ZIP. */
 export interface CartsApi {
@@ -97,24 +88,12 @@ export function cartsApi(connection: Connection): CartsApi {
     create: (cart, signal) => connection.json<Cart>("/carts", jsonBody("POST", cart, signal)),
     get,
     list: ({ signal, ...filter } = {}) => listing<Cart>(connection, "/carts", filter, signal),
-    async wait(id, options = {}) {
-      const retry = backoff({
-        signal: options.signal,
-        onRetry: (error, pauseMs) => options.onRetry?.(error, pauseMs),
-      });
-      for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(LOOK_MS, pauseMs * 1.5)) {
-        try {
-          const cart = await get(id, options.signal);
-          retry.progressed();
-          options.onProgress?.(cart);
-          if (cart.status !== "waiting" && cart.status !== "staging") return cart;
-        } catch (error) {
-          await retry.pause(error);
-          continue;
-        }
-        await sleep(pauseMs, options.signal);
-      }
-    },
+    wait: (id, options = {}) =>
+      watch(
+        () => get(id, options.signal),
+        ({ status }) => status !== "waiting" && status !== "staging",
+        options,
+      ),
     async remove(id) {
       await connection.send(pathOf(id), { method: "DELETE" });
     },

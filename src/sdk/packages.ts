@@ -1,13 +1,8 @@
-import { backoff, sleep } from "./backoff.ts";
 import { type Connection, jsonBody, query } from "./connection.ts";
 import { type Content, type ContentOptions, contentAt, contentFacts } from "./content.ts";
-import type { LongshoreError } from "./errors.ts";
 import { type Listing, listing, type PageOptions } from "./pages.ts";
 import type { Package, PackageStatistics, Recipe } from "./types.ts";
-
-/** How often a package that is being made is looked at: soon at first, since an equal one may be there already. */
-const FIRST_LOOK_MS = 200;
-const LOOK_MS = 5_000;
+import { type WatchOptions, watch } from "./watch.ts";
 
 export interface NewPackage extends Recipe {
   /** The user's key at the portal; only ever sent there. */
@@ -18,11 +13,7 @@ export interface NewPackage extends Recipe {
   readonly webhook?: string;
 }
 
-export interface PackageWaitOptions {
-  readonly signal?: AbortSignal | undefined;
-  onProgress?(one: Package): void;
-  onRetry?(error: LongshoreError, pauseMs: number): void;
-}
+export type PackageWaitOptions = WatchOptions<Package>;
 
 export interface StatisticsQuery {
   /** Only of this one. */
@@ -63,24 +54,12 @@ export function packagesApi(connection: Connection): PackagesApi {
     order: (order, signal) => connection.json<Package>("/packages", jsonBody("POST", order, signal)),
     get,
     list: ({ signal, ...page } = {}) => listing<Package>(connection, "/packages", page, signal),
-    async wait(id, options = {}) {
-      const retry = backoff({
-        signal: options.signal,
-        onRetry: (error, pauseMs) => options.onRetry?.(error, pauseMs),
-      });
-      for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(LOOK_MS, pauseMs * 1.5)) {
-        try {
-          const one = await get(id, options.signal);
-          retry.progressed();
-          options.onProgress?.(one);
-          if (one.status !== "building") return one;
-        } catch (error) {
-          await retry.pause(error);
-          continue;
-        }
-        await sleep(pauseMs, options.signal);
-      }
-    },
+    wait: (id, options = {}) =>
+      watch(
+        () => get(id, options.signal),
+        ({ status }) => status !== "building",
+        options,
+      ),
     renew: (id) => connection.json<Package>(`${pathOf(id)}/renew`, { method: "POST" }),
     revoke: (id) => connection.json<Package>(`${pathOf(id)}/revoke`, { method: "POST" }),
     stat: (id, signal) => contentFacts(connection, `${pathOf(id)}/download`, signal),
