@@ -34,7 +34,8 @@ export interface StageParts {
  * be checked, and lays the downloads out. The cart is ready then, or in error with what is wrong, file by file.
  *
  * What has been dealt with is noted on the cart's entries, so whoever takes the job over goes on with the rest; the
- * checkpoint says only how long it has been waiting. While there is nothing but waiting to do, it is put off. Retried, it stages a cart in error again. Its input: `{ cart }`.
+ * checkpoint says only how long it has been waiting. While there is nothing but waiting to do, it is put off. Retried, it
+ * stages a cart in error again. Its input: `{ cart }`.
  */
 export function stageJob(parts: StageParts): JobHandler {
   const { carts, staging, clock } = parts;

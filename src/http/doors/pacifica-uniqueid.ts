@@ -13,7 +13,8 @@ const NOTHING = { startIndex: -1, endIndex: -3 } as const;
 
 /**
  * Pacifica UniqueID 0.5: `GET /getid?range=N&mode=M` reserves N consecutive numbers of the sequence M. Those named `file`
- * and `upload_job` are Longshore's own: whoever takes ids here never gets one of a file or job that Longshore numbered. A Longshore whose ids come from elsewhere passes requests on.
+ * and `upload_job` are Longshore's own: whoever takes ids here never gets one of a file or job that Longshore numbered. A
+ * Longshore whose ids come from elsewhere passes requests on.
  */
 export const pacificaUniqueid =
   (context: ServerContext, authentication: Authentication, allowed: AllowedMethods): FastifyPluginAsync =>
