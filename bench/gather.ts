@@ -19,10 +19,10 @@ import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { crc32 } from "node:zlib";
 import { fsObjectStorage } from "../src/adapters/storage/fs.ts";
-import { assemble } from "../src/core/carts/assemble.ts";
 import type { Location, ReadyEntry } from "../src/core/carts/cart.ts";
-import type { Piece } from "../src/core/carts/layout.ts";
-import { windowBudget } from "../src/core/carts/window-budget.ts";
+import { assemble } from "../src/core/carts/layout/assemble.ts";
+import type { Piece } from "../src/core/carts/layout/layout.ts";
+import { windowBudget } from "../src/core/carts/layout/window-budget.ts";
 import { recycle } from "../src/core/streams.ts";
 
 const KIB = 1024;

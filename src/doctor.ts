@@ -237,7 +237,7 @@ async function* moveRoot(path: string): AsyncGenerator<Finding> {
 }
 
 async function* policyFile(path: string): AsyncGenerator<Finding> {
-  const { readRules } = await import("./core/ingest/rules-file.ts");
+  const { readRules } = await import("./core/ingest/policy/rules-file.ts");
   try {
     readRules(await readFile(path, "utf8"));
     yield ok("policy file", path);

@@ -10,13 +10,13 @@ import { pacificaArchive } from "./doors/pacifica-archive.ts";
 import { pacificaCart } from "./doors/pacifica-cart.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
 import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
+import { packageLinkRoutes } from "./links/package-links.ts";
 import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
-import { packageLinkRoutes } from "./package-links.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
-import { endUnreadBody } from "./request-body.ts";
 import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
 import type { ServerContext, ServerDeps } from "./server-deps.ts";
+import { endUnreadBody } from "./upload/request-body.ts";
 
 const SILENCE_MS = 120_000;
 const HEAD_MS = 60_000;

@@ -1,5 +1,5 @@
 import { CODES, KINDS } from "../core/errors.ts";
-import { escapeHtml, htmlPage } from "./html-page.ts";
+import { escapeHtml, htmlPage } from "./links/html-page.ts";
 import type { ServerContext } from "./server-deps.ts";
 
 /** What there is to find at this address, for a person or a program that only knows the address. */

@@ -11,7 +11,7 @@ import { systemClock } from "../../src/adapters/system-clock.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { OutboxMessage } from "../../src/core/catalogue/catalogue-store.ts";
 import { fileId, transactionId } from "../../src/core/ids.ts";
-import { METADATA_CONTENT_PATH, METADATA_PATH } from "../../src/core/ingest/bundle.ts";
+import { METADATA_CONTENT_PATH, METADATA_PATH } from "../../src/core/ingest/bundle/bundle.ts";
 import { readMetadata } from "../../src/core/ingest/metadata.ts";
 import { announcements, METADATA_CHANNEL } from "../../src/core/outbound/announcements.ts";
 import { outboxDelivery } from "../../src/core/outbound/outbox-delivery.ts";

@@ -4,7 +4,7 @@ import { after, describe, test } from "node:test";
 import { pacificaPolicy } from "../../src/adapters/pacifica/policy.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { AppError } from "../../src/core/errors.ts";
-import type { Submission } from "../../src/core/ingest/policy.ts";
+import type { Submission } from "../../src/core/ingest/policy/policy.ts";
 import { httpSend } from "../../src/core/outbound/send.ts";
 import { answer, hangUp, loseAnswer, never, PERMITTED, pacificaServices } from "../support/pacifica-services.ts";
 

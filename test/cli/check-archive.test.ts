@@ -6,7 +6,7 @@ import { archiveBytes } from "../../src/cli/archive/archive-bytes.ts";
 import { type BadMember, checkArchive } from "../../src/cli/archive/check-archive.ts";
 import { tarMembers } from "../../src/cli/archive/tar-members.ts";
 import { zipMembers } from "../../src/cli/archive/zip-members.ts";
-import type { LayoutSpec } from "../../src/core/carts/layout.ts";
+import type { LayoutSpec } from "../../src/core/carts/layout/layout.ts";
 import { AWKWARD, AWKWARD_TIMES, cartOf, type LaidFile, archiveBytes as layOut, SPEC } from "../support/layouts.ts";
 
 const READERS = { tar: tarMembers, zip: zipMembers };

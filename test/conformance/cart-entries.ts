@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { CartEntry, CartStatus } from "../../src/core/carts/cart.ts";
 import type { CartStore, NewEntry } from "../../src/core/carts/cart-store.ts";
-import type { Checkpoint } from "../../src/core/carts/layout.ts";
+import type { Checkpoint } from "../../src/core/carts/layout/layout.ts";
 import type { CartId } from "../../src/core/ids.ts";
 import { archivedEntry, cartRows, layout, type OpenedCarts, remoteEntry } from "./cart-rows.ts";
 

@@ -1,6 +1,6 @@
 import type { CartEntry } from "../../src/core/carts/cart.ts";
 import type { CartStore } from "../../src/core/carts/cart-store.ts";
-import type { Layout } from "../../src/core/carts/layout.ts";
+import type { Layout } from "../../src/core/carts/layout/layout.ts";
 import type { CatalogueStore } from "../../src/core/catalogue/catalogue-store.ts";
 import { cartId, fileId, transactionId } from "../../src/core/ids.ts";
 

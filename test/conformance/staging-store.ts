@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { CartStatus } from "../../src/core/carts/cart.ts";
 import type { CartStore } from "../../src/core/carts/cart-store.ts";
-import type { StagedFile, StagingStore } from "../../src/core/carts/staging-store.ts";
+import type { StagedFile, StagingStore } from "../../src/core/carts/staging/staging-store.ts";
 import { cartId } from "../../src/core/ids.ts";
 
 interface Opened {

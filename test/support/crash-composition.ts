@@ -6,7 +6,7 @@ import { loadConfig } from "../../src/config.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { Clock } from "../../src/core/clock.ts";
-import { type FinishedUploads, finishedUploads } from "../../src/http/finished-uploads.ts";
+import { type FinishedUploads, finishedUploads } from "../../src/http/upload/finished-uploads.ts";
 import type { StepWatch } from "./crash-steps.ts";
 
 export interface CompositionOptions {

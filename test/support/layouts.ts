@@ -8,8 +8,8 @@ import {
   type Layout,
   type LayoutSpec,
   layoutPlanner,
-} from "../../src/core/carts/layout.ts";
-import { type ByteRange, pieces } from "../../src/core/carts/virtual-archive.ts";
+} from "../../src/core/carts/layout/layout.ts";
+import { type ByteRange, pieces } from "../../src/core/carts/layout/virtual-archive.ts";
 
 /** A file to be laid out: bytes, or so many zeros that nobody writes down. */
 export interface LaidFile {

@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from "kysely";
-import type { StagedFile, StagingStore, StagingUsage } from "../../core/carts/staging-store.ts";
+import type { StagedFile, StagingStore, StagingUsage } from "../../core/carts/staging/staging-store.ts";
 import { fromJson, type Tables, toJson } from "./tables.ts";
 
 type Row = Tables["stagedFiles"];

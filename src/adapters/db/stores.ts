@@ -1,7 +1,7 @@
 import { CamelCasePlugin, type Dialect, Kysely, sql } from "kysely";
 import type { AuditStore, TokenStore } from "../../core/access/access-stores.ts";
 import type { CartStore } from "../../core/carts/cart-store.ts";
-import type { StagingStore } from "../../core/carts/staging-store.ts";
+import type { StagingStore } from "../../core/carts/staging/staging-store.ts";
 import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue/catalogue-store.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";

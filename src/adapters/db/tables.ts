@@ -1,8 +1,8 @@
 import type { Generated } from "kysely";
 import type { AuditEntry, Token } from "../../core/access/access-stores.ts";
 import type { Cart, Location } from "../../core/carts/cart.ts";
-import type { Checkpoint, Layout } from "../../core/carts/layout.ts";
-import type { StagedFile, StagingUsage } from "../../core/carts/staging-store.ts";
+import type { Checkpoint, Layout } from "../../core/carts/layout/layout.ts";
+import type { StagedFile, StagingUsage } from "../../core/carts/staging/staging-store.ts";
 import type { ArchivedFile, KeyValue, OutboxMessage, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import type { DigestName } from "../../core/digest.ts";
 import type { ErrorRecord } from "../../core/errors.ts";

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import type { RemoteArchive, RemoteFile } from "../../core/carts/remote-archive.ts";
+import type { RemoteArchive, RemoteFile } from "../../core/carts/staging/remote-archive.ts";
 import { AppError, CODES } from "../../core/errors.ts";
 import type { Exchange, ExchangeAnswer } from "../../core/outbound/exchange.ts";
 import { serviceName, splitCredentials } from "../../core/outbound/send.ts";

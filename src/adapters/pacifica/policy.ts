@@ -1,5 +1,5 @@
 import { problem } from "../../core/errors.ts";
-import type { Policy } from "../../core/ingest/policy.ts";
+import type { Policy } from "../../core/ingest/policy/policy.ts";
 import type { Send } from "../../core/outbound/send.ts";
 import { ingestAddress, JSON_TYPE, refusalOf } from "./service.ts";
 

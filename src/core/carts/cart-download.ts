@@ -1,16 +1,16 @@
 import { type Clock, isoTime } from "../clock.ts";
 import { AppError, errorRecord, type Problem, problem } from "../errors.ts";
 import type { CartId } from "../ids.ts";
-import { assemble, type Locate } from "./assemble.ts";
 import { type Cart, PROBLEMS_KEPT } from "./cart.ts";
 import { safePart } from "./cart-names.ts";
 import type { CartStore } from "./cart-store.ts";
 import type { Download } from "./carts.ts";
-import { type EntrySource, etagOf, type Layout, layoutKey } from "./layout.ts";
-import { type DownloadForm, planLayouts, readyEntries, specOf } from "./planning.ts";
+import { assemble, type Locate } from "./layout/assemble.ts";
+import { type EntrySource, etagOf, type Layout, layoutKey } from "./layout/layout.ts";
+import { type DownloadForm, planLayouts, readyEntries, specOf } from "./layout/planning.ts";
+import { manifestText, pieces } from "./layout/virtual-archive.ts";
+import type { WindowBudget } from "./layout/window-budget.ts";
 import { problemsError } from "./problem-list.ts";
-import { manifestText, pieces } from "./virtual-archive.ts";
-import type { WindowBudget } from "./window-budget.ts";
 
 /** `lastUsedAt` is for people and for expiry: once a minute is enough, and saves a write per range. */
 const TOUCH_EVERY_MS = 60_000;

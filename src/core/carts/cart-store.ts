@@ -1,6 +1,6 @@
 import type { CartId, FileId, TransactionId } from "../ids.ts";
 import type { Cart, CartEntry, CartStatus } from "./cart.ts";
-import type { Checkpoint, Layout } from "./layout.ts";
+import type { Checkpoint, Layout } from "./layout/layout.ts";
 
 /** What can be changed about a cart; what is left out stays. */
 export type CartChange = Partial<

@@ -6,7 +6,7 @@ import type { Cart, CartEntry } from "./cart.ts";
 import { cartDownloads, type DownloadParts, ifThereIsRoom } from "./cart-download.ts";
 import type { CartFilter, DownloadCount } from "./cart-store.ts";
 import { type CreateParts, createCart } from "./create-cart.ts";
-import type { LayoutSpec } from "./layout.ts";
+import type { LayoutSpec } from "./layout/layout.ts";
 
 /** One chosen file. */
 export interface ChosenFile {

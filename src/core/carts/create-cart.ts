@@ -14,7 +14,7 @@ import { cartNames, safePart } from "./cart-names.ts";
 import type { CartChange, CartStore, NewEntry } from "./cart-store.ts";
 import type { CartRequest } from "./carts.ts";
 import { type Choice, type ChoiceParts, choices } from "./choice.ts";
-import { isReady, planning, specOf, usualForms } from "./planning.ts";
+import { isReady, planning, specOf, usualForms } from "./layout/planning.ts";
 import { type ProblemList, problemList, problemsError } from "./problem-list.ts";
 
 /** Pages of choices that are looked up while an earlier one is entered. */

@@ -1,5 +1,11 @@
 import { AppError } from "../errors.ts";
-import { isZeroBlock, readPaxRecords, readTarHeader, TAR_BLOCK_BYTES, TYPE_WORDS } from "../ingest/tar-header.ts";
+import {
+  isZeroBlock,
+  readPaxRecords,
+  readTarHeader,
+  TAR_BLOCK_BYTES,
+  TYPE_WORDS,
+} from "../ingest/bundle/tar-header.ts";
 import type { LocalBytes } from "./local-bytes.ts";
 import { malformed } from "./malformed.ts";
 

@@ -7,10 +7,10 @@ import { fileId, type TransactionId, transactionOf } from "../ids.ts";
 import type { Job } from "../jobs/job.ts";
 import type { TaskTracker } from "../jobs/task-tracker.ts";
 import type { JobContext } from "../jobs/worker.ts";
-import { METADATA_CONTENT_PATH, METADATA_PATH } from "./bundle.ts";
+import { METADATA_CONTENT_PATH, METADATA_PATH } from "./bundle/bundle.ts";
 import type { IdSource } from "./id-source.ts";
 import { type BundleMetadata, type DeclaredFile, readMetadata } from "./metadata.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy } from "./policy/policy.ts";
 import { refusal } from "./refusal.ts";
 
 /** The steps every deposit goes through on its way into the archive, whether it was uploaded or moved. */

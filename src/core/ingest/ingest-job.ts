@@ -18,9 +18,9 @@ import {
   type SettledFile,
   settledFile,
 } from "./acceptance.ts";
-import { METADATA_PATH, receiveBundle, stagedMembers } from "./bundle.ts";
+import { METADATA_PATH, receiveBundle, stagedMembers } from "./bundle/bundle.ts";
+import { type MemberTable, memberTable, type StagedMember } from "./bundle/member-table.ts";
 import { DEPOSITOR_DIGEST } from "./ingest.ts";
-import { type MemberTable, memberTable, type StagedMember } from "./member-table.ts";
 import type { BundleMetadata, DeclaredFile } from "./metadata.ts";
 import { refusal } from "./refusal.ts";
 import type { UploadSpool } from "./upload-spool.ts";

@@ -8,7 +8,13 @@ import type { FedJob } from "../jobs/fed-job.ts";
 import type { Job, Lane } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { openEnded } from "../streams.ts";
-import { METADATA_CONTENT_PATH, type ReceivedBundle, type ReceiveOptions, receiveBundle, TAR_FAULT } from "./bundle.ts";
+import {
+  METADATA_CONTENT_PATH,
+  type ReceivedBundle,
+  type ReceiveOptions,
+  receiveBundle,
+  TAR_FAULT,
+} from "./bundle/bundle.ts";
 import { type LoneFile, receiveLoneFile } from "./lone-file.ts";
 
 export interface BundleRequest {

@@ -9,7 +9,7 @@ import {
   noteMembers,
   type ReceivedBundle,
   type ReceiveOptions,
-} from "./bundle.ts";
+} from "./bundle/bundle.ts";
 
 /** What is said of a file that comes without a bundle around it. */
 export interface LoneFile {

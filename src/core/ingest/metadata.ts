@@ -1,7 +1,7 @@
 import { type DigestName, digestLength, digestName } from "../digest.ts";
 import { AppError, type Problem, problem } from "../errors.ts";
-import { jsonArrayElements } from "./json-array.ts";
-import { logicalName } from "./logical-name.ts";
+import { jsonArrayElements } from "./bundle/json-array.ts";
+import { logicalName } from "./bundle/logical-name.ts";
 import { timeText } from "./time-text.ts";
 
 /** One file as the depositor declares it. */

@@ -18,7 +18,7 @@ import {
   type SettledFile,
   settledFile,
 } from "./acceptance.ts";
-import { METADATA_CONTENT_PATH } from "./bundle.ts";
+import { METADATA_CONTENT_PATH } from "./bundle/bundle.ts";
 import { DEPOSITOR_DIGEST } from "./ingest.ts";
 import { type DeclaredFile, readMetadata } from "./metadata.ts";
 import type { MoveSource, SourceFile } from "./move-source.ts";

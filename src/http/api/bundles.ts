@@ -2,9 +2,9 @@ import type { FastifyRequest } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { AppError } from "../../core/errors.ts";
-import { DOCUMENT_LIMIT_BYTES, depositBundle, depositMove } from "../deposit.ts";
-import { passBodiesThrough } from "../request-body.ts";
 import type { ServerContext } from "../server-deps.ts";
+import { DOCUMENT_LIMIT_BYTES, depositBundle, depositMove } from "../upload/deposit.ts";
+import { passBodiesThrough } from "../upload/request-body.ts";
 import { JobSchema, jobOnWire, NoQuery, problems } from "./schemas.ts";
 
 const TAR_TYPES = ["application/x-tar", "application/octet-stream", "application/tar", "application/x-gtar"];

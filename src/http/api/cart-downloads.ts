@@ -5,8 +5,8 @@ import { z } from "zod";
 import type { Cart } from "../../core/carts/cart.ts";
 import type { Download } from "../../core/carts/carts.ts";
 import { AppError } from "../../core/errors.ts";
-import { attachment } from "../attachment.ts";
-import { REPRESENTATION_ANSWERS, type Representation, sendRepresentation } from "../representation.ts";
+import { attachment } from "../download/attachment.ts";
+import { REPRESENTATION_ANSWERS, type Representation, sendRepresentation } from "../download/representation.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { CartParams, NoQuery, problems } from "./schemas.ts";
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
-import { fileRepresentation, visibleFile } from "../archived-file.ts";
-import { REPRESENTATION_ANSWERS, sendRepresentation } from "../representation.ts";
+import { fileRepresentation, visibleFile } from "../download/archived-file.ts";
+import { REPRESENTATION_ANSWERS, sendRepresentation } from "../download/representation.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { DownloadsSchema, downloadsOnWire, FileParams, FileSchema, fileOnWire, NoQuery, problems } from "./schemas.ts";
 

@@ -2,8 +2,8 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { type OrderId, orderId } from "../../core/ids.ts";
 import type { OrderedPackage } from "../../core/packages/packages.ts";
-import { sendPackage } from "../package-links.ts";
-import { REPRESENTATION_ANSWERS } from "../representation.ts";
+import { REPRESENTATION_ANSWERS } from "../download/representation.ts";
+import { sendPackage } from "../links/package-links.ts";
 import type { ServerContext } from "../server-deps.ts";
 import {
   ORDER_BODY_LIMIT_BYTES,

@@ -2,11 +2,11 @@ import { Readable } from "node:stream";
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { AppError } from "../../core/errors.ts";
-import { finishedUploads } from "../finished-uploads.ts";
 import { sendProblem } from "../problem.ts";
-import { passBodiesThrough, requestBody } from "../request-body.ts";
 import type { ServerContext } from "../server-deps.ts";
-import { CHECKSUM_ALGORITHMS, CHECKSUM_MISMATCH, TusRefusal, tusServer } from "../tus.ts";
+import { finishedUploads } from "../upload/finished-uploads.ts";
+import { passBodiesThrough, requestBody } from "../upload/request-body.ts";
+import { CHECKSUM_ALGORITHMS, CHECKSUM_MISMATCH, TusRefusal, tusServer } from "../upload/tus.ts";
 import { NoQuery, problems } from "./schemas.ts";
 
 const PIECE_TYPE = "application/offset+octet-stream";

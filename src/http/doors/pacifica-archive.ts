@@ -5,13 +5,13 @@ import { AppError } from "../../core/errors.ts";
 import { type FileId, fileId } from "../../core/ids.ts";
 import { timeText } from "../../core/ingest/time-text.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
-import { fileRepresentation, pathInStorage, type VisibleFile, visibleFile } from "../archived-file.ts";
 import type { Authentication } from "../authentication.ts";
-import { noteDeposit } from "../deposit.ts";
+import { fileRepresentation, pathInStorage, type VisibleFile, visibleFile } from "../download/archived-file.ts";
+import { sendRepresentation } from "../download/representation.ts";
 import { statusOf } from "../problem.ts";
-import { sendRepresentation } from "../representation.ts";
-import { passBodiesThrough, requestBody } from "../request-body.ts";
 import type { ServerContext } from "../server-deps.ts";
+import { noteDeposit } from "../upload/deposit.ts";
+import { passBodiesThrough, requestBody } from "../upload/request-body.ts";
 import { anyType, headerText, speakCherryPy } from "./cherrypy.ts";
 
 /** Spelled so: the original's peers look for this name and no other. */

@@ -4,10 +4,10 @@ import { safePart } from "../../core/carts/cart-names.ts";
 import { AppError } from "../../core/errors.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
-import { DOCUMENT_LIMIT_BYTES } from "../deposit.ts";
+import { sendRepresentation } from "../download/representation.ts";
 import { statusOf } from "../problem.ts";
-import { sendRepresentation } from "../representation.ts";
 import type { ServerContext } from "../server-deps.ts";
+import { DOCUMENT_LIMIT_BYTES } from "../upload/deposit.ts";
 import { anyType, headerText, speakCherryPy } from "./cherrypy.ts";
 import { pacificaCartRequest } from "./pacifica-cart-request.ts";
 

@@ -4,9 +4,9 @@ import { AppError } from "../../core/errors.ts";
 import { jobId } from "../../core/ids.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
-import { DOCUMENT_LIMIT_BYTES, depositBundle, depositMove } from "../deposit.ts";
-import { passBodiesThrough } from "../request-body.ts";
 import type { ServerContext } from "../server-deps.ts";
+import { DOCUMENT_LIMIT_BYTES, depositBundle, depositMove } from "../upload/deposit.ts";
+import { passBodiesThrough } from "../upload/request-body.ts";
 import { anyType, speakCherryPy } from "./cherrypy.ts";
 import { PACIFICA_KINDS, pacificaJob, unreadableJob } from "./pacifica-job.ts";
 

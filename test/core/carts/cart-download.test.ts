@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { layoutKey } from "../../../src/core/carts/layout.ts";
+import { layoutKey } from "../../../src/core/carts/layout/layout.ts";
 import { AppError, type Problem } from "../../../src/core/errors.ts";
 import { fileId } from "../../../src/core/ids.ts";
 import { bytesOf, type CartsFixture, openCarts } from "../../support/carts.ts";
