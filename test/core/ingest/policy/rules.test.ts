@@ -293,7 +293,7 @@ describe("a policy file", () => {
   });
 
   test("the example accepts the deposits it is for, and names each way in which another one fails", async () => {
-    const path = join(import.meta.dirname, "../../../examples/policy/rules.json");
+    const path = join(import.meta.dirname, "../../../../examples/policy/rules.json");
     const rules = JSON.parse(await readFile(path, "utf8"));
     const operator = keyValue("Operator", "M. Chen");
     const good = [...WHO, keyValue("Sample", "S-0815"), operator, file("a.csv")];
