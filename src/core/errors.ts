@@ -95,6 +95,13 @@ export const CODES = {
   mail_refused: ["invalid", "The mail server does not take this mail."],
   notice_refused: ["invalid", "The receiver of a notice wants no more of them."],
   // Crawls and searches
+  crawl_unknown: ["not_found", "No crawl with this id is known."],
+  crawl_state_conflict: ["conflict", "The crawl's status does not allow this."],
+  extraction_unknown: ["not_found", "No extraction with this id is known."],
+  extractor_unknown: ["invalid", "No extractor with this name is known."],
+  extractor_invalid: ["invalid", "The extractor cannot be registered."],
+  record_unknown: ["not_found", "No record with this number is known."],
+  endpoint_refused: ["forbidden", "Longshore is not set up to use this store."],
   endpoint_unreachable: ["unavailable", "The store does not answer or cannot be listed."],
   entry_unreadable: ["invalid", "Something in the store cannot be read."],
   content_malformed: ["corrupt", "The file is damaged, ends early or breaks the rules of its format."],

@@ -12,6 +12,9 @@ export type CartId = Branded<string, "CartId">;
 /** Random, like a cart's. */
 export type PackageId = Branded<string, "PackageId">;
 export type OrderId = Branded<string, "OrderId">;
+/** A random UUID: clients of the door `xtract` expect one. */
+export type CrawlId = Branded<string, "CrawlId">;
+export type ExtractionId = Branded<string, "ExtractionId">;
 
 export const jobId = (n: number): JobId => positive(n) as JobId;
 export const transactionId = (n: number): TransactionId => positive(n) as TransactionId;
@@ -20,6 +23,8 @@ export const tokenId = (s: string): TokenId => s as TokenId;
 export const cartId = (s: string): CartId => s as CartId;
 export const packageId = (s: string): PackageId => s as PackageId;
 export const orderId = (s: string): OrderId => s as OrderId;
+export const crawlId = (s: string): CrawlId => s as CrawlId;
+export const extractionId = (s: string): ExtractionId => s as ExtractionId;
 
 /** The transaction an ingest job makes. */
 export const transactionOf = (job: JobId): TransactionId => transactionId(job);

@@ -1,0 +1,22 @@
+import type { StreamFacts } from "../digest.ts";
+
+/**
+ * A store that files can be put into: the other end of an offload, and where records are written as files.
+ *
+ * Adapters: `adapters/source/{fs,s3,globus}-target.ts`. Contract: `test/conformance/target.ts`.
+ */
+export interface Target {
+  /**
+   * Writes one file; folders on the way are made. It is there whole and durable, in place of an earlier one, or not at all;
+   * nothing else is left behind.
+   * @param path below the target's root, plain: no empty, `.` or `..` parts.
+   * @returns size and digest (SHA-256) of what was written, by the writer.
+   * @throws AppError storage_full, storage_unavailable; the signal's reason.
+   */
+  put(path: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StreamFacts>;
+  /** Reads a file back. @returns its size and SHA-256; `undefined` when it is not there. */
+  facts(path: string, signal: AbortSignal): Promise<StreamFacts | undefined>;
+  /** Removes a file if it is there, and folders that become empty by it, the root excepted. */
+  remove(path: string): Promise<void>;
+  close(): Promise<void>;
+}
