@@ -38,5 +38,12 @@ export interface Extractions {
   ): Promise<readonly ExtractionRecord[]>;
   /** @throws AppError record_unknown. */
   record(principal: Principal, id: ExtractionId, number: number): Promise<ExtractionRecord>;
-  extractors(): readonly ExtractorFacts[];
+  /** Built-in ones first. The first to ask waits about a second: they are asked in their sandbox what they are. */
+  extractors(): Promise<readonly ExtractorFacts[]>;
+  /**
+   * Takes up an extractor that lies on the server, or takes it up again after it was changed, if it passes its checks.
+   * @param folder of one extractor, below the folder of extractors; `""` for all that lie there.
+   * @throws AppError scope_missing, for all but operators; extractor_invalid, which says what is wrong.
+   */
+  register(principal: Principal, folder: string): Promise<readonly ExtractorFacts[]>;
 }
