@@ -245,7 +245,7 @@ export interface Downloads {
   readonly lastDownloadedAt: string | null;
 }
 
-export type Scope = "deposit" | "read" | "operate" | "admin";
+export type Scope = "deposit" | "read" | "crawl" | "operate" | "admin";
 
 export interface Token {
   readonly id: string;

@@ -2,10 +2,11 @@ import type { Details } from "../errors.ts";
 import type { TokenId } from "../ids.ts";
 
 /**
- * What a caller may do. `deposit`: send bundles. `read`: see one's own jobs, transactions and files. `operate`: see and
- * steer everybody's. `admin`: tokens and settings; includes all others.
+ * What a caller may do. `deposit`: send bundles. `read`: see one's own jobs, transactions, files and crawls. `crawl`: have
+ * stores walked, their files described, and copied or moved between stores, as far as the settings open them. `operate`:
+ * see and steer everybody's. `admin`: tokens and settings; includes all others.
  */
-export const SCOPES = ["deposit", "read", "operate", "admin"] as const;
+export const SCOPES = ["deposit", "read", "crawl", "operate", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface Token {

@@ -45,6 +45,7 @@ const TOUCH_EVERY_MS = 60_000;
 const INCLUDES: Readonly<Record<Scope, readonly Scope[]>> = {
   deposit: [],
   read: [],
+  crawl: [],
   operate: ["read"],
   admin: SCOPES,
 };

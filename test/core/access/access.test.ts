@@ -104,7 +104,7 @@ describe("who is let in", () => {
       const door = access(stores.tokens, clock, { loopback: true });
       const local = await door.authenticate({});
       assert.deepEqual([local.name, local.via], ["local", "local"]);
-      for (const scope of ["deposit", "read", "operate", "admin"] as const) assert.ok(hasScope(local, scope));
+      for (const scope of ["deposit", "read", "crawl", "operate", "admin"] as const) assert.ok(hasScope(local, scope));
       // A proxy's own scheme is none of ours.
       assert.equal((await door.authenticate({ authorization: "Basic YTpi" })).via, "local");
       await tokens(stores.tokens, clock).create({ owner: "ada", scopes: ["read"], expiresAt: null });
@@ -130,11 +130,14 @@ describe("who is let in", () => {
 
   test("scopes include what they must: operate reads, admin does everything, nothing else spreads", () => {
     const granted = (...scopes: Scope[]) =>
-      (["deposit", "read", "operate", "admin"] as const).filter((scope) => hasScope(principal("x", ...scopes), scope));
+      (["deposit", "read", "crawl", "operate", "admin"] as const).filter((scope) =>
+        hasScope(principal("x", ...scopes), scope),
+      );
     assert.deepEqual(granted("deposit"), ["deposit"]);
     assert.deepEqual(granted("read"), ["read"]);
+    assert.deepEqual(granted("crawl"), ["crawl"]);
     assert.deepEqual(granted("operate"), ["read", "operate"]);
-    assert.deepEqual(granted("admin"), ["deposit", "read", "operate", "admin"]);
+    assert.deepEqual(granted("admin"), ["deposit", "read", "crawl", "operate", "admin"]);
     assert.throws(() => requireScope(principal("x", "read"), "deposit"), { code: "scope_missing" });
   });
 
