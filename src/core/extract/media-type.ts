@@ -103,7 +103,8 @@ const OLE_STREAMS: readonly (readonly [string, string])[] = [
 
 const TEXT: readonly (readonly [RegExp, string])[] = [
   [/^\s*<(!doctype\s+html|html)[\s>]/i, "text/html"],
-  [/^\s*(<\?xml[^>]*>\s*)?(<!--[\s\S]*?-->\s*)*(<!DOCTYPE[^>[]*>\s*)?<svg[\s>]/, "image/svg+xml"],
+  // No comment reads on behind its own end: that could go in as many ways as there are comments, two to their power.
+  [/^\s*(<\?xml[^>]*>\s*)?(<!--((?!-->)[\s\S])*-->\s*)*(<!DOCTYPE[^>[]*>\s*)?<svg[\s>]/, "image/svg+xml"],
   [/^\s*(<\?xml\s|<!DOCTYPE\s)/, "application/xml"],
   // An object's first name, or an array's first value with what may follow it (RFC 8259).
   [
