@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ test("what was put is there when the index is opened again, as one file", async 
   const first = sqliteFtsIndex({ folder });
   await first.put([document(1, "a")]);
   await first.close();
-  assert.deepEqual(readdirSync(folder), ["index-1.sqlite"]);
+  assert.deepEqual(readdirSync(folder), ["index-1.sqlite", "lock"]);
   assert.equal((await open(folder).counts()).documents, 1);
 });
 
@@ -58,12 +58,45 @@ test("a rebuild leaves one file, and nothing of one that was not finished is use
 
 test("a file that is no index, or one of another format, makes place for an empty one", async () => {
   const folder = freshFolder();
-  await sqliteFtsIndex({ folder }).close();
+  mkdirSync(folder);
   writeFileSync(join(folder, "index-1.sqlite"), "no database at all, but long enough to be looked at".repeat(100));
   const index = open(folder);
   assert.equal((await index.counts()).documents, 0);
   await index.put([document(1, "a")]);
   assert.equal((await index.search({ order: "newest", limit: 1 })).total, 1);
+});
+
+test("only a rebuild fills an index, and it stays filled when it is opened again", async () => {
+  const folder = freshFolder();
+  const first = sqliteFtsIndex({ folder });
+  await first.put([document(1, "a")]);
+  await (await first.rebuild()).abandon();
+  assert.equal(await first.isFilled(), false);
+  await (await first.rebuild()).finish();
+  assert.equal(await first.isFilled(), true);
+  await first.close();
+  const again = open(folder);
+  assert.equal(await again.isFilled(), true);
+  assert.equal((await again.counts()).documents, 0);
+});
+
+test("an index that another has open is unavailable until it lets go, and not touched", async () => {
+  const folder = freshFolder();
+  const first = sqliteFtsIndex({ folder });
+  await first.put([document(1, "a")]);
+  const second = open(folder);
+  await assert.rejects(second.search({ order: "newest", limit: 1 }), { code: "search_unavailable" });
+  await assert.rejects(second.put([document(2, "a")]), { code: "search_unavailable" });
+  assert.equal((await first.counts()).documents, 1);
+  await first.close();
+  await assert.rejects(first.counts(), { code: "search_unavailable" });
+  assert.equal((await second.counts()).documents, 1);
+});
+
+test("nothing is made before the first call", async () => {
+  const folder = freshFolder();
+  await sqliteFtsIndex({ folder }).close();
+  assert.equal(existsSync(folder), false);
 });
 
 test("of more hits than are counted, the total is a lower bound, and pages go on to the last", async () => {

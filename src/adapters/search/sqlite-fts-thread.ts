@@ -55,6 +55,7 @@ const duties = {
   suggest: ({ field, prefix, owner, limit }: SuggestRequest) =>
     answered((file) => file.suggest(field, prefix, owner, limit)),
   counts: () => answered((file) => file.counts()),
+  isFilled: () => answered((file) => file.isFilled()),
   /** Comes after everything that was asked for before. */
   close: ({ isRemoved }: { readonly isRemoved: boolean }) => {
     opened?.close();

@@ -1,23 +1,56 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import type { SearchIndex } from "../../core/catalogue/search-index.ts";
 import { AppError } from "../../core/errors.ts";
 import { startThreads, type Threads } from "../storage/fs/threads.ts";
 import { openSearchFile, removeSearchFile } from "./search-file.ts";
 import type { Answered, FileOfThread, SearchDuties } from "./sqlite-fts-thread.ts";
 
+const SQLITE_BUSY = 5;
 const FILE = /^index-(\d+)\.sqlite(?:-wal|-shm)?$/;
 
+/** Held by the process that has the index: a database with a transaction that never ends. */
+const LOCK_FILE = "lock";
+
 /**
- * The search index in SQLite's FTS5: a folder with one file, and a second one while the index is made anew. One process
- * at a time.
+ * The search index in SQLite's FTS5: a folder with one file, and a second one while the index is made anew. It is opened, and
+ * the folder made, with the first call. Of several processes, the first one has it, for as long as it lives: to the
+ * others it is `search_unavailable`, until they ask again later.
  *
  * Searches run on one thread and changes on another, so neither holds up the other (SQLite's WAL) or the event loop. What has
- * been put survives a power cut. A file that is damaged or of another format is removed at the start, and `counts` then says
- * that nothing is there; damage that shows later is `database_damaged`, and `rebuild` mends it.
+ * been put survives a power cut. A file that is damaged or of another format is removed when it is opened, and the index is
+ * not filled then; damage that shows later is `database_damaged`, and `rebuild` mends it.
  */
 export function sqliteFtsIndex({ folder }: { readonly folder: string }): SearchIndex & { close(): Promise<void> } {
+  let known: ReturnType<typeof openIndex> | undefined;
+  let isClosed = false;
+
+  async function opened() {
+    if (isClosed) throw new AppError("search_unavailable", { reason: "it is closed" });
+    known ??= openIndex(folder);
+    return known;
+  }
+
+  return {
+    put: async (documents) => (await opened()).put(documents),
+    remove: async (keys) => (await opened()).remove(keys),
+    search: async (request) => (await opened()).search(request),
+    suggest: async (field, prefix, owner, limit) => (await opened()).suggest(field, prefix, owner, limit),
+    isFilled: async () => (await opened()).isFilled(),
+    rebuild: async () => (await opened()).rebuild(),
+    counts: async () => (await opened()).counts(),
+    async close() {
+      isClosed = true;
+      await known?.close();
+    },
+  };
+}
+
+/** @throws AppError search_unavailable when another process has it. */
+function openIndex(folder: string): SearchIndex & { close(): Promise<void> } {
   mkdirSync(folder, { recursive: true });
+  const lock = lockedFile(join(folder, LOCK_FILE));
   let number = tidied(folder);
   let writer = thread(pathOf(folder, number), "write");
   let reader = thread(pathOf(folder, number), "read");
@@ -33,6 +66,7 @@ export function sqliteFtsIndex({ folder }: { readonly folder: string }): SearchI
     remove: (keys) => changed((threads) => threads.ask("remove", keys)),
     search: (request) => answerOf(reader.ask("search", request)),
     suggest: (field, prefix, owner, limit) => answerOf(reader.ask("suggest", { field, prefix, owner, limit })),
+    isFilled: () => answerOf(reader.ask("isFilled", undefined)),
     counts: () => answerOf(reader.ask("counts", undefined)),
 
     async rebuild() {
@@ -77,8 +111,22 @@ export function sqliteFtsIndex({ folder }: { readonly folder: string }): SearchI
       building = undefined;
       await closed(reader, false);
       await closed(writer, false);
+      lock.close();
     },
   };
+}
+
+/** @throws AppError search_unavailable when another process has it. Whoever dies has let go of it. */
+function lockedFile(path: string): DatabaseSync {
+  const file = new DatabaseSync(path, { timeout: 0 });
+  try {
+    file.exec("BEGIN EXCLUSIVE");
+    return file;
+  } catch (error) {
+    file.close();
+    const isBusy = error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
+    throw isBusy ? new AppError("search_unavailable", { reason: "another process has the index open" }) : error;
+  }
 }
 
 function thread(path: string, use: FileOfThread["use"]): Threads<SearchDuties> {

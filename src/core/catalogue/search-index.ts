@@ -67,7 +67,8 @@ export interface SearchPage {
 }
 
 /**
- * Finds what the catalogue knows. It holds nothing that cannot be indexed anew from the database.
+ * Finds what the catalogue knows. It holds nothing that cannot be indexed anew from the database. Every call may fail with
+ * `search_unavailable` or `database_damaged`.
  *
  * Adapters: `adapters/search/sqlite-fts.ts`. Contract: `test/conformance/search-index.ts`.
  */
@@ -78,6 +79,11 @@ export interface SearchIndex {
   search(request: SearchRequest): Promise<SearchPage>;
   /** Values of a field that begin so, for hints. */
   suggest(field: string, prefix: string, owner: string | undefined, limit: number): Promise<readonly string[]>;
+  /**
+   * Whether what has been put is all there is to be found: a rebuild has come to its end. Before that, an index is empty or
+   * holds what was put since it was made.
+   */
+  isFilled(): Promise<boolean>;
   /**
    * Begins an index beside the one in use; it takes its place at `finish`. Changes that come meanwhile reach both, and count
    * for more than what is put into the new one. Beginning another abandons it: its calls then fail with `job_cancelled`.
