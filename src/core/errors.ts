@@ -107,6 +107,9 @@ export const CODES = {
   content_malformed: ["corrupt", "The file is damaged, ends early or breaks the rules of its format."],
   extraction_failed: ["corrupt", "The extractor gave no record of the file."],
   query_invalid: ["invalid", "The search query cannot be understood."],
+  search_unavailable: ["unavailable", "The search index does not answer."],
+  saved_query_unknown: ["not_found", "No saved query with this id is known."],
+  saved_query_exists: ["conflict", "A saved query of this name exists already."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],
