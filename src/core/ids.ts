@@ -15,6 +15,8 @@ export type OrderId = Branded<string, "OrderId">;
 /** A random UUID: clients of the door `xtract` expect one. */
 export type CrawlId = Branded<string, "CrawlId">;
 export type ExtractionId = Branded<string, "ExtractionId">;
+/** Random, like a cart's. */
+export type SavedQueryId = Branded<string, "SavedQueryId">;
 
 export const jobId = (n: number): JobId => positive(n) as JobId;
 export const transactionId = (n: number): TransactionId => positive(n) as TransactionId;
@@ -25,6 +27,7 @@ export const packageId = (s: string): PackageId => s as PackageId;
 export const orderId = (s: string): OrderId => s as OrderId;
 export const crawlId = (s: string): CrawlId => s as CrawlId;
 export const extractionId = (s: string): ExtractionId => s as ExtractionId;
+export const savedQueryId = (s: string): SavedQueryId => s as SavedQueryId;
 
 /** The transaction an ingest job makes. */
 export const transactionOf = (job: JobId): TransactionId => transactionId(job);

@@ -9,7 +9,10 @@ export type SearchSubject =
   | { readonly extraction: ExtractionId; readonly from: number; readonly until: number };
 
 export interface SearchChange {
-  /** Rises in the order in which changes became visible to readers. */
+  /**
+   * Never used again. A larger one is mostly the later change; where several write at once, one with a smaller number may
+   * become visible after it, and is pending then: whoever reads asks for what is there, not for what came after.
+   */
   readonly number: number;
   readonly subject: SearchSubject;
 }
@@ -21,7 +24,7 @@ export interface SearchChange {
  * Adapters: `adapters/db/search-changes.ts` over SQLite and PostgreSQL. Contract: `test/conformance/search-changes.ts`.
  */
 export interface SearchChanges {
-  /** Oldest first. */
+  /** By number. */
   pending(limit: number): Promise<readonly SearchChange[]>;
   /** Forgets changes that are in the index. */
   done(numbers: readonly number[]): Promise<void>;

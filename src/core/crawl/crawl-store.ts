@@ -3,9 +3,15 @@ import type { CrawlId, JobId } from "../ids.ts";
 import type { Crawl, CrawlBatch, CrawlChanges, CrawlCounts, CrawlStatus } from "./crawl.ts";
 
 export interface NewCrawl extends Pick<Crawl, "id" | "owner" | "endpoints" | "previous"> {
-  /** Queued in the transaction that saves the crawl, with `{ crawl: id }` as input. */
-  readonly jobs: readonly { readonly id: JobId; readonly kind: string; readonly lane: "fast" | "slow" }[];
+  /** Queued in the transaction that saves the crawl, with `{ crawl: id }` as input. The first one is the `crawl` job. */
+  readonly jobs: readonly [CrawlJob, ...CrawlJob[]];
   readonly now: number;
+}
+
+export interface CrawlJob {
+  readonly id: JobId;
+  readonly kind: string;
+  readonly lane: "fast" | "slow";
 }
 
 /** What a walk has found since it last told. */
@@ -33,7 +39,7 @@ export interface EndpointProblem extends Problem {
 
 export interface CrawlFilter {
   readonly owner?: string;
-  /** Newest first: those made before this one. */
+  /** Those made before this one. */
   readonly before?: CrawlId;
   readonly limit: number;
 }
@@ -47,6 +53,7 @@ export interface CrawlStore {
   /** Saves a crawl in the status `initializing`, the folders it begins with, and its jobs. */
   create(crawl: NewCrawl): Promise<Crawl>;
   get(id: CrawlId): Promise<Crawl | undefined>;
+  /** Newest first. @throws AppError crawl_unknown when `before` is not known, or has been gone for a while. */
   list(filter: CrawlFilter): Promise<readonly Crawl[]>;
   /** Compare-and-set. @returns the crawl as it is now, or `undefined` when its status was none of `from`. */
   update(
@@ -80,12 +87,19 @@ export interface CrawlStore {
   ): Promise<readonly (EndpointProblem & { readonly number: number })[]>;
   /**
    * Where a consumer of the feed is: which batch and how many of its files it has had. `{ seq: 0, files: 0 }` for one who
-   * never asked. */
+   * never asked.
+   */
   position(id: CrawlId, consumer: string): Promise<FeedPosition>;
   /** Moves a consumer on if it still is where the caller read it. @returns whether it was. */
   advance(id: CrawlId, consumer: string, from: FeedPosition, to: FeedPosition, now: number): Promise<boolean>;
-  /** Forgets a finished crawl with all it found, its extraction and records; search is told. @returns whether it was there. */
+  /**
+   * Forgets a finished crawl: no method here, nor one of its extractions and records, knows it any more, and search is told.
+   * What belongs to it goes by {@link sweep}.
+   * @returns false when there is no such crawl, or it or an extraction of it is under way still.
+   */
   remove(id: CrawlId): Promise<boolean>;
+  /** Deletes some of what removed crawls leave behind. @returns whether there may be more. */
+  sweep(): Promise<boolean>;
 }
 
 /** Of the batch `seq`, the first `files` files are taken, and all batches before it. */

@@ -25,6 +25,7 @@ export interface Described {
  * Adapters: `adapters/db/extraction-store.ts` over SQLite and PostgreSQL. Contract: `test/conformance/extraction-store.ts`.
  */
 export interface ExtractionStore {
+  /** In the status `waiting`, with its job. @throws AppError crawl_unknown. */
   create(extraction: NewExtraction): Promise<Extraction>;
   get(id: ExtractionId): Promise<Extraction | undefined>;
   /** Newest first. */
