@@ -68,9 +68,10 @@ export interface CrawlStore {
   ): Promise<Crawl | undefined>;
   /**
    * Keeps what was found, all or nothing, if the crawl is `crawling` still.
+   * @param attempts only while its job has been begun this often: a worker from whom the job was taken keeps nothing more.
    * @returns the crawl as it is now, or `undefined`.
    */
-  keep(id: CrawlId, found: Found): Promise<Crawl | undefined>;
+  keep(id: CrawlId, attempts: number, found: Found): Promise<Crawl | undefined>;
   /** Folders that are known and have not been listed to their end; after the one given, in the order in which they became known. */
   unlisted(id: CrawlId, limit: number, after?: number): Promise<readonly (FolderOf & { readonly number: number })[]>;
   /** Batches with a larger `seq`, in order. */
