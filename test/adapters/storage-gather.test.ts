@@ -119,6 +119,23 @@ describe("gathering from files, on threads of their own", { timeout: 60_000 }, (
     const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
     assert.equal(stdout.trim(), "hell");
   });
+
+  test("closing awaits a thread's end, though its last answer comes meanwhile", async () => {
+    const script = `
+      import { fsObjectStorage } from ${JSON.stringify(new URL("../../src/adapters/storage/fs.ts", import.meta.url))};
+      const part = { path: "hello", start: 0, sizeBytes: 4, at: 0, crc: false };
+      for (let round = 0; round < 8; round++) {
+        const storage = fsObjectStorage({ root: ${JSON.stringify(root)} });
+        await storage.gather(new Uint8Array(4), [part]);
+        storage.gather(new Uint8Array(4), [part]).catch(() => {});
+        // Not a turn of the loop passes: the answer lies there when the thread is told to end.
+        for (const until = performance.now() + 100; performance.now() < until; );
+        await storage.close();
+      }
+      console.log("closed");`;
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
+    assert.equal(stdout.trim(), "closed");
+  });
 });
 
 /** Descriptors of this process that lead below `root`. */

@@ -74,12 +74,14 @@ function startThread(file: string, data: unknown, onDeath: () => void): Thread {
   const waiting = new Map<number, Waiting>();
   let last = 0;
   let cause: unknown = new Error("The reading thread has ended.");
+  /** From then on the thread's end is awaited: a late answer must not let the process exit before. */
+  let isClosing = false;
 
   worker.on("message", (told: Told) => {
     const asker = waiting.get(told.id);
     if ("read" in told) return asker?.onRead?.(told.read);
     waiting.delete(told.id);
-    if (waiting.size === 0) worker.unref();
+    if (waiting.size === 0 && !isClosing) worker.unref();
     if ("failure" in told) {
       const { message, code, details } = told.failure;
       asker?.reject(new ReadFailure(message, code, details));
@@ -107,6 +109,7 @@ function startThread(file: string, data: unknown, onDeath: () => void): Thread {
       return answer.promise;
     },
     async close() {
+      isClosing = true;
       await worker.terminate();
     },
   };

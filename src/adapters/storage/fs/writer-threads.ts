@@ -54,6 +54,8 @@ function writerThread(onDeath: () => void): WriterThread {
   let load = 0;
   let underWay = 0;
   let death: unknown;
+  /** From then on the thread's end is awaited: a late answer must not let the process exit before. */
+  let isClosing = false;
 
   function die(cause: unknown): void {
     death ??= cause;
@@ -62,7 +64,7 @@ function writerThread(onDeath: () => void): WriterThread {
   }
   worker.on("message", (answer: Answer) => {
     underWay -= 1;
-    if (underWay === 0) worker.unref();
+    if (underWay === 0 && !isClosing) worker.unref();
     waiting.get(answer.lane)?.shift()?.resolve(answer);
   });
   worker.on("error", die);
@@ -101,6 +103,7 @@ function writerThread(onDeath: () => void): WriterThread {
       };
     },
     async close() {
+      isClosing = true;
       await worker.terminate();
     },
   };
