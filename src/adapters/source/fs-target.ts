@@ -1,0 +1,178 @@
+import { randomUUID } from "node:crypto";
+import { constants } from "node:fs";
+import { mkdir, open, opendir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { SmallFile, Target } from "../../core/crawl/target.ts";
+import { factsOfStream, type StreamFacts } from "../../core/digest.ts";
+import { AppError } from "../../core/errors.ts";
+import { eachAtOnce } from "../../core/streams.ts";
+import { makeFolder, syncPath } from "../storage/fs/durability.ts";
+import { ABSENT, ignoring, storageError, systemCode } from "../storage/fs/errors.ts";
+
+/** Hidden, in the root: files lie there until they are whole. */
+const INCOMING = ".longshore-incoming";
+/** What lies there for so long was left by a process that died. */
+const ABANDONED_MS = 24 * 60 * 60 * 1_000;
+/** The journal of the file system takes up those that ask together. */
+const WRITES_AT_ONCE = 16;
+const FILE_MODE = 0o644;
+
+const absent = ignoring(...ABSENT);
+
+/** Something else is in the way of the path. */
+const IN_THE_WAY: readonly string[] = ["EISDIR", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG", "ELOOP"];
+
+/**
+ * Files in a folder of this machine, which is made when it is not there. It may be a link; below it, nothing is written,
+ * read or removed through one.
+ */
+export function fsTarget({ root }: { readonly root: string }): Target {
+  const top = resolve(root);
+  const incoming = join(top, INCOMING);
+  let prepared: Promise<void> | undefined;
+
+  /** @throws AppError request_invalid for what is not plainly below the root. */
+  function placeOf(path: string): string {
+    const isPlain = path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+    if (!isPlain || path.includes("\0"))
+      throw new AppError("request_invalid", { expected: "a path below the folder", found: path.slice(0, 100) });
+    return join(top, path);
+  }
+
+  async function prepare(): Promise<void> {
+    await makeFolder(incoming);
+    for await (const { name } of await opendir(incoming)) {
+      const file = join(incoming, name);
+      const found = await stat(file).catch(absent);
+      // The file system's own times: both are its clock's.
+      if (found && (await stat(incoming)).mtimeMs - found.mtimeMs > ABANDONED_MS) await rm(file, { force: true });
+    }
+  }
+
+  /** @throws AppError storage_unavailable when a link leads elsewhere. */
+  async function requireOwn(folder: string, path: string): Promise<void> {
+    if ((await realpath(folder)) !== join(await realpath(top), folder.slice(top.length)))
+      throw new AppError("storage_unavailable", { path, reason: "a link leads out of the folder" });
+  }
+
+  async function folderFor(path: string): Promise<string> {
+    const folder = dirname(placeOf(path));
+    await makeFolder(folder);
+    await requireOwn(folder, path);
+    return folder;
+  }
+
+  /** Writes under a temporary name, durably. @returns that name, and what was written. */
+  async function writeAside<T>(write: (file: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<[string, T]> {
+    prepared ??= prepare();
+    await prepared;
+    // Somebody may have tidied up, or closed another target of this root.
+    await mkdir(incoming, { recursive: true });
+    const aside = join(incoming, `${process.pid}-${randomUUID()}`);
+    const file = await open(aside, "wx", FILE_MODE);
+    try {
+      const written = await write(file);
+      await file.sync();
+      return [aside, written];
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async function place(aside: string, path: string): Promise<void> {
+    try {
+      await rename(aside, placeOf(path));
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    }
+  }
+
+  return {
+    put: (path, bytes, signal) =>
+      refusals(path, async () => {
+        const folder = await folderFor(path);
+        const [aside, facts] = await writeAside((file) =>
+          factsOfStream(
+            copied(bytes, (chunk) => file.writeFile(chunk)),
+            ["sha256"],
+            signal,
+          ),
+        );
+        await place(aside, path);
+        await syncPath(folder);
+        return facts;
+      }),
+
+    async putAll(files, signal) {
+      const folders = new Set<string>();
+      await eachAtOnce(
+        files,
+        () => WRITES_AT_ONCE,
+        ({ path, bytes }: SmallFile) =>
+          refusals(path, async () => {
+            signal.throwIfAborted();
+            const folder = dirname(placeOf(path));
+            if (!folders.has(folder)) folders.add(await folderFor(path));
+            const [aside] = await writeAside((file) => file.writeFile(bytes));
+            await place(aside, path);
+          }),
+      );
+      for (const folder of folders) await syncPath(folder);
+    },
+
+    facts: (path, signal) =>
+      refusals(path, async (): Promise<StreamFacts | undefined> => {
+        const file = await open(placeOf(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+          absent,
+        );
+        if (!file) return undefined;
+        try {
+          await requireOwn(dirname(placeOf(path)), path);
+          return await factsOfStream(file.createReadStream({ autoClose: false }), ["sha256"], signal);
+        } finally {
+          await file.close();
+        }
+      }),
+
+    remove: (path) =>
+      refusals(path, async () => {
+        let folder = dirname(placeOf(path));
+        if ((await stat(folder).catch(absent)) === undefined) return;
+        await requireOwn(folder, path);
+        await unlink(placeOf(path)).catch(absent);
+        for (; folder !== top; folder = dirname(folder)) {
+          const gone = await rmdir(folder).then(() => true, ignoring("ENOTEMPTY", "EEXIST", ...ABSENT));
+          if (!gone) return;
+        }
+      }),
+
+    async close() {
+      await rmdir(incoming).catch(ignoring("ENOTEMPTY", "EEXIST", ...ABSENT));
+      prepared = undefined;
+    },
+  };
+}
+
+async function* copied(
+  bytes: AsyncIterable<Uint8Array>,
+  write: (chunk: Uint8Array) => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    await write(chunk);
+    yield chunk;
+  }
+}
+
+async function refusals<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const reason = systemCode(error) ?? "";
+    if (IN_THE_WAY.includes(reason)) throw new AppError("storage_unavailable", { path, reason }, { cause: error });
+    throw storageError(error, path);
+  }
+}
