@@ -2,7 +2,10 @@ import { type FilesApi, filesApi, type TransactionsApi, transactionsApi } from "
 import { type BundlesApi, bundlesApi } from "./bundles.ts";
 import { type CartsApi, cartsApi } from "./carts.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
+import { type CrawlsApi, crawlsApi } from "./crawls.ts";
+import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
+import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
 import { type UploadsApi, uploadsApi } from "./uploads.ts";
@@ -30,8 +33,12 @@ export type {
 } from "./carts.ts";
 export type { ConnectionOptions } from "./connection.ts";
 export type { Content, ContentOptions } from "./content.ts";
+export type * from "./crawl-types.ts";
+export type { CrawlsApi, CrawlWaitOptions, Flushed, FlushOptions, NewCrawl, NewEndpoint } from "./crawls.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";
+export type { ExtractionsApi, ExtractionWaitOptions, NewExtraction } from "./extractions.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
+export type { NewOffload, OffloadsApi, StartedOffload } from "./offloads.ts";
 export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
 export { TAR_END, type TarFile, tarHeader, tarMemberLength, tarPadding } from "./tar.ts";
@@ -54,6 +61,9 @@ export interface Longshore {
   readonly files: FilesApi;
   readonly carts: CartsApi;
   readonly packages: PackagesApi;
+  readonly crawls: CrawlsApi;
+  readonly extractions: ExtractionsApi;
+  readonly offloads: OffloadsApi;
   readonly tokens: TokensApi;
 }
 
@@ -68,6 +78,9 @@ export function longshore(options: ConnectionOptions): Longshore {
     files: filesApi(connection),
     carts: cartsApi(connection),
     packages: packagesApi(connection),
+    crawls: crawlsApi(connection),
+    extractions: extractionsApi(connection),
+    offloads: offloadsApi(connection),
     tokens: tokensApi(connection),
   };
 }
