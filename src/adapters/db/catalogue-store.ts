@@ -3,6 +3,7 @@ import type { ArchivedFile, CatalogueStore } from "../../core/catalogue/catalogu
 import { AppError } from "../../core/errors.ts";
 import type { TransactionId } from "../../core/ids.ts";
 import { putMessages } from "./outbox.ts";
+import { noteChanges } from "./search-changes.ts";
 import { type FileRow, fromJson, type Tables, toJson } from "./tables.ts";
 
 /**
@@ -72,6 +73,7 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
             await tx.insertInto("keyValues").values(rows).execute();
           }
           await putMessages(tx, messages, now);
+          await noteChanges(tx, [{ transaction: id }]);
           return true;
         });
       } catch (error) {
@@ -162,7 +164,15 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
     async forget(id) {
       await db.transaction().execute(async (tx) => {
         await tx.deleteFrom("keyValues").where("transactionId", "=", id).execute();
-        await tx.deleteFrom("transactions").where("id", "=", id).execute();
+        const { numDeletedRows } = await tx.deleteFrom("transactions").where("id", "=", id).executeTakeFirstOrThrow();
+        if (numDeletedRows === 0n) return;
+        await noteChanges(tx, [{ transaction: id }]);
+        // Here and now, whatever their number: nobody could name them any more after a crash between the two.
+        await tx
+          .insertInto("searchChanges")
+          .columns(["fileId"])
+          .expression((of) => of.selectFrom("files").select("id").where("transactionId", "=", id))
+          .execute();
       });
       await sweep(id);
     },

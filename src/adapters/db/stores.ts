@@ -3,7 +3,11 @@ import type { AuditStore, TokenStore } from "../../core/access/access-stores.ts"
 import type { CartStore } from "../../core/carts/cart-store.ts";
 import type { StagingStore } from "../../core/carts/staging/staging-store.ts";
 import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue/catalogue-store.ts";
+import type { SavedQueries } from "../../core/catalogue/saved-queries.ts";
+import type { SearchChanges } from "../../core/catalogue/search-changes.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { CrawlStore } from "../../core/crawl/crawl-store.ts";
+import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
@@ -13,12 +17,16 @@ import { sqliteJobQueue } from "../queue/sqlite.ts";
 import { sqlAuditStore } from "./audit-store.ts";
 import { sqlCartStore } from "./cart-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
+import { sqlCrawlStore } from "./crawl-store.ts";
+import { sqlExtractionStore } from "./extraction-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
 import { sqlOutbox } from "./outbox.ts";
 import { sqlStatisticsStore } from "./package-statistics.ts";
 import { sqlPackageStore } from "./package-store.ts";
 import { postgresDialect } from "./postgres.ts";
+import { sqlSavedQueries } from "./saved-queries.ts";
+import { sqlSearchChanges } from "./search-changes.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import { sqlStagingStore } from "./staging-store.ts";
@@ -34,6 +42,10 @@ export interface Stores {
   readonly staging: StagingStore;
   readonly packages: PackageStore;
   readonly statistics: StatisticsStore;
+  readonly crawls: CrawlStore;
+  readonly extractions: ExtractionStore;
+  readonly searchChanges: SearchChanges;
+  readonly savedQueries: SavedQueries;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
   readonly tokens: TokenStore;
@@ -99,6 +111,10 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     staging: sqlStagingStore(db),
     packages: sqlPackageStore(db, dialect, enqueue),
     statistics: sqlStatisticsStore(db),
+    crawls: sqlCrawlStore(db, dialect, enqueue),
+    extractions: sqlExtractionStore(db, dialect, enqueue),
+    searchChanges: sqlSearchChanges(db),
+    savedQueries: sqlSavedQueries(db),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),
     tokens: sqlTokenStore(db),

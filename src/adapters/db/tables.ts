@@ -4,9 +4,13 @@ import type { Cart, Location } from "../../core/carts/cart.ts";
 import type { Checkpoint, Layout } from "../../core/carts/layout/layout.ts";
 import type { StagedFile, StagingUsage } from "../../core/carts/staging/staging-store.ts";
 import type { ArchivedFile, KeyValue, OutboxMessage, Transaction } from "../../core/catalogue/catalogue-store.ts";
+import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
+import type { Crawl, CrawlBatch, CrawlCounts } from "../../core/crawl/crawl.ts";
+import type { FeedPosition } from "../../core/crawl/crawl-store.ts";
 import type { DigestName } from "../../core/digest.ts";
-import type { ErrorRecord } from "../../core/errors.ts";
-import type { FileId, JobId, OrderId, TransactionId } from "../../core/ids.ts";
+import type { ErrorRecord, Problem } from "../../core/errors.ts";
+import type { Extraction, ExtractionCounts, ExtractionRecord } from "../../core/extract/extraction.ts";
+import type { ExtractionId, FileId, JobId, OrderId, TransactionId } from "../../core/ids.ts";
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
 import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
@@ -47,6 +51,18 @@ export interface Tables {
   packageErrors: LogRow<ErrorEntry>;
   packageRequesters: { readonly resourceId: string; readonly email: string };
   packageCounts: DayTotals & { readonly resourceId: string };
+  crawls: CrawlRow;
+  crawlFolders: CrawlFolderRow;
+  crawlBatches: CrawlBatchRow;
+  crawlProblems: { readonly number: Generated<number>; readonly crawl: number; readonly endpoint: number } & Json<
+    { readonly problem: Problem },
+    "problem"
+  >;
+  crawlConsumers: FeedPosition & { readonly crawl: number; readonly consumer: string; readonly updatedAt: number };
+  extractions: ExtractionRow;
+  extractionRecords: ExtractionRecordRow;
+  searchChanges: SearchChangeRow;
+  savedQueries: Json<SavedQuery, "types">;
 }
 
 type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
@@ -133,6 +149,89 @@ type LogRow<T extends ErrorEntry | RequestEntry> = Omit<T, "order"> & {
   readonly number: Generated<number>;
   readonly orderId: OrderId;
 };
+
+export interface CrawlRow extends Omit<Json<Crawl, "endpoints">, "counts" | "changes" | "error">, CrawlCounts {
+  /** Orders crawls by age; what their other rows refer to. */
+  readonly number: Generated<number>;
+  readonly error: JsonText<ErrorRecord> | null;
+  readonly newFiles: number;
+  readonly changedFiles: number;
+  readonly sameFiles: number;
+  readonly goneFiles: number;
+  readonly lastSeq: number;
+  readonly lastFolder: number;
+  /** 0 or 1. */
+  readonly removed: number;
+}
+
+/** A folder as it can be indexed, however long its path is. */
+export interface FolderColumns {
+  /** The path, or its beginning and a digest of it. */
+  readonly folder: string;
+  /** The path where `folder` is not. */
+  readonly longFolder: string | null;
+}
+
+export interface CrawlFolderRow extends FolderColumns {
+  readonly crawl: number;
+  readonly endpoint: number;
+  readonly number: number;
+  /** 0 or 1. */
+  readonly listed: number;
+}
+
+export interface CrawlBatchRow extends FolderColumns {
+  readonly number: Generated<number>;
+  readonly crawl: number;
+  readonly seq: number;
+  readonly endpoint: number;
+  readonly files: JsonText<FileColumns>;
+  readonly families: JsonText<NonNullable<CrawlBatch["families"]>> | null;
+  readonly changes: JsonText<NonNullable<CrawlBatch["changes"]>> | null;
+  readonly gone: JsonText<CrawlBatch["gone"]>;
+}
+
+/** Files with their facts side by side: the names of the facts once for all of them. */
+export interface FileColumns {
+  readonly names: readonly string[];
+  readonly sizes: readonly number[];
+  readonly times: readonly (number | null)[];
+  readonly modes: readonly (number | null)[];
+}
+
+export interface ExtractionRow
+  extends Omit<Extraction, "extractors" | "counts" | "error">,
+    Omit<ExtractionCounts, "toSchedule"> {
+  readonly number: Generated<number>;
+  readonly extractors: JsonText<NonNullable<Extraction["extractors"]>> | null;
+  readonly lastNumber: number;
+  readonly error: JsonText<ErrorRecord> | null;
+  /** 0 or 1. */
+  readonly removed: number;
+}
+
+export interface ExtractionRecordRow
+  extends Omit<
+    Json<ExtractionRecord, "files" | "problems">,
+    "extraction" | "crawl" | "group" | "groupKind" | "data" | "failure"
+  > {
+  readonly id: Generated<number>;
+  readonly extraction: number;
+  readonly groupIndex: number;
+  readonly groupKind: string;
+  readonly data: JsonText<NonNullable<ExtractionRecord["data"]>> | null;
+  readonly failure: JsonText<NonNullable<ExtractionRecord["failure"]>> | null;
+}
+
+/** What of the subject is `null` is none of it. */
+export interface SearchChangeRow {
+  readonly number: Generated<number>;
+  readonly transactionId: TransactionId | null;
+  readonly fileId: FileId | null;
+  readonly extraction: ExtractionId | null;
+  readonly fromNumber: number | null;
+  readonly untilNumber: number | null;
+}
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {
   readonly attempts: Generated<number>;
