@@ -111,7 +111,7 @@ export function childProcessSandbox({ modules, readable, limits, processes }: Sa
 }
 
 /** Where this package and those it needs lie: in its own folder, or beside it when it is installed itself. */
-function ownCode(): readonly string[] {
+export function ownCode(): readonly string[] {
   const manifest = findPackageJSON("..", import.meta.url);
   if (manifest === undefined) throw new Error("The sandbox does not find the package it belongs to.");
   const folder = dirname(manifest);

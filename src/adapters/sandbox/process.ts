@@ -13,12 +13,14 @@ const LAST_WORDS_BYTES = 8 * 1024;
 const NEWLINE = 0x0a;
 const MIB = 1024 * 1024;
 
+type HeardAnswer = ChildAnswer & { readonly sizeChars: number };
+
 /** One process of the sandbox. After a failure it is dead. */
 export interface ExtractorProcess {
   readonly isAlive: boolean;
   ask(request: ChildRequest): void;
   /** The next answer. @param totalMs what is left of the run's time. @throws the signal's reason. */
-  answer(totalMs: number, signal: AbortSignal): Promise<ChildAnswer | ExtractFailure>;
+  answer(totalMs: number, signal: AbortSignal): Promise<HeardAnswer | ExtractFailure>;
   /** Resolves when it is gone. */
   kill(): Promise<void>;
 }
@@ -149,10 +151,10 @@ export function startExtractorProcess(limits: SandboxLimits, readable: readonly 
   }
 }
 
-function parseAnswer(line: string): ChildAnswer | undefined {
+function parseAnswer(line: string): HeardAnswer | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return isAnswer(value) ? value : undefined;
+    return isAnswer(value) ? { ...value, sizeChars: line.length } : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

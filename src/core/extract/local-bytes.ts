@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from "node:fs";
+import { AppError } from "../errors.ts";
 
 /** Read at a time: what an extractor holds of a file at most, if it does not keep more itself. */
 const CHUNK_BYTES = 256 * 1024;
@@ -12,14 +13,20 @@ export interface LocalBytes {
   chunks(from?: number): Generator<Buffer, void, undefined>;
 }
 
+/** Not blocking: opening a named pipe would wait for a writer. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
 /**
  * Lends an open file, and closes it. The one place where core touches the file system, and it only reads: extractors run
  * in a process that may do nothing else.
+ * @throws AppError entry_unreadable for what is no regular file (any more); what the operating system refuses.
  */
 export async function withLocalFile<T>(path: string, use: (bytes: LocalBytes) => T | Promise<T>): Promise<T> {
-  const fd = openSync(path, "r");
+  const fd = openSync(path, OPEN_FLAGS);
   try {
-    const { size } = fstatSync(fd);
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw new AppError("entry_unreadable", { hint: "it is no regular file" });
+    const { size } = stats;
     return await use({
       sizeBytes: size,
       read(at, length) {
@@ -39,6 +46,12 @@ export async function withLocalFile<T>(path: string, use: (bytes: LocalBytes) =>
   } finally {
     closeSync(fd);
   }
+}
+
+/** @throws AppError entry_unreadable when a link is on the way; what the operating system refuses. */
+export function requireNoLink(path: string): void {
+  if (realpathSync.native(path) !== path)
+    throw new AppError("entry_unreadable", { hint: "it is reached through a link now" });
 }
 
 /** One read may give less than there is. */

@@ -23,6 +23,8 @@ export interface Extracted {
   readonly result: ExtractResult;
   /** In the sandbox. */
   readonly durationMs: number;
+  /** About what it takes in memory: characters as JSON. */
+  readonly sizeChars: number;
 }
 
 export interface ExtractFailure {
