@@ -6,7 +6,7 @@ import type { SearchDocument } from "./search-index.ts";
  * their own names.
  */
 
-type Fields = Readonly<Record<string, readonly (string | number | null)[]>>;
+export type Fields = Readonly<Record<string, readonly (string | number | null)[]>>;
 
 /** @param keyValues of the transaction; those of its files may be among them. */
 export function transactionDocument(transaction: Transaction, keyValues: readonly KeyValue[]): SearchDocument {
@@ -33,32 +33,41 @@ export function fileDocument(
   keyValues: readonly KeyValue[],
 ): SearchDocument {
   const own = keyValues.filter(({ fileId }) => fileId === null || fileId === file.id);
-  const path = file.path.replace(/^data\//, "");
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  const extension = /[^.]\.([^.]+)$/.exec(name)?.[1] ?? null;
-  const mediaType = file.mediaType.toLowerCase();
+  const path = shownPath(file);
   return {
     key: `file:${file.id}`,
     type: "file",
     owner: transaction.owner,
     title: path,
     text: textOf([path, transaction.project, transaction.instrument, transaction.submitter], own),
-    fields: merged(
-      {
-        type: ["file", mediaType.split("/", 1)[0] ?? null],
-        mediatype: [mediaType],
-        path: [path],
-        name: [name],
-        extension: [extension],
-        size: [file.sizeBytes],
-        modified: [timeOf(file.modifiedAt)],
-        digest: Object.values(file.digests),
-      },
-      fieldsOfTransaction(transaction),
-      fieldsOfKeyValues(own),
-    ),
+    fields: fieldsOfFile(file, transaction, own),
     createdAt: transaction.createdAt,
   };
+}
+
+/** @param keyValues about this file and about its transaction. */
+export function fieldsOfFile(
+  file: ArchivedFile,
+  transaction: Transaction,
+  keyValues: readonly KeyValue[],
+): SearchDocument["fields"] {
+  const mediaType = file.mediaType.toLowerCase();
+  return merged(
+    { type: ["file", mediaType.split("/", 1)[0] ?? null], mediatype: [mediaType] },
+    fieldsOfPath(shownPath(file)),
+    { size: [file.sizeBytes], modified: [timeOf(file.modifiedAt)], digest: Object.values(file.digests) },
+    fieldsOfTransaction(transaction),
+    fieldsOfKeyValues(keyValues),
+  );
+}
+
+function shownPath({ path }: ArchivedFile): string {
+  return path.replace(/^data\//, "");
+}
+
+export function fieldsOfPath(path: string): Fields {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return { path: [path], name: [name], extension: [/[^.]\.([^.]+)$/.exec(name)?.[1] ?? null] };
 }
 
 function fieldsOfTransaction({ id, project, instrument, submitter, createdAt }: Transaction): Fields {
@@ -83,7 +92,7 @@ function fieldsOfKeyValues(keyValues: readonly KeyValue[]): Fields {
 }
 
 /** Values of the same field one behind the other, each once; fields without a value are left out. */
-function merged(...all: readonly Fields[]): SearchDocument["fields"] {
+export function merged(...all: readonly Fields[]): SearchDocument["fields"] {
   const fields = new Map<string, Set<string | number>>();
   for (const [field, values] of all.flatMap(Object.entries<Fields[string]>)) {
     const known = fields.get(field) ?? new Set();
