@@ -96,6 +96,7 @@ export const CODES = {
   notice_refused: ["invalid", "The receiver of a notice wants no more of them."],
   // Crawls and searches
   crawl_unknown: ["not_found", "No crawl with this id is known."],
+  crawl_failed: ["corrupt", "None of the crawl's stores could be listed."],
   crawl_state_conflict: ["conflict", "The crawl's status does not allow this."],
   extraction_unknown: ["not_found", "No extraction with this id is known."],
   extractor_unknown: ["invalid", "No extractor with this name is known."],
