@@ -52,9 +52,7 @@ test("an ending is what follows the last dot of the last name", () => {
 });
 
 test("a file of nothing but comments is looked at as quickly as any other", () => {
-  const begun = performance.now();
+  // One more comment would double the time, were they read in more than one way: this would never come to its end.
   assert.equal(mediaTypeOf(Buffer.from(`${"<!-- -->".repeat(400)}x`)), "text/plain");
   assert.equal(mediaTypeOf(Buffer.from(`${"<!-- -->".repeat(400)}<svg>`)), "image/svg+xml");
-  // One more comment would double the time, were they read in more than one way: 30 take a minute.
-  assert.ok(performance.now() - begun < 5_000);
 });

@@ -77,8 +77,6 @@ test("a mail address is one address and nothing else", () => {
     "<a@b>",
   ])
     assert.ok(!isMailAddress(bad), bad);
-  // No pattern here takes long over a hostile text.
-  const started = performance.now();
-  isMailAddress(`${"a.".repeat(120)}@${"b-".repeat(60)}`);
-  assert.ok(performance.now() - started < 1_000);
+  // A pattern that reads this in more than one way would never come to its end.
+  assert.equal(isMailAddress(`${"a.".repeat(120)}@${"b-".repeat(60)}`), false);
 });

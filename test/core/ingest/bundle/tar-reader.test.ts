@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { AppError, type Problem } from "../../../../src/core/errors.ts";
 import { readTar, type TarMember } from "../../../../src/core/ingest/bundle/tar-reader.ts";
+import { assertGrowsLinearly } from "../../../support/growth.ts";
 import { seededRandom } from "../../../support/random.ts";
 import {
   base256,
@@ -305,11 +306,12 @@ describe("what is refused, and read on", () => {
     assert.ok(String(path).length < 400);
   });
 
-  test("a name of a million slashes is refused at once", async () => {
-    const name = `a${"/".repeat(1_000_000)}b`;
-    const begun = performance.now();
-    assert.equal((await refusals(tarOf(paxHeader({ path: name }), tarMember({ name: "x" })))).length, 1);
-    assert.ok(performance.now() - begun < 2_000, "names must not cost quadratic time");
+  test("a name of a million slashes is refused, in time that grows with its length", async () => {
+    const refused = async (slashes: number) => {
+      const name = `a${"/".repeat(slashes)}b`;
+      assert.equal((await refusals(tarOf(paxHeader({ path: name }), tarMember({ name: "x" })))).length, 1);
+    };
+    await assertGrowsLinearly(125_000, refused);
   });
 });
 
