@@ -89,7 +89,7 @@ describe("commands on this machine's own data", () => {
         "an unknown scope",
         ["create", "--owner", "x", "--scope", "deposit,fly"],
         2,
-        /Expected deposit, read, operate, admin/,
+        /Expected deposit, read, crawl, operate, admin/,
       ],
       ["a time that has passed", ["create", "--owner", "x", "--expires", "2001-01-01"], 2, /That time has passed/],
       ["a time that is none", ["create", "--owner", "x", "--expires", "soon"], 2, /Expected 12h, 90d or a date/],
