@@ -1,7 +1,24 @@
+import { AppError } from "../errors.ts";
 import type { Extractor, Takes } from "./extractor.ts";
 
 /** Media types that say too little: the name's ending is asked then. */
 const SAYS_LITTLE = new Set(["text/plain", "application/octet-stream"]);
+
+/**
+ * Those that were asked for by name, in the order in which they are known; all of them for `null`.
+ * @throws AppError extractor_unknown; request_invalid when none was named.
+ */
+export function chosenExtractors<T extends Pick<Extractor, "name">>(
+  known: readonly T[],
+  names: readonly string[] | null,
+): readonly T[] {
+  if (names === null) return known;
+  if (names.length === 0) throw new AppError("request_invalid", { expected: "at least one extractor, or none named" });
+  for (const name of names)
+    if (!known.some((one) => one.name === name))
+      throw new AppError("extractor_unknown", { found: name, expected: known.map((one) => one.name).join(", ") });
+  return known.filter(({ name }) => names.includes(name));
+}
 
 /**
  * The extractors that describe a file, in the order given: all that take its media type, and where content says no more

@@ -1,7 +1,18 @@
-import type { Principal } from "../access/access.ts";
-import type { CrawlId, ExtractionId } from "../ids.ts";
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { maySee, type Principal, requireScope } from "../access/access.ts";
+import type { Clock } from "../clock.ts";
+import type { Crawl } from "../crawl/crawl.ts";
+import type { CrawlStore } from "../crawl/crawl-store.ts";
+import { AppError } from "../errors.ts";
+import { type CrawlId, type ExtractionId, extractionId, type JobId } from "../ids.ts";
+import type { Jobs } from "../jobs/jobs.ts";
+import { chosenExtractors } from "./choose.ts";
 import type { Extraction, ExtractionRecord } from "./extraction.ts";
+import type { ExtractionStore } from "./extraction-store.ts";
 import type { RecordData, Takes } from "./extractor.ts";
+import { recordsFolder } from "./job/record-files.ts";
+import type { Registry } from "./registry.ts";
 
 export interface ExtractionRequest {
   /** All that are registered, when left out. */
@@ -46,4 +57,89 @@ export interface Extractions {
    * @throws AppError scope_missing, for all but operators; extractor_invalid, which says what is wrong.
    */
   register(principal: Principal, folder: string): Promise<readonly ExtractorFacts[]>;
+}
+
+export interface ExtractionParts {
+  readonly crawls: Pick<CrawlStore, "get">;
+  readonly store: ExtractionStore;
+  readonly jobs: Pick<Jobs, "cancel">;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly nextJobId: () => Promise<JobId>;
+  /** Folders that records may be written to, absolute. */
+  readonly recordRoots: readonly string[];
+}
+
+/** What jobs of this kind read as their input: `{ extraction }`. */
+export const EXTRACT_JOB = "extract";
+
+export function extractionService(parts: ExtractionParts): Extractions {
+  const { crawls, store, jobs, registry, clock, recordRoots } = parts;
+
+  async function seen(principal: Principal, id: ExtractionId): Promise<Extraction> {
+    const found = await store.get(id);
+    if (!found || !maySee(principal, found.owner)) throw new AppError("extraction_unknown", { id });
+    return found;
+  }
+
+  async function seenCrawl(principal: Principal, id: CrawlId): Promise<Crawl> {
+    const found = await crawls.get(id);
+    if (!found || !maySee(principal, found.owner)) throw new AppError("crawl_unknown", { id });
+    return found;
+  }
+
+  return {
+    async start(principal, crawl, { extractors, recordsFolder: asked }) {
+      const { owner } = await seenCrawl(principal, crawl);
+      const names = extractors === undefined ? null : [...new Set(extractors)];
+      chosenExtractors(await registry.facts(), names);
+      const folder = asked === undefined ? undefined : recordsFolder(asked, recordRoots);
+      return store.create({
+        id: extractionId(randomUUID()),
+        crawl,
+        owner,
+        extractors: names,
+        recordsFolder: folder === undefined ? null : join(folder.root, folder.path),
+        job: { id: await parts.nextJobId(), kind: EXTRACT_JOB, lane: "slow" },
+        now: clock.now(),
+      });
+    },
+
+    get: seen,
+
+    async ofCrawl(principal, crawl) {
+      await seenCrawl(principal, crawl);
+      return store.ofCrawl(crawl);
+    },
+
+    async cancel(principal, id) {
+      const { job, status } = await seen(principal, id);
+      try {
+        await jobs.cancel(job, principal.name);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== "job_state_conflict") throw error;
+        throw new AppError("crawl_state_conflict", { id, found: status }, { cause: error });
+      }
+      return seen(principal, id);
+    },
+
+    async records(principal, id, afterNumber, limit) {
+      await seen(principal, id);
+      return store.records(id, afterNumber, limit);
+    },
+
+    async record(principal, id, number) {
+      await seen(principal, id);
+      const found = await store.record(id, number);
+      if (!found) throw new AppError("record_unknown", { extraction: id, number });
+      return found;
+    },
+
+    extractors: () => registry.facts(),
+
+    async register(principal, folder) {
+      requireScope(principal, "operate");
+      return registry.register(folder);
+    },
+  };
 }
