@@ -4,6 +4,8 @@ import { z } from "zod";
 import { AppError } from "./core/errors.ts";
 import { LANES, type Lane } from "./core/jobs/job.ts";
 import { originRule } from "./core/outbound/origins.ts";
+import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
+import { bytes, folder, hours, httpUrl, list, port, refuse, text, url } from "./setting-forms.ts";
 
 const PREFIX = "LONGSHORE_";
 
@@ -17,47 +19,7 @@ export const DOOR_NAMES = [
 ] as const;
 export type DoorName = (typeof DOOR_NAMES)[number];
 
-const text = z.string();
-const folder = text.transform((path) => resolve(path));
-const httpUrl = z.url({ protocol: /^https?$/, error: "expected a URL that begins with http:// or https://" });
-
-const port = text.transform((input, context) => {
-  const number = /^\d{1,5}$/.test(input) ? Number(input) : Number.NaN;
-  return number <= 65535 ? number : refuse(context, "expected a port from 0 to 65535");
-});
-
 const HOUR_MS = 3_600_000;
-const MAX_HOURS = 87_600;
-
-function hours(input: string, context: z.RefinementCtx, { least }: { readonly least: number }): number {
-  const number = /^\d+(\.\d+)?$/.test(input) ? Number(input) : Number.NaN;
-  if (number >= least && number <= MAX_HOURS) return number;
-  const from = least === Number.MIN_VALUE ? "more than 0" : `at least ${least}`;
-  return refuse(context, `expected hours, ${from} and at most ${MAX_HOURS}`);
-}
-
-const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-
-function bytes(input: string, context: z.RefinementCtx): number {
-  const [, number, unit = "B"] = /^(\d+)\s*([KMGTP]iB|B)?$/.exec(input) ?? [];
-  const amount = Number(number) * 1024 ** BYTE_UNITS.indexOf(unit);
-  return Number.isSafeInteger(amount) ? amount : refuse(context, "expected an amount like 500GiB");
-}
-
-/** `a, b` as a list; each entry goes through `entry`, which says what is wrong with it. */
-const list = <T>(entry: (input: string, context: z.RefinementCtx) => T) =>
-  text.transform((input, context): readonly T[] =>
-    input
-      .split(",")
-      .map((part) => part.trim())
-      .filter((part) => part !== "")
-      .map((part) => entry(part, context)),
-  );
-
-const url = (input: string, context: z.RefinementCtx): string => {
-  const parsed = httpUrl.safeParse(input);
-  return parsed.success ? parsed.data : refuse(context, "expected URLs that begin with http:// or https://");
-};
 
 /**
  * Every setting under its variable's real name. Values are text, as the environment has them: a default is given as the
@@ -230,6 +192,7 @@ export const SETTINGS = z.strictObject({
   LONGSHORE_DWC_DYNAMIC_TERM: text
     .prefault("dynamicProperties")
     .describe("Term of the core that takes in every field that has no term of its own."),
+  ...CRAWL_SETTINGS,
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
@@ -331,6 +294,7 @@ export function loadConfig(env: Environment) {
       idField: e.LONGSHORE_DWC_ID_FIELD,
       dynamicTerm: e.LONGSHORE_DWC_DYNAMIC_TERM,
     },
+    ...crawlConfig(e, e.LONGSHORE_DATA_DIR),
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
     authHeader: e.LONGSHORE_AUTH_HEADER,
@@ -386,12 +350,6 @@ function masked(value: string): string {
   const address = new URL(value);
   if (address.password) address.password = "********";
   return address.href;
-}
-
-/** Records what is wrong and gives zod the value that says "do not go on". */
-function refuse(context: z.RefinementCtx, message: string): never {
-  context.addIssue({ code: "custom", message });
-  return z.NEVER;
 }
 
 function door(input: string, context: z.RefinementCtx): { readonly name: DoorName; readonly port: number } {

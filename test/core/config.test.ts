@@ -26,6 +26,7 @@ describe("configuration", () => {
     assert.equal(config.databaseUrl, undefined);
     assert.deepEqual(config.workers, { fast: 2, slow: 1 });
     assert.deepEqual(config.doors, []);
+    assert.deepEqual([config.crawlRoots, config.recordRoots], [[], [resolve("data/records")]]);
     assert.ok(Object.isFrozen(config));
   });
 
@@ -46,6 +47,18 @@ describe("configuration", () => {
     assert.deepEqual(config.trustedProxies, ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"]);
     assert.deepEqual(config.workers, { fast: 2, slow: 3 });
     assert.deepEqual(config.eventsUrls, ["http://a.example/x", "https://b.example/"]);
+  });
+
+  test("folders that may be crawled and written to are read as folders of this machine", () => {
+    const config = loadConfig({
+      LONGSHORE_CRAWL_ROOTS: "/srv/data,scans",
+      LONGSHORE_RECORD_ROOTS: "/srv/records/",
+      LONGSHORE_EXTRACTORS: "extractors",
+      LONGSHORE_EXTRACT_SECONDS: "5",
+    });
+    assert.deepEqual(config.crawlRoots, ["/srv/data", resolve("scans")]);
+    assert.deepEqual([config.recordRoots, config.extractorsDir], [["/srv/records"], resolve("extractors")]);
+    assert.deepEqual([config.extractMs, config.extractMemoryBytes], [5_000, 2 ** 30]);
   });
 
   test("addresses lose the slash at their end, so that paths can be appended", () => {
@@ -101,6 +114,9 @@ describe("configuration", () => {
     ["LONGSHORE_PACKAGE_STORE_SIZE", "huge"],
     ["LONGSHORE_PACKAGE_SLOW_ROWS", "many"],
     ["LONGSHORE_PACKAGE_ANONYMIZE", "yes"],
+    ["LONGSHORE_EXTRACT_PROCESSES", "0"],
+    ["LONGSHORE_EXTRACT_SECONDS", "1.5"],
+    ["LONGSHORE_EXTRACT_MEMORY", "plenty"],
   ] as const)
     test(`${name}=${value} is refused by name`, () => {
       const problems = problemsOf({ [name]: value });
