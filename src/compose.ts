@@ -10,6 +10,7 @@ import { pacificaIdSource } from "./adapters/pacifica/id-source.ts";
 import { pacificaMetadata } from "./adapters/pacifica/metadata.ts";
 import { pacificaPolicy } from "./adapters/pacifica/policy.ts";
 import { packageFolder } from "./adapters/packages/folder.ts";
+import { sqliteFtsIndex } from "./adapters/search/sqlite-fts.ts";
 import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
@@ -25,6 +26,10 @@ import { windowBudget } from "./core/carts/layout/window-budget.ts";
 import type { RemoteArchive } from "./core/carts/staging/remote-archive.ts";
 import { stageJob } from "./core/carts/staging/stage-job.ts";
 import { stagingService } from "./core/carts/staging/staging.ts";
+import { type Indexing, startIndexing } from "./core/catalogue/indexing.ts";
+import { type Search, searchService } from "./core/catalogue/search.ts";
+import { searchContent } from "./core/catalogue/search-content.ts";
+import type { SearchIndex } from "./core/catalogue/search-index.ts";
 import type { Clock } from "./core/clock.ts";
 import { AppError } from "./core/errors.ts";
 import { jobId } from "./core/ids.ts";
@@ -72,6 +77,8 @@ export interface Foundation {
   readonly archive: Archive;
   /** Where files are copied to that cannot be read where they are. */
   readonly cache: ObjectStorage;
+  /** Opened with the first use, by one process at a time. */
+  readonly index: SearchIndex;
   close(): Promise<void>;
 }
 
@@ -91,12 +98,15 @@ export async function openFoundation(
     const archive = ocflArchive(storage, config.digest);
     await archive.prepare();
     const cache = stagingCache(config);
+    const index = searchIndex(config);
     return {
       stores,
       storage,
       archive,
       cache,
+      index,
       async close() {
+        await index.close();
         await cache.close();
         await storage.close();
         await stores.close();
@@ -111,6 +121,11 @@ export async function openFoundation(
 /** Made when the first file is staged. */
 export function stagingCache(config: Config): ObjectStorage {
   return fsObjectStorage({ root: join(config.dataDir, "staging") });
+}
+
+/** In a folder that can be made anew from the database at any time. */
+export function searchIndex({ dataDir }: Config): ReturnType<typeof sqliteFtsIndex> {
+  return sqliteFtsIndex({ folder: join(dataDir, "search") });
 }
 
 /** The database alone: for commands that need no archive. */
@@ -129,6 +144,7 @@ export interface Services {
   readonly numberedFiles: NumberedFiles;
   readonly uploads: UploadStore;
   readonly carts: Carts;
+  readonly search: Search;
   readonly packages: Packages;
   /** Of packages. */
   readonly statistics: Statistics;
@@ -136,6 +152,11 @@ export interface Services {
   startWorker(log: WorkLog): Worker;
   /** Delivers what is in the outbox until it is stopped. */
   startDelivery(log: WorkLog): OutboxDelivery;
+  /**
+   * Keeps the search index as the database is until it is stopped: in the server, as its folder holds the index and nobody
+   * else can open it.
+   */
+  startIndexing(log: Pick<WorkLog, "trouble">): Indexing;
   /** Lets carts and packages expire, and counts downloads, until it is stopped. */
   startUpkeep(log: WorkLog): Upkeep;
 }
@@ -157,7 +178,7 @@ export async function composeServices(
   foundation: Foundation,
   publicUrl: () => string = () => publicUrlOf(config),
 ): Promise<Services> {
-  const { archive, cache, storage, stores } = foundation;
+  const { archive, cache, index, storage, stores } = foundation;
   const send = httpSend(clock);
   const ids: IdSource =
     config.uniqueidUrl === undefined
@@ -194,6 +215,7 @@ export async function composeServices(
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
   const ingest = ingestService(jobs, archive);
+  const search = searchService({ index, savedQueries: stores.savedQueries, clock });
   const packages = packageService({
     ...packaging,
     nextJobId,
@@ -214,6 +236,7 @@ export async function composeServices(
     carts: cartService({
       store: stores.carts,
       catalogue: stores.catalogue,
+      search,
       archive,
       staging: { read: staging.read, touch: stores.staging.touch },
       jobs,
@@ -223,6 +246,7 @@ export async function composeServices(
       clock,
     }),
 
+    search,
     packages,
     statistics: packaging.statistics,
 
@@ -256,6 +280,15 @@ export async function composeServices(
         },
       };
     },
+
+    startIndexing: (log) =>
+      startIndexing({
+        index,
+        changes: stores.searchChanges,
+        content: searchContent(stores),
+        clock,
+        onTrouble: log.trouble,
+      }),
 
     startUpkeep(log) {
       const running = [

@@ -11,6 +11,7 @@ import { type Config, loadConfig } from "./config.ts";
 import { access } from "./core/access/access.ts";
 import { audit } from "./core/access/audit.ts";
 import { tokens } from "./core/access/tokens.ts";
+import type { Indexing } from "./core/catalogue/indexing.ts";
 import { AppError } from "./core/errors.ts";
 import type { Job } from "./core/jobs/job.ts";
 import { VERSION } from "./version.ts";
@@ -63,15 +64,17 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
   const log = openLog(config);
   const foundation = await openFoundation(config, clock, (error) => workLog(log).trouble(error, "between requests"));
   const servers: FastifyInstance[] = [];
+  let indexing: Indexing | undefined;
   try {
-    const { stores, storage } = foundation;
+    const { index, stores, storage } = foundation;
     const loopback = isLoopback(config.host);
     if (!loopback) await requireCredentials(config, () => stores.tokens.anyActive(clock.now()));
 
     /** Known when the port is: before that, nobody can order what has links. */
     let publicUrl = publicUrlOf(config);
     const services = await composeServices(config, clock, foundation, () => publicUrl);
-    const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
+    const observed = { ...stores, index };
+    indexing = services.startIndexing(workLog(log));
     const deps = {
       version: VERSION,
       logger: log,
@@ -83,6 +86,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       uploads: services.uploads,
       catalogue: stores.catalogue,
       carts: services.carts,
+      search: services.search,
+      indexing,
       packages: services.packages,
       packageStatistics: services.statistics,
       storage,
@@ -112,6 +117,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     for (const one of running) await one.stop();
   } finally {
     await Promise.all(servers.map((one) => one.close()));
+    await indexing?.stop();
     await foundation.close();
   }
 }

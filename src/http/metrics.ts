@@ -88,6 +88,14 @@ export function metrics(jobs: Jobs, observed: ServerDeps["observed"]): Metrics {
       this.set(await observed.outbox.depth());
     },
   });
+  new Gauge({
+    name: "longshore_search_changes",
+    help: "Changes that the search index does not have yet.",
+    registers,
+    async collect() {
+      this.set(await observed.searchChanges.depth());
+    },
+  });
 
   return {
     observe({ method, routeOptions }, reply) {

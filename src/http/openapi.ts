@@ -36,6 +36,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         { name: "transactions", description: "Accepted bundles." },
         { name: "files", description: "Archived files." },
         { name: "carts", description: "Choices of files, downloaded as one archive." },
+        { name: "search", description: "Finding what the archive holds and what is known of it." },
         { name: "packages", description: "Resources of data portals, packed and delivered as links." },
         { name: "access", description: "Tokens and the audit log." },
       ],

@@ -5,6 +5,10 @@ import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { Carts } from "../core/carts/carts.ts";
 import type { CatalogueStore, Outbox } from "../core/catalogue/catalogue-store.ts";
+import type { Indexing } from "../core/catalogue/indexing.ts";
+import type { Search } from "../core/catalogue/search.ts";
+import type { SearchChanges } from "../core/catalogue/search-changes.ts";
+import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
@@ -30,19 +34,23 @@ export interface ServerDeps {
   readonly uploads: UploadStore;
   readonly catalogue: CatalogueStore;
   readonly carts: Carts;
+  readonly search: Search;
+  readonly indexing: Pick<Indexing, "lastRebuild" | "rebuild">;
   readonly packages: Packages;
   readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
   readonly storage: ObjectStorage;
   readonly access: Access;
   readonly tokens: Tokens;
   readonly audit: Audit;
-  /** Only looked at, by `/healthz` and `/metrics`. */
+  /** Only looked at, by those who ask how things are. */
   readonly observed: {
     /** @throws when the database does not answer. */
     ping(): Promise<void>;
     readonly jobs: Pick<JobStore, "countOpen">;
     readonly queue: Pick<JobQueue, "depth">;
     readonly outbox: Pick<Outbox, "depth">;
+    readonly searchChanges: Pick<SearchChanges, "depth">;
+    readonly index: Pick<SearchIndex, "counts">;
   };
   /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */
   readonly metrics: Metrics;

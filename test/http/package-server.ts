@@ -60,7 +60,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
   const { loopback = true, ...rest } = options;
   const secret = "secret" in options ? options.secret : SECRET;
   const services = await packaging(t, rest);
-  const { stores, storage } = services.foundation;
+  const { index, stores, storage } = services.foundation;
   const log: Record<string, unknown>[] = [];
   const logger = pino(
     { level: "debug" },
@@ -71,13 +71,14 @@ export async function packageServer(t: TestContext, options: PackageServerOption
       },
     }),
   );
-  const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
+  const observed = { ...stores, index };
   const deps: ServerDeps = {
     ...services,
     version: "0.0.0-test",
     logger,
     clock: systemClock,
     catalogue: stores.catalogue,
+    indexing: { lastRebuild: () => null, rebuild: async () => {} },
     packageStatistics: services.statistics,
     storage,
     access: access(stores.tokens, systemClock, { loopback }),

@@ -9,7 +9,7 @@ import { fsMoveSource } from "../../src/adapters/source/move-source.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { fsUploadStore } from "../../src/adapters/upload/upload-store.ts";
-import { composeServices } from "../../src/compose.ts";
+import { composeServices, searchIndex } from "../../src/compose.ts";
 import { loadConfig } from "../../src/config.ts";
 import { access } from "../../src/core/access/access.ts";
 import type { Scope } from "../../src/core/access/access-stores.ts";
@@ -108,14 +108,19 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     }),
   );
   const config = loadConfig({ LONGSHORE_DATA_DIR: root });
+  const index = searchIndex(config);
   const composed = await composeServices(config, systemClock, {
     stores,
     storage,
     archive,
     cache,
+    index,
     close: async () => {},
   });
-  const observed = { ping: stores.ping, jobs: stores.jobs, queue: stores.queue, outbox: stores.outbox };
+  const indexing = composed.startIndexing({
+    trouble: (err, during) => log.push({ level: 50, during, err }),
+  });
+  const observed = { ...stores, index };
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
     version: "0.0.0-test",
@@ -130,6 +135,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     carts: cartService({
       store: stores.carts,
       catalogue: stores.catalogue,
+      search: composed.search,
       archive,
       staging: { read: staging.read, touch: stores.staging.touch },
       jobs,
@@ -138,6 +144,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       expiryMs: 3_600_000,
       clock: systemClock,
     }),
+    search: composed.search,
+    indexing,
     packages: composed.packages,
     packageStatistics: composed.statistics,
     storage,
@@ -187,6 +195,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     async stop() {
       await Promise.all([app, ...doors].map((server) => server.close()));
       await worker?.stop();
+      await indexing.stop();
+      await index.close();
       await cache.close();
       await storage.close();
       await stores.close();

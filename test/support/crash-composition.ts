@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
-import { composeServices, type Foundation, type Services, stagingCache } from "../../src/compose.ts";
+import { composeServices, type Foundation, type Services, searchIndex, stagingCache } from "../../src/compose.ts";
 import { loadConfig } from "../../src/config.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
@@ -40,12 +40,15 @@ export async function openComposition(options: CompositionOptions): Promise<Comp
   await ocflArchive(plain, config.digest).prepare();
   const storage = watch?.storage(plain) ?? plain;
   const cache = stagingCache(config);
+  const index = searchIndex(config);
   const foundation: Foundation = {
     stores,
     storage,
     archive: ocflArchive(storage, config.digest),
     cache,
+    index,
     async close() {
+      await index.close();
       await cache.close();
       await plain.close();
       await opened.close();

@@ -9,7 +9,7 @@ import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
 import { STAGING } from "../../src/adapters/storage/fs/layout.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { composeServices, type Foundation, type Services, stagingCache } from "../../src/compose.ts";
+import { composeServices, type Foundation, type Services, searchIndex, stagingCache } from "../../src/compose.ts";
 import { loadConfig } from "../../src/config.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
@@ -60,12 +60,15 @@ export async function openIngest(t: TestContext, options: IngestOptions = {}): P
   const archive = ocflArchive(storage, config.digest);
   await ocflArchive(plain, config.digest).prepare();
   const cache = stagingCache(config);
+  const index = searchIndex(config);
   const foundation: Foundation = {
     stores,
     storage,
     archive,
     cache,
+    index,
     async close() {
+      await index.close();
       await cache.close();
       await plain.close();
       await stores.close();

@@ -49,6 +49,11 @@ export interface CartRequest {
   readonly files?: AsyncIterable<ChosenFile> | Iterable<ChosenFile>;
   readonly transactions?: readonly ChosenTransaction[];
   readonly query?: CatalogueQuery;
+  /**
+   * Text of a search of the catalogue (docs/formats/queries.md): its files, the files of its transactions, and archived
+   * files that its records are about.
+   */
+  readonly search?: string;
   readonly expiresAt?: number;
   /**
    * The name a Pacifica client gives its cart. Such clients look at nothing but the status: what would be refused is a
@@ -83,7 +88,7 @@ export interface Carts {
    * Enters every chosen file. The cart is ready on return when all files are online, else it is being staged.
    * Files in an order that does not change: as chosen, then by transaction and id; the same file at the same path once.
    * @throws AppError cart_refused, with `details.problems`: unknown ids, files that this caller may not see, unsafe paths,
-   * nothing chosen. Then there is no cart, but see {@link CartRequest.uid}.
+   * nothing chosen. Then there is no cart, but see {@link CartRequest.uid}. query_invalid, search_unavailable of a search.
    */
   create(principal: Principal, request: CartRequest): Promise<Cart>;
   /** @throws AppError cart_unknown, also for a cart that this caller may not see. */

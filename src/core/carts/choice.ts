@@ -1,8 +1,10 @@
 import { hasScope, maySee, type Principal } from "../access/access.ts";
 import type { CatalogueStore, FilePage, PlacedFile, Transaction } from "../catalogue/catalogue-store.ts";
+import type { Search } from "../catalogue/search.ts";
+import type { SearchHit } from "../catalogue/search-index.ts";
 import { digestName } from "../digest.ts";
 import { type Problem, problem } from "../errors.ts";
-import { type FileId, fileId, type TransactionId } from "../ids.ts";
+import { type FileId, fileId, type TransactionId, transactionId } from "../ids.ts";
 import type { CartEntry } from "./cart.ts";
 import { explicitPath } from "./cart-names.ts";
 import type { CartRequest, CatalogueQuery, ChosenFile, ChosenTransaction } from "./carts.ts";
@@ -20,21 +22,22 @@ type ChosenDigest = NonNullable<CartEntry["expected"]>;
 
 export interface ChoiceParts {
   readonly catalogue: CatalogueStore;
+  readonly search: Pick<Search, "search">;
   /** Ids that the catalogue does not know may be a remote archive's. */
   readonly hasRemote: boolean;
 }
 
 /**
- * Resolves what a request asks for, in pages: first the files, then the transactions, then what the query finds, each
- * transaction's files in id order. What the caller may not see does not exist. Memory: one page.
+ * Resolves what a request asks for, in pages: first the files, then the transactions, then what the query finds, then what
+ * the search does, each transaction's files in id order. What the caller may not see does not exist. Memory: one page.
  */
 export async function* choices(
   parts: ChoiceParts,
   principal: Principal,
-  { files = [], transactions = [], query }: CartRequest,
+  { files = [], transactions = [], query, search }: CartRequest,
 ): AsyncGenerator<readonly Choice[]> {
   // Without folders of their own, files of several transactions would often bear the same names.
-  const isApart = query !== undefined || new Set(transactions.map(({ id }) => id)).size > 1;
+  const isApart = query !== undefined || search !== undefined || new Set(transactions.map(({ id }) => id)).size > 1;
   const pathOf = ({ path, transactionId }: PlacedFile) => {
     const own = path.replace(/^data\//, "");
     return isApart ? `${transactionId}/${own}` : own;
@@ -43,6 +46,7 @@ export async function* choices(
   for await (const page of pages(files, PAGE)) yield await chosenFiles(choosing, page);
   for (const transaction of transactions) yield* chosenTransaction(choosing, transaction);
   if (query !== undefined) yield* foundFiles(choosing, query);
+  if (search !== undefined) yield* searchedFiles(choosing, search);
 }
 
 interface Choosing extends ChoiceParts {
@@ -115,6 +119,32 @@ async function* foundFiles(
     if (!last || page.length < PAGE) return;
     after = { afterId: last.id };
   }
+}
+
+/** Files that are hits, those of transactions that are, and archived ones that records are about; the newest first. */
+async function* searchedFiles(choosing: Choosing, text: string): AsyncGenerator<readonly Choice[]> {
+  const { principal, catalogue, search, pathOf } = choosing;
+  for (let after: { readonly cursor?: string } = {}; ; ) {
+    const { hits, next } = await search.search(principal, { query: text, order: "newest", limit: PAGE, ...after });
+    for await (const ids of pages(new Set(hits.flatMap(filesOfHit)), PAGE)) {
+      // Hits may be of a moment ago; what is there, and whose it is, is known here.
+      const known = new Map((await catalogue.files(ids)).map((file) => [file.id, file]));
+      const files = ids.flatMap((id) => known.get(id) ?? []).filter(({ owner }) => maySee(principal, owner));
+      if (files.length > 0) yield files.map((file) => ({ file, path: pathOf(file) }));
+    }
+    for (const { key, type } of hits) {
+      const id = type === "transaction" ? Number(key.slice("transaction:".length)) : undefined;
+      const transaction = id === undefined ? undefined : await catalogue.transaction(transactionId(id));
+      if (transaction && maySee(principal, transaction.owner)) yield* filesOf(choosing, transaction, {});
+    }
+    if (next === null) return;
+    after = { cursor: next };
+  }
+}
+
+function filesOfHit({ key, type, fields }: SearchHit): readonly FileId[] {
+  if (type === "file") return [ownId(key.slice("file:".length)) ?? []].flat();
+  return type === "record" ? (fields.file ?? []).flatMap((id) => ownId(id) ?? []) : [];
 }
 
 async function* filesOf(

@@ -52,6 +52,19 @@ export function highlighted(text: string, terms: readonly TextTerm[]): string | 
   return `${shown}${plain.slice(at, end)}${end < text.trimEnd().length ? "…" : ""}`;
 }
 
+/** A highlight as its parts: what was found, and what stands around it. */
+export function highlightParts(marked: string): readonly { readonly text: string; readonly isMatch: boolean }[] {
+  const [before = "", ...matches] = marked.split(HIGHLIGHT.begin);
+  const parts = matches.flatMap((piece) => {
+    const [found = "", behind = ""] = piece.split(HIGHLIGHT.end);
+    return [
+      { text: found, isMatch: true },
+      { text: behind, isMatch: false },
+    ];
+  });
+  return [{ text: before, isMatch: false }, ...parts].filter(({ text }) => text !== "");
+}
+
 /** One behind the other; of those that begin at the same word, the longest. */
 function matchesIn(words: readonly Word[], terms: readonly TextTerm[]): readonly { start: number; end: number }[] {
   const matches = [];

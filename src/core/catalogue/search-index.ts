@@ -1,10 +1,10 @@
-import type { Details } from "../errors.ts";
+export const DOCUMENT_TYPES = ["file", "transaction", "record"] as const;
 
 /** What can be found: one document for each thing of the catalogue. */
 export interface SearchDocument {
   /** `file:42`, `transaction:7`, `record:…`: unique; the same one replaces. */
   readonly key: string;
-  readonly type: "file" | "transaction" | "record";
+  readonly type: (typeof DOCUMENT_TYPES)[number];
   /** Who may see it beside operators. */
   readonly owner: string;
   /** Words to be found without naming a field. */
@@ -93,5 +93,5 @@ export interface SearchIndex {
     finish(): Promise<void>;
     abandon(): Promise<void>;
   }>;
-  counts(): Promise<Details>;
+  counts(): Promise<{ readonly documents: number; readonly sizeBytes: number }>;
 }

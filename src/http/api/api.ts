@@ -8,6 +8,8 @@ import { fileRoutes } from "./files.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
 import { packageRoutes } from "./packages.ts";
+import { savedQueryRoutes } from "./saved-queries.ts";
+import { searchRoutes } from "./search.ts";
 import { statisticsRoutes } from "./statistics.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { transactionRoutes } from "./transactions.ts";
@@ -28,6 +30,8 @@ export const apiRoutes =
       fileRoutes,
       cartRoutes,
       cartDownloadRoutes,
+      searchRoutes,
+      savedQueryRoutes,
       packageRoutes,
       statisticsRoutes,
       verificationRoutes,

@@ -8,6 +8,7 @@ import { transactionId } from "../../core/ids.ts";
 export const CART_BODY_LIMIT_BYTES = 64 * 1024 ** 2;
 
 const MAX_NAME_LENGTH = 1024;
+const QUERY_MAX_LENGTH = 4000;
 const MAX_PATH_LENGTH = 4096;
 /** More of what is wrong with the files helps nobody. */
 const MAX_ISSUES = 20;
@@ -138,6 +139,14 @@ export const CartRequestBody = z.strictObject({
   files: Files.exactOptional().describe("Files by id."),
   transactions: z.array(Transaction).max(100_000).exactOptional(),
   query: Query.exactOptional(),
+  search: z
+    .string()
+    .max(QUERY_MAX_LENGTH)
+    .regex(/\S/, "expected something to find: nothing at all would choose every file")
+    .exactOptional()
+    .describe(
+      "Text of a search: files that it finds, those of transactions, and archived ones that records are about.",
+    ),
   expires: z
     .union(
       [z.int().positive().max(TEN_YEARS_S), z.iso.datetime({ offset: true })],

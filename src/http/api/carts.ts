@@ -24,7 +24,7 @@ export const cartRoutes =
           tags: ["carts"],
           summary: "Choose files for a download",
           description:
-            "By their ids, by transaction, by a query, or by all of these together. The cart is ready at once when all files " +
+            "By their ids, by transaction, by a query, by a search, or by all of these together. The cart is ready at once when all files " +
             "are online; otherwise they are being staged, and its status is to be watched.",
           querystring: NoQuery,
           body: CartRequestBody,
