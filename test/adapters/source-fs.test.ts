@@ -59,6 +59,17 @@ describe("Source: fs, on hostile trees", () => {
     );
   });
 
+  test("the root of the file system can be walked", async () => {
+    const path = folder("everything", { "a/b.txt": "12345" });
+    const source = fsSource({ root: "/" });
+    const files = entriesOf(await walkAll(source, { folders: [path.slice(1)] })).filter(({ kind }) => kind === "file");
+    assert.deepEqual(
+      files.map((entry) => entry.path),
+      [join(path, "a/b.txt").slice(1)],
+    );
+    assert.equal(await text(await source.open(files[0]?.path ?? "")), "12345");
+  });
+
   test("links are listed and never followed, so loops end and nothing outside is reached", async () => {
     const outside = folder("outside", { "secret.txt": "secret" });
     const path = folder("links", { "in/file.txt": "in" });
@@ -67,7 +78,9 @@ describe("Source: fs, on hostile trees", () => {
     symlinkSync(join(outside, "secret.txt"), join(path, "secret"));
     symlinkSync("loop", join(path, "loop"));
     const source = fsSource({ root: path });
-    const listings = await walkAll(source, { folders: ["", "out", "../outside", "in/../../outside", "/etc"] });
+    const listings = await walkAll(source, {
+      folders: ["", "out", "../outside", "in/../../outside", "/etc", "in/..", "in/."],
+    });
     const kinds = Object.fromEntries(entriesOf(listings).map((entry) => [entry.path, entry.kind]));
     assert.deepEqual(kinds, {
       in: "folder",
@@ -77,7 +90,7 @@ describe("Source: fs, on hostile trees", () => {
       secret: "link",
       loop: "link",
     });
-    const elsewhere = ["../outside", "/etc", "in/../../outside", "out"];
+    const elsewhere = ["../outside", "/etc", "in/../../outside", "in/..", "in/.", "out"];
     assert.deepEqual(
       problemsOf(listings).map((line) => line.split(": ")[0]),
       elsewhere,

@@ -52,16 +52,24 @@ export function fsSource({ root }: { readonly root: string }): Source {
     const thread = startThreads<WalkDuties>("../../source/fs-walk-thread", 1);
     walks.add(thread);
     try {
-      for (let next = queue.take(FOLDERS_AT_ONCE), isOpen = false; next.length > 0 || isOpen; ) {
+      let next = queue.take(FOLDERS_AT_ONCE);
+      const ask = () => {
+        const answer = thread.ask("list", { root: at, folders: next, hidden });
+        answer.catch(() => {}); // thrown when its turn comes
+        return answer;
+      };
+      for (let asked = next.length > 0 ? ask() : undefined; asked; ) {
         signal.throwIfAborted();
-        const answer = await thread.ask("list", { root: at, folders: next, hidden });
+        const answer = await asked;
         const listings = listingsOf(answer);
         for (const { entries } of listings) {
           for (const { kind, path } of entries) if (kind === "folder") queue.add(path);
         }
-        isOpen = answer.parts.at(-1)?.isLast === false;
+        const isOpen = answer.parts.at(-1)?.isLast === false;
         const rest = next.slice(answer.begun);
         next = rest.length > 0 ? rest : queue.take(FOLDERS_AT_ONCE);
+        // The thread lists on while these are looked at.
+        asked = next.length > 0 || isOpen ? ask() : undefined;
         yield listings;
       }
     } finally {
