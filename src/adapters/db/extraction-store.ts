@@ -1,6 +1,6 @@
 import type { Kysely, Selectable } from "kysely";
 import { AppError } from "../../core/errors.ts";
-import type { Extraction, ExtractionRecord } from "../../core/extract/extraction.ts";
+import type { Extraction, ExtractionRecord, ExtractionStatus } from "../../core/extract/extraction.ts";
 import type { Described, ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { ExtractionId } from "../../core/ids.ts";
 import { NO } from "./crawl-rows.ts";
@@ -78,7 +78,7 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
       const row = await db
         .updateTable("extractions")
         // Kysely leaves out columns whose value is `undefined`; the id is there for those who change nothing.
-        .set({ id, ...plain, error: error && toJson(error) })
+        .set({ id, ...plain, error: error && toJson(error), pending: isFinal(plain.status) ? 0 : undefined })
         .where("id", "=", id)
         .where("status", "in", from)
         .where("removed", "=", NO)
@@ -88,7 +88,12 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
     },
 
     async pending(id, tasks) {
-      await db.updateTable("extractions").set({ pending: tasks }).where("id", "=", id).execute();
+      await db
+        .updateTable("extractions")
+        .set({ pending: tasks })
+        .where("id", "=", id)
+        .where("status", "in", ["waiting", "extracting"])
+        .execute();
     },
 
     keep: (id, afterSeq, { seq, records, counts, pending }, now) =>
@@ -137,6 +142,9 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
     },
   };
 }
+
+const isFinal = (status: ExtractionStatus | undefined) =>
+  status !== undefined && status !== "waiting" && status !== "extracting";
 
 function extractionOf(row: Selectable<ExtractionRow>): Extraction {
   const { pulled, success, failed, pending, unknown } = row;

@@ -30,7 +30,10 @@ export interface ExtractionStore {
   get(id: ExtractionId): Promise<Extraction | undefined>;
   /** Newest first. */
   ofCrawl(crawl: CrawlId): Promise<readonly Extraction[]>;
-  /** Compare-and-set. @returns the extraction as it is now, or `undefined` when its status was none of `from`. */
+  /**
+   * Compare-and-set. In a status that is final no task is under way: `pending` is 0.
+   * @returns the extraction as it is now, or `undefined` when its status was none of `from`.
+   */
   update(
     id: ExtractionId,
     from: readonly ExtractionStatus[],
@@ -40,7 +43,7 @@ export interface ExtractionStore {
       readonly finishedAt?: number | null;
     },
   ): Promise<Extraction | undefined>;
-  /** Says how many tasks are under way; whoever takes the job over begins with 0. */
+  /** Says how many tasks are under way, of an extraction that has not ended; whoever takes the job over begins with 0. */
   pending(id: ExtractionId, tasks: number): Promise<void>;
   /**
    * Keeps records and moves on, all or nothing, if the extraction is `extracting` and stands at `afterSeq`; search is told

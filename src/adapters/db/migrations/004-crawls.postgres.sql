@@ -34,7 +34,6 @@ CREATE TABLE crawls (
   removed       BIGINT NOT NULL
 );
 CREATE INDEX crawls_by_owner ON crawls (owner, number) WHERE removed = 0;
-CREATE INDEX crawls_by_age ON crawls (number) WHERE removed = 0;
 CREATE INDEX crawls_to_sweep ON crawls (number) WHERE removed = 1;
 
 -- Of crawl_folders and crawl_batches, `folder` is the path; of a very long one, its beginning with a digest, and
