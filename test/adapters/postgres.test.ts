@@ -5,9 +5,14 @@ import type { Clock } from "../../src/core/clock.ts";
 import { accessConformance } from "../conformance/access-stores.ts";
 import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
+import { crawlRemovalConformance } from "../conformance/crawl-removal.ts";
+import { crawlStoreConformance } from "../conformance/crawl-store.ts";
+import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
 import { packageStoreConformance } from "../conformance/package-store.ts";
+import { savedQueriesConformance } from "../conformance/saved-queries.ts";
+import { searchChangesConformance } from "../conformance/search-changes.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
 import { startPostgres } from "../support/postgres.ts";
 
@@ -22,6 +27,11 @@ catalogueConformance("postgres", open);
 cartStoreConformance("postgres", open);
 stagingConformance("postgres", open);
 packageStoreConformance("postgres", open);
+crawlStoreConformance("postgres", open);
+crawlRemovalConformance("postgres", open);
+extractionStoreConformance("postgres", open);
+searchChangesConformance("postgres", open);
+savedQueriesConformance("postgres", open);
 accessConformance("postgres", open);
 jobQueueConformance("pg-boss", async () => {
   const url = await postgres.freshDatabase();

@@ -7,9 +7,14 @@ import type { Clock } from "../../src/core/clock.ts";
 import { accessConformance } from "../conformance/access-stores.ts";
 import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
+import { crawlRemovalConformance } from "../conformance/crawl-removal.ts";
+import { crawlStoreConformance } from "../conformance/crawl-store.ts";
+import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
 import { packageStoreConformance } from "../conformance/package-store.ts";
+import { savedQueriesConformance } from "../conformance/saved-queries.ts";
+import { searchChangesConformance } from "../conformance/search-changes.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "sqlite-"));
@@ -28,6 +33,11 @@ catalogueConformance("sqlite", open);
 cartStoreConformance("sqlite", open);
 stagingConformance("sqlite", open);
 packageStoreConformance("sqlite", open);
+crawlStoreConformance("sqlite", open);
+crawlRemovalConformance("sqlite", open);
+extractionStoreConformance("sqlite", open);
+searchChangesConformance("sqlite", open);
+savedQueriesConformance("sqlite", open);
 accessConformance("sqlite", open);
 jobQueueConformance("sqlite", async () => {
   const path = freshPath();
