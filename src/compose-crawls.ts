@@ -1,0 +1,96 @@
+import { join } from "node:path";
+import type { Stores } from "./adapters/db/stores.ts";
+import { builtInExtractors } from "./adapters/sandbox/built-in.ts";
+import { scratchFolder } from "./adapters/sandbox/scratch-folder.ts";
+import { fsTarget } from "./adapters/source/fs-target.ts";
+import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
+import type { Config } from "./config.ts";
+import type { ObjectStorage } from "./core/archive/object-storage.ts";
+import type { Clock } from "./core/clock.ts";
+import { CRAWL_JOB, crawlJob } from "./core/crawl/crawl-job.ts";
+import { type Crawls, crawlService } from "./core/crawl/crawls.ts";
+import { EXTRACT_JOB, type Extractions, extractionService } from "./core/extract/extractions.ts";
+import { extractJob } from "./core/extract/job/extract-job.ts";
+import { extractorRegistry } from "./core/extract/registry.ts";
+import type { JobId } from "./core/ids.ts";
+import type { Jobs } from "./core/jobs/jobs.ts";
+import type { JobHandler } from "./core/jobs/worker.ts";
+import type { Fetch } from "./core/outbound/fetch.ts";
+import type { Origins } from "./core/outbound/origins.ts";
+
+/** Of all groups that a process is given at once, beside what one of them may take. */
+const RUN_TIMES_LONGER = 10;
+
+export interface CrawlingParts {
+  readonly stores: Stores;
+  readonly storage: ObjectStorage;
+  readonly fetch: Fetch;
+  /** The same that `fetch` is guarded by. */
+  readonly origins: Origins;
+  readonly clock: Clock;
+  readonly nextJobId: () => Promise<JobId>;
+}
+
+/** Crawls and extractions: what the settings open, the jobs' handlers, and the services on top of them. */
+export interface Crawling {
+  readonly handlers: Readonly<Record<string, JobHandler>>;
+  services(jobs: Jobs): { readonly crawls: Crawls; readonly extractions: Extractions };
+  /** Ends the extractors' processes. */
+  close(): Promise<void>;
+}
+
+export function composeCrawling(config: Config, parts: CrawlingParts): Crawling {
+  const { stores, storage, fetch, origins, clock, nextJobId } = parts;
+  const { recordRoots } = config;
+  const endpoints = openEndpoints({
+    file: folderEndpoints({ roots: config.crawlRoots }),
+    http: httpEndpoints({ origins, fetch, clock }),
+    https: httpEndpoints({ origins, fetch, clock }),
+    archive: archiveEndpoints({ catalogue: stores.catalogue, storage }),
+  });
+  const scratch = join(config.dataDir, "scratch");
+  const extractors = extractorRegistry(
+    builtInExtractors({
+      readable: [...config.crawlRoots, scratch],
+      limits: {
+        silenceMs: config.extractMs,
+        totalMs: config.extractMs * RUN_TIMES_LONGER,
+        memoryBytes: config.extractMemoryBytes,
+        outputBytes: config.extractOutputBytes,
+      },
+      processes: config.extractProcesses,
+    }),
+    undefined,
+  );
+  const { crawls: store, extractions } = stores;
+
+  return {
+    handlers: {
+      [CRAWL_JOB]: crawlJob({ store, endpoints, clock }),
+      [EXTRACT_JOB]: extractJob({
+        crawls: store,
+        extractions,
+        extractors,
+        endpoints,
+        scratch: scratchFolder({ root: scratch }),
+        clock,
+        recordRoots,
+        recordTarget: (root) => fsTarget({ root }),
+        familyBytes: config.extractFamilyBytes,
+      }),
+    },
+    services: (jobs) => ({
+      crawls: crawlService({ store, extractions, endpoints, jobs, clock, nextJobId }),
+      extractions: extractionService({
+        crawls: store,
+        store: extractions,
+        jobs,
+        registry: extractors,
+        clock,
+        nextJobId,
+        recordRoots,
+      }),
+    }),
+    close: () => extractors.sandbox.close(),
+  };
+}
