@@ -1,6 +1,5 @@
-import { link, open, opendir, readdir, readlink, rm, stat, statfs } from "node:fs/promises";
+import { constants, type FileHandle, link, open, opendir, readdir, readlink, rm, stat, statfs } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import type { Readable } from "node:stream";
 import { AppError } from "../../core/errors.ts";
 import type { PackageFiles, WorkFile, Workspace } from "../../core/packages/package-files.ts";
 import { makeFolder, syncPath } from "../storage/fs/durability.ts";
@@ -9,6 +8,7 @@ import { openFile, sizeOf } from "../storage/fs/read.ts";
 
 /** Hidden, so that whoever serves the folder to others does not serve what is not finished. */
 const WORK = ".longshore";
+const PIECE_BYTES = 1024 * 1024;
 const absent = ignoring(...ABSENT);
 
 /**
@@ -83,7 +83,7 @@ async function openWorkspace(
   return {
     async append(name, sizeBytes) {
       const path = pathOf(folder, name);
-      const handle = await refusals(() => open(path, "a", 0o644));
+      const handle = await refusals(() => open(path, constants.O_RDWR | constants.O_CREAT, 0o644));
       try {
         const { size } = await handle.stat();
         // truncate(2) would make it longer, with zeros that nobody wrote.
@@ -94,11 +94,6 @@ async function openWorkspace(
         await handle.close();
         throw error;
       }
-    },
-    async open(name): Promise<Readable> {
-      const bytes = await openFile(pathOf(folder, name), name);
-      if (!bytes) throw new AppError("object_missing", { path: name });
-      return bytes;
     },
     sizeOf: (name) => sizeOf(pathOf(folder, name)),
     remove: (name) => refusals(() => rm(pathOf(folder, name), { force: true })),
@@ -120,17 +115,64 @@ async function openWorkspace(
   };
 }
 
-function workFile(handle: Awaited<ReturnType<typeof open>>, size: number): WorkFile {
+function workFile(handle: FileHandle, size: number): WorkFile {
   let sizeBytes = size;
   return {
     get sizeBytes() {
       return sizeBytes;
     },
-    async write(bytes) {
-      await refusals(() => handle.appendFile(bytes));
-      sizeBytes += bytes.length;
+    async write(...pieces) {
+      for (let rest = pieces; rest.length > 0; ) {
+        const { bytesWritten } = await refusals(() => handle.writev(rest, sizeBytes));
+        sizeBytes += bytesWritten;
+        rest = behind(rest, bytesWritten);
+      }
     },
+    async replace(position, bytes) {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await refusals(() => handle.write(bytes, done, bytes.length - done, position + done));
+        done += bytesWritten;
+      }
+    },
+    read: (from) => pieces(handle, from),
     sync: () => refusals(() => handle.datasync()),
     close: () => handle.close(),
   };
+}
+
+/** What is left of some pieces behind so many bytes of them. */
+function behind(pieces: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let from = bytes;
+  const at = pieces.findIndex(({ length }) => {
+    if (from < length) return true;
+    from -= length;
+    return false;
+  });
+  const first = pieces[at];
+  return first ? [first.subarray(from), ...pieces.slice(at + 1)] : [];
+}
+
+/** One piece is read while the other is used. */
+async function* pieces(handle: FileHandle, from: number): AsyncGenerator<Uint8Array> {
+  let [room, other] = [Buffer.allocUnsafeSlow(PIECE_BYTES), Buffer.allocUnsafeSlow(PIECE_BYTES)];
+  let position = from;
+  const read = (into: Buffer) => {
+    const reading = handle.read(into, 0, PIECE_BYTES, position);
+    reading.catch(() => undefined); // thrown when its turn comes
+    return reading;
+  };
+  let reading = read(room);
+  try {
+    for (;;) {
+      const { bytesRead } = await refusals(() => reading);
+      if (bytesRead === 0) return;
+      position += bytesRead;
+      const bytes = room.subarray(0, bytesRead);
+      [room, other] = [other, room];
+      reading = read(room);
+      yield bytes;
+    }
+  } finally {
+    await reading.catch(() => undefined);
+  }
 }

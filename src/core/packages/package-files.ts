@@ -30,8 +30,6 @@ export interface Workspace {
    * @throws AppError object_corrupt when it is shorter: what was said to be durable is not there.
    */
   append(name: string, sizeBytes: number): Promise<WorkFile>;
-  /** @throws AppError object_missing. */
-  open(name: string): Promise<Readable>;
   /** `undefined` when there is no such file. */
   sizeOf(name: string): Promise<number | undefined>;
   remove(name: string): Promise<void>;
@@ -42,8 +40,12 @@ export interface Workspace {
 
 export interface WorkFile {
   readonly sizeBytes: number;
-  /** @throws AppError storage_full. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Appends. @throws AppError storage_full. */
+  write(...pieces: readonly Uint8Array[]): Promise<void>;
+  /** Replaces what was written at `position`: as many bytes, none of them behind the end. */
+  replace(position: number, bytes: Uint8Array): Promise<void>;
+  /** What is in it, from `from` on, in pieces of about 1 MiB: each is there until the next is asked for. */
+  read(from: number): AsyncIterable<Uint8Array>;
   /** On return, what was written survives a power cut. */
   sync(): Promise<void>;
   close(): Promise<void>;

@@ -22,7 +22,6 @@ import type { PackageSink } from "./row-format.ts";
  * gets a few per cent smaller and takes twice as long.
  */
 const LEVEL = 4;
-const ASSEMBLED = "package.zip";
 
 export interface PackageZip extends PackageSink {
   /** All that was written is durable; given back as `from`, it is what another goes on from. */
@@ -44,12 +43,16 @@ export interface FinishedZip {
   readonly members: readonly PackageMember[];
 }
 
+const NOTHING: Deflated = { crc32: 0, sizeBytes: 0, compressedBytes: 0 };
+
 interface Member {
   readonly name: string;
   /** Of its file in the workspace. */
   readonly part: string;
   readonly isStored: boolean;
+  /** Begins with room for the member's header, which is written when all is known that it says. */
   readonly file: WorkFile;
+  readonly headerBytes: number;
   readonly deflate: BlockDeflate;
 }
 
@@ -61,8 +64,9 @@ interface MemberState extends Deflated {
 }
 
 /**
- * The ZIP of a package: each member is compressed into a file of its own while it is written, several at the same time,
- * and in the end they are put together. What a dead process has written is continued from its last checkpoint.
+ * The ZIP of a package: each member is compressed into a file of its own while it is written, several at the same time;
+ * in the end the first one's file, mostly by far the largest, becomes the ZIP, and the others are put behind it. What a dead
+ * process has written is continued from its last checkpoint.
  * @param from what `checkpoint` gave; nothing: begins anew, whatever lies in the workspace.
  */
 export async function packageZip(
@@ -72,12 +76,17 @@ export async function packageZip(
   const members = new Map<string, Promise<Member>>();
   let parts = 0;
 
-  async function open(name: string, part: string, isStored: boolean, state?: Deflated): Promise<Member> {
-    const file = await workspace.append(part, state?.compressedBytes ?? 0);
-    const deflate = isStored
-      ? stored((bytes) => file.write(bytes), state)
-      : blockDeflate({ level: LEVEL, write: (bytes) => file.write(bytes), ...(state && { from: state }) });
-    return { name, part, isStored, file, deflate };
+  async function open(name: string, part: string, isStored: boolean, from?: Deflated): Promise<Member> {
+    const headerBytes = localBytes(zipMember(name, isStored));
+    const file = await workspace.append(part, from ? headerBytes + from.compressedBytes : 0);
+    if (!from) await file.write(Buffer.alloc(headerBytes));
+    const write = (pieces: readonly Uint8Array[]) => file.write(...pieces);
+    const deflate = isStored ? stored(write, from) : blockDeflate({ level: LEVEL, write, ...(from && { from }) });
+    return { name, part, isStored, file, headerBytes, deflate };
+  }
+
+  function zipMember(name: string, isStored: boolean, facts: Deflated = NOTHING): ZipMember {
+    return { name, method: isStored ? "stored" : "deflated", modifiedAt, hasRoom64: true, ...facts };
   }
 
   const states = (from?.members ?? []) as unknown as readonly MemberState[];
@@ -96,37 +105,39 @@ export async function packageZip(
     members.clear();
   }
 
-  async function assemble(file: WorkFile): Promise<FinishedZip> {
-    const hash = createHash("sha256");
-    const put = async (bytes: Uint8Array) => {
-      hash.update(bytes);
-      await file.write(bytes);
-    };
-    const directory: Buffer[] = [];
-    const finished: PackageMember[] = [];
-    for (const opened of members.values()) {
-      const { name, part, isStored, file: own, deflate } = await opened;
-      const facts = await deflate.end();
-      await own.close();
-      const offset = file.sizeBytes;
-      const member: ZipMember = { name, method: isStored ? "stored" : "deflated", modifiedAt, ...facts };
-      const header = Buffer.alloc(localBytes(member));
-      writeLocal(header, 0, member);
-      await put(header);
-      for await (const bytes of await workspace.open(part)) await put(bytes as Uint8Array);
-      const found = file.sizeBytes - offset - header.length;
-      if (found !== facts.compressedBytes)
-        throw new AppError("object_corrupt", { path: name, expected: facts.compressedBytes, found });
-      await workspace.remove(part);
+  /** Ends a member, and writes its header into the room for it. */
+  async function ended({ name, isStored, file, headerBytes, deflate }: Member): Promise<ZipMember> {
+    const facts = zipMember(name, isStored, await deflate.end());
+    requireSize(name, headerBytes + facts.compressedBytes, file.sizeBytes);
+    const header = Buffer.alloc(headerBytes);
+    writeLocal(header, 0, facts);
+    await file.replace(0, header);
+    return facts;
+  }
+
+  /** Puts the other members behind the first one, and the directory behind all. @returns the first one, whose file is the ZIP. */
+  async function assemble(): Promise<{ readonly zip: Member; readonly finished: readonly ZipMember[] }> {
+    const [zip, ...others] = await Promise.all(members.values());
+    if (!zip) throw new AppError("internal", { expected: "a package with a member" });
+    const finished = [await ended(zip)];
+    const offsets = [0];
+    for (const other of others) {
+      finished.push(await ended(other));
+      offsets.push(zip.file.sizeBytes);
+      for await (const bytes of other.file.read(0)) await zip.file.write(bytes);
+      requireSize(other.name, (offsets.at(-1) ?? 0) + other.file.sizeBytes, zip.file.sizeBytes);
+      await other.file.close();
+      await workspace.remove(other.part);
+    }
+    const directoryAt = zip.file.sizeBytes;
+    for (const [at, member] of finished.entries()) {
+      const offset = offsets[at] ?? 0;
       const entry = Buffer.alloc(centralBytes(member, offset >= MAX_32));
       writeCentral(entry, 0, member, offset, offset >= MAX_32);
-      directory.push(entry);
-      finished.push({ name, sizeBytes: facts.sizeBytes, crc32: facts.crc32 });
+      await zip.file.write(entry);
     }
-    const directoryAt = file.sizeBytes;
-    for (const entry of directory) await put(entry);
-    await put(endOfDirectory(directory.length, directoryAt, file.sizeBytes - directoryAt));
-    return { sizeBytes: file.sizeBytes, digest: hash.digest("hex"), members: finished };
+    await zip.file.write(endOfDirectory(finished.length, directoryAt, zip.file.sizeBytes - directoryAt));
+    return { zip, finished };
   }
 
   return {
@@ -166,28 +177,44 @@ export async function packageZip(
       const member = await members.get(name);
       if (!member) return;
       await member.deflate.flush();
-      const bytes = await workspace.open(member.part);
+      const bytes = member.file.read(member.headerBytes);
       if (member.isStored) yield* bytes;
       // The stream has no end yet. What breaks it is thrown here.
-      else yield* pipeline(bytes, createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH }), () => undefined);
+      else yield* pipeline(copies(bytes), createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH }), () => undefined);
     },
 
     async finish(fileName) {
-      const file = await workspace.append(ASSEMBLED, 0);
-      let zip: FinishedZip;
       try {
-        zip = await assemble(file);
-        await file.sync();
+        const { zip, finished } = await assemble();
+        // Not while it is written: its first header is known last.
+        const hash = createHash("sha256");
+        for await (const bytes of zip.file.read(0)) hash.update(bytes);
+        const { sizeBytes } = zip.file;
+        await zip.file.sync();
+        await zip.file.close();
+        await workspace.publish(zip.part, fileName);
+        return {
+          sizeBytes,
+          digest: hash.digest("hex"),
+          members: finished.map((member) => ({ name: member.name, sizeBytes: member.sizeBytes, crc32: member.crc32 })),
+        };
       } finally {
-        await file.close();
         await closeAll();
       }
-      await workspace.publish(ASSEMBLED, fileName);
-      return zip;
     },
 
     close: closeAll,
   };
+}
+
+/** @throws AppError object_corrupt. */
+function requireSize(path: string, expected: number, found: number): void {
+  if (found !== expected) throw new AppError("object_corrupt", { path, expected, found });
+}
+
+/** For a stream, which reads ahead. */
+async function* copies(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) yield Buffer.from(piece);
 }
 
 /** A sink of a member that is still being opened: only its first writes wait for that. */

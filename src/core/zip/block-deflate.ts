@@ -1,20 +1,19 @@
-import { constants, crc32, deflateRaw, deflateRawSync } from "node:zlib";
+import { constants, crc32, createDeflateRaw, deflateRawSync } from "node:zlib";
 
 /** Compressed on its own, on whichever core is free: enough that the seams cost little, little enough to hold several. */
 const BLOCK_BYTES = 1024 * 1024;
 /** Made at a time: what most blocks become. In pieces of the usual 16 KiB it costs a fifth more. */
 const OUTPUT_BYTES = 256 * 1024;
-/**
- * What does not become smaller than this is not worth the effort: 1 GiB of noise takes 29 s of processor time, and four when
- * it is only stored (RFC 1951 §3.2.4).
- */
+/** Blocks at once: one is filled while others are compressed, or wait for their turn to be written. */
+const BLOCKS = 4;
+/** What does not become smaller than this is not worth the effort: it is stored. */
 const WORTHWHILE = 0.97;
-/** Of a block in doubt, by which it is judged. */
-const SAMPLE_BYTES = 32 * 1024;
-/** What deflate looks back: a block is given the end of the one before, so that a seam costs next to nothing. */
-const WINDOW_BYTES = 32 * 1024;
-/** Blocks under way: being compressed, or waiting for their turn to be written. */
-const UNDER_WAY = 4;
+/** By so many pieces of it a block in doubt is judged, from its beginning to its end. */
+const SAMPLES = 4;
+const SAMPLE_BYTES = 2 * 1024;
+/** RFC 1951 §3.2.4: a stored block's length has 16 bits. */
+const MAX_STORED = 65_535;
+const STORED_HEADER_BYTES = 5;
 /** An empty last block (RFC 1951 §3.2.3): ends a stream whose other blocks were none of them the last. */
 const LAST_BLOCK = Buffer.from([0x03, 0x00]);
 
@@ -27,7 +26,10 @@ export interface Deflated {
 
 /** One deflated stream (RFC 1951), compressed in blocks on several cores and written in order. */
 export interface BlockDeflate {
-  /** Text becomes UTF-8. A promise only when compression is behind: await it before the next call. */
+  /**
+   * Text becomes UTF-8; bytes may be used again once it has returned, or its promise is kept. A promise only when
+   * compression is behind: await it before the next call.
+   */
   write(part: string | Uint8Array): Promise<void> | undefined;
   /** Until all that was written has gone to the sink; it can be continued from there by another. */
   flush(): Promise<Deflated>;
@@ -36,67 +38,82 @@ export interface BlockDeflate {
 }
 
 export interface BlockDeflateOptions {
-  /** 1 to 9; 0 stores. */
+  /** 1 to 9. */
   readonly level: number;
-  /** Told the compressed bytes in order, one after the other. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Told the compressed bytes in order, some pieces at a time; their memory is used again when its promise is kept. */
+  write(pieces: readonly Uint8Array[]): Promise<void>;
   /** What an earlier one had flushed, to go on after it. */
   readonly from?: Deflated;
 }
 
+/** Room for a block and the means to compress it, used over and over: what is allocated anew for each piles up. */
+interface Slot {
+  readonly bytes: Buffer;
+  readonly deflate: (bytes: Buffer) => Promise<readonly Uint8Array[]>;
+  /** Until its block is written. */
+  written: Promise<void>;
+}
+
 export function blockDeflate({ level, write, from }: BlockDeflateOptions): BlockDeflate {
-  let block = Buffer.allocUnsafe(BLOCK_BYTES);
+  const slots: Slot[] = [];
+  let slot = emptySlot(level);
   let filled = 0;
-  let window: Buffer | undefined;
   let { crc32: crc, sizeBytes, compressedBytes } = from ?? { crc32: 0, sizeBytes: 0, compressedBytes: 0 };
-  /** Each resolves when its block has been written. */
-  const underWay: Promise<void>[] = [];
   let last: Promise<void> = Promise.resolve();
   /** Set by a block that was not worthwhile, until a sample of another one is. */
   let inDoubt = false;
 
   function compress(): void {
-    const bytes = block.subarray(0, filled);
-    crc = crc32(bytes, crc);
+    const { bytes, deflate } = slot;
+    const block = bytes.subarray(0, filled);
+    crc = crc32(block, crc);
     sizeBytes += filled;
-    const dictionary = window;
-    window = Buffer.from(bytes.subarray(Math.max(0, filled - WINDOW_BYTES)));
-    inDoubt &&= !isWorthwhile(bytes);
-    const compressed = deflated(bytes, inDoubt ? 0 : level, dictionary);
+    inDoubt &&= !isWorthwhile(block);
+    const compressed = inDoubt ? Promise.resolve(storedBlocks(block)) : deflate(block);
     compressed.catch(() => undefined); // thrown when its turn comes
     const before = last;
     last = (async () => {
       await before;
-      const piece = await compressed;
-      if (piece.length > bytes.length * WORTHWHILE) inDoubt = true;
-      await write(piece);
-      compressedBytes += piece.length;
+      const pieces = await compressed;
+      const pieceBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      if (pieceBytes > block.length * WORTHWHILE) inDoubt = true;
+      await write(pieces);
+      compressedBytes += pieceBytes;
     })();
     last.catch(() => undefined); // as above
-    underWay.push(last);
-    block = Buffer.allocUnsafe(BLOCK_BYTES);
+    slot.written = last;
+    slots.push(slot);
     filled = 0;
+  }
+
+  /** The room that is free next, or soonest. */
+  async function nextSlot(): Promise<void> {
+    const oldest = slots.length < BLOCKS ? undefined : slots.shift();
+    await oldest?.written;
+    slot = oldest ?? emptySlot(level);
   }
 
   function add(bytes: Uint8Array, from: number): number {
     const count = Math.min(BLOCK_BYTES - filled, bytes.length - from);
-    block.set(bytes.subarray(from, from + count), filled);
+    slot.bytes.set(bytes.subarray(from, from + count), filled);
     filled += count;
     return from + count;
   }
 
-  async function addAll(bytes: Uint8Array, from: number): Promise<void> {
-    for (let at = from; at < bytes.length; ) {
+  async function addAll(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
       at = add(bytes, at);
       if (filled < BLOCK_BYTES) break;
       compress();
-      while (underWay.length >= UNDER_WAY) await underWay.shift();
+      await nextSlot();
     }
   }
 
   async function flush(): Promise<Deflated> {
-    if (filled > 0) compress();
-    underWay.length = 0;
+    if (filled > 0) {
+      compress();
+      await nextSlot();
+    }
     await last;
     return { crc32: crc, sizeBytes, compressedBytes };
   }
@@ -104,38 +121,61 @@ export function blockDeflate({ level, write, from }: BlockDeflateOptions): Block
   return {
     write(part) {
       const bytes = typeof part === "string" ? Buffer.from(part) : part;
-      if (filled + bytes.length >= BLOCK_BYTES) return addAll(bytes, 0);
+      if (filled + bytes.length >= BLOCK_BYTES) return addAll(bytes);
       add(bytes, 0);
       return undefined;
     },
     flush,
     async end() {
       const all = await flush();
-      await write(LAST_BLOCK);
+      await write([LAST_BLOCK]);
       compressedBytes = all.compressedBytes + LAST_BLOCK.length;
       return { ...all, compressedBytes };
     },
   };
 }
 
-function isWorthwhile(bytes: Buffer): boolean {
-  const middle = Math.max(0, (bytes.length - SAMPLE_BYTES) >> 1);
-  const sample = bytes.subarray(middle, middle + SAMPLE_BYTES);
-  return deflateRawSync(sample, { level: 1 }).length <= sample.length * WORTHWHILE;
+function emptySlot(level: number): Slot {
+  return { bytes: Buffer.allocUnsafeSlow(BLOCK_BYTES), deflate: deflater(level), written: Promise.resolve() };
 }
 
 /**
- * A piece of a stream that ends on a byte and is not its last: its own bytes are not referred to by what follows, but
- * for the dictionary. In libuv's pool, so beside the caller.
+ * Compresses one block after the other, in libuv's pool, so beside the caller. Each becomes a piece of a stream that ends on
+ * a byte, is not the stream's last, and refers to nothing before it (RFC 1951 §3.2; zlib's full flush): pieces of several
+ * deflaters make up one stream, in any order.
  */
-function deflated(bytes: Buffer, level: number, dictionary: Buffer | undefined): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const options = {
-      level,
-      chunkSize: OUTPUT_BYTES,
-      finishFlush: constants.Z_SYNC_FLUSH,
-      ...(dictionary && { dictionary }),
-    };
-    deflateRaw(bytes, options, (error, compressed) => (error ? reject(error) : resolve(compressed)));
-  });
+function deflater(level: number): Slot["deflate"] {
+  const stream = createDeflateRaw({ level, chunkSize: OUTPUT_BYTES });
+  let pieces: Uint8Array[] = [];
+  stream.on("data", (piece: Uint8Array) => pieces.push(piece));
+  return (block) =>
+    new Promise((resolve, reject) => {
+      stream.once("error", reject);
+      stream.write(block);
+      stream.flush(constants.Z_FULL_FLUSH, () => {
+        stream.off("error", reject);
+        resolve(pieces);
+        pieces = [];
+      });
+    });
+}
+
+function isWorthwhile(block: Buffer): boolean {
+  const step = Math.max(SAMPLE_BYTES, Math.floor(block.length / SAMPLES));
+  const samples = Array.from({ length: SAMPLES }, (_, n) => block.subarray(n * step, n * step + SAMPLE_BYTES));
+  const sample = Buffer.concat(samples);
+  return deflateRawSync(sample, { level: 1 }).length <= sample.length * WORTHWHILE;
+}
+
+/** As they are (RFC 1951 §3.2.4), without asking zlib: 1 GiB of noise takes it 29 s of processor time at level 4. */
+function storedBlocks(block: Buffer): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < block.length; at += MAX_STORED) {
+    const part = block.subarray(at, at + MAX_STORED);
+    const header = Buffer.alloc(STORED_HEADER_BYTES); // not the last, stored, to the byte
+    header.writeUInt16LE(part.length, 1);
+    header.writeUInt16LE(MAX_STORED - part.length, 3);
+    pieces.push(header, part);
+  }
+  return pieces;
 }

@@ -17,6 +17,8 @@ export interface ZipMember {
    * §4.4.4 bit 3: sizes and CRC-32 were not known before the member's bytes and follow them, so the local header has none.
    */
   readonly isStreamed?: boolean;
+  /** Its local header is as long as one with ZIP64 sizes: it was given its room before they were known. */
+  readonly hasRoom64?: boolean;
 }
 
 const LOCAL_HEADER = 0x04034b50;
@@ -48,10 +50,15 @@ const ATTRIBUTES = 0o100644 * 2 ** 16;
 
 /** §4.5.3 "Zip64 Extended Information Extra Field". */
 const EXTRA_64 = 0x0001;
+/** Of a local header, with its two sizes. */
+const LOCAL_64_BYTES = 20;
 /** §4.6.1 "extended timestamp": UTC, where DOS times have no zone. Its body is a byte of flags and 32 bits of seconds. */
 const EXTRA_TIME = 0x5455;
 const EXTRA_TIME_BYTES = 9;
 const HAS_MODIFIED_AT = 1;
+/** §4.6.10 "Microsoft Open Packaging Growth Hint": a signature, and room that a header may grow into. */
+const EXTRA_ROOM = 0xa220;
+const ROOM_SIGNATURE = 0xa028;
 const MAX_TIME = 2 ** 31 - 1;
 
 /** What §4.4.6 can say: even seconds from 1980 to 2107. */
@@ -60,7 +67,7 @@ const DOS_LAST = Date.UTC(2107, 11, 31, 23, 59, 58);
 
 /** How long `writeLocal` will write. */
 export function localBytes(member: ZipMember): number {
-  return LOCAL_BYTES + Buffer.byteLength(member.name) + extra64Bytes(hasLocal64(member), false) + timeBytes(member);
+  return LOCAL_BYTES + Buffer.byteLength(member.name) + local64Bytes(member) + timeBytes(member);
 }
 
 /** §4.3.7. @returns where it ends. */
@@ -70,10 +77,10 @@ export function writeLocal(target: Buffer, from: number, member: ZipMember): num
   const nameEnd = nameAt + target.write(member.name, nameAt, "utf8");
   const at = target.writeUInt32LE(LOCAL_HEADER, from);
   const known = member.isStreamed ? { ...member, crc32: 0, sizeBytes: 0, compressedBytes: 0 } : member;
-  writeFacts(target, at, nameEnd - nameAt, known, large, extra64Bytes(large, false));
+  writeFacts(target, at, nameEnd - nameAt, known, large, local64Bytes(member));
   // "MUST include BOTH original and compressed file size fields"
-  const extra64End = large ? writeExtra64(target, nameEnd, [known.sizeBytes, known.compressedBytes]) : nameEnd;
-  return writeTime(target, extra64End, member);
+  if (large) return writeTime(target, writeExtra64(target, nameEnd, [known.sizeBytes, known.compressedBytes]), member);
+  return writeTime(target, member.hasRoom64 ? writeRoom(target, nameEnd) : nameEnd, member);
 }
 
 /** @param far whether the member's offset is written in 64 bits: it may be where it would fit in 32. */
@@ -166,6 +173,15 @@ function writeExtra64(target: Buffer, from: number, fields: readonly number[]): 
   return at;
 }
 
+/** As long as an {@link writeExtra64} of two sizes. */
+function writeRoom(target: Buffer, from: number): number {
+  const end = from + LOCAL_64_BYTES;
+  let at = writeExtra(target, from, EXTRA_ROOM, LOCAL_64_BYTES - 4);
+  at = target.writeUInt16LE(ROOM_SIGNATURE, at);
+  target.fill(0, at, end);
+  return end;
+}
+
 function writeTime(target: Buffer, from: number, member: ZipMember): number {
   if (timeBytes(member) === 0) return from;
   const at = writeExtra(target, from, EXTRA_TIME, EXTRA_TIME_BYTES - 4);
@@ -188,6 +204,10 @@ function isLarge({ sizeBytes, compressedBytes }: ZipMember): boolean {
 /** A streamed member may turn out large when its header is long written: it has room for that always. */
 function hasLocal64(member: ZipMember): boolean {
   return member.isStreamed === true || isLarge(member);
+}
+
+function local64Bytes(member: ZipMember): number {
+  return hasLocal64(member) || member.hasRoom64 ? LOCAL_64_BYTES : 0;
 }
 
 function extra64Bytes(large: boolean, far: boolean): number {

@@ -31,9 +31,11 @@ export function streamedZip(sink: ByteSink, { level = 1, modifiedAt = 0 } = {}):
   let offset = 0;
   let open: { readonly name: string; readonly at: number; readonly deflate: BlockDeflate } | undefined;
 
-  async function put(bytes: Uint8Array): Promise<void> {
-    offset += bytes.length;
-    await sink.write(bytes);
+  async function put(...pieces: readonly Uint8Array[]): Promise<void> {
+    for (const bytes of pieces) {
+      offset += bytes.length;
+      await sink.write(bytes);
+    }
   }
 
   const unknown = (name: string): ZipMember => ({
@@ -61,7 +63,7 @@ export function streamedZip(sink: ByteSink, { level = 1, modifiedAt = 0 } = {}):
       const header = Buffer.alloc(localBytes(unknown(name)));
       writeLocal(header, 0, unknown(name));
       await put(header);
-      const deflate = blockDeflate({ level, write: put });
+      const deflate = blockDeflate({ level, write: (pieces) => put(...pieces) });
       open = { name, at, deflate };
       return deflate;
     },

@@ -10,6 +10,7 @@ import { packageFolder } from "../../../src/adapters/packages/folder.ts";
 import type { Workspace } from "../../../src/core/packages/package-files.ts";
 import { packageZip } from "../../../src/core/packages/package-zip.ts";
 import { blockDeflate } from "../../../src/core/zip/block-deflate.ts";
+import { localBytes, writeLocal } from "../../../src/core/zip/headers.ts";
 import { seededRandom } from "../../support/random.ts";
 import { without } from "../../support/tools.ts";
 
@@ -32,13 +33,16 @@ const python = (script: string, ...args: readonly string[]) =>
 const noPython = without("Python 3", ["python3", "--version"], "Debian: python3");
 const noUnzip = without("unzip", ["unzip", "-v"], "Debian: unzip");
 
+/** Their memory is used again. */
+const copies = (pieces: readonly Uint8Array[]) => pieces.map((piece) => Buffer.from(piece));
+
 describe("deflate in blocks", () => {
   test("is one stream that any inflater reads, whatever the sizes of the writes", async (t) => {
     const random = seededRandom(t);
     for (const total of [0, 1, 1024 * 1024 - 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_000]) {
       const source = Buffer.concat([Buffer.from(lines(0, 20_000)), randomBytes(total)]).subarray(0, total);
       const out: Uint8Array[] = [];
-      const deflate = blockDeflate({ level: 4, write: async (bytes) => void out.push(bytes) });
+      const deflate = blockDeflate({ level: 4, write: async (pieces) => void out.push(...copies(pieces)) });
       for (let at = 0; at < total; ) {
         const size = 1 + random(3_000_000);
         await deflate.write(source.subarray(at, at + size));
@@ -55,10 +59,10 @@ describe("deflate in blocks", () => {
     const noise = randomBytes(12 * 1024 * 1024);
     const text = Buffer.from(lines(0, 200_000));
     const out: Uint8Array[] = [];
-    const deflate = blockDeflate({ level: 4, write: async (bytes) => void out.push(bytes) });
+    const deflate = blockDeflate({ level: 4, write: async (pieces) => void out.push(...copies(pieces)) });
     await deflate.write(noise);
     const { compressedBytes } = await deflate.flush();
-    // RFC 1951 §3.2.4: five bytes before each stored block, which zlib makes of 16 KiB or more.
+    // RFC 1951 §3.2.4: five bytes before each stored block of 64 KiB; the first block showed only then that it is noise.
     assert.ok(compressedBytes < noise.length * 1.001, `${compressedBytes}`);
     await deflate.write(text);
     const ended = await deflate.end();
@@ -68,15 +72,12 @@ describe("deflate in blocks", () => {
 
   test("costs next to nothing at the seams", async () => {
     const source = Buffer.from(lines(0, 200_000));
-    let compressedBytes = 0;
     const deflate = blockDeflate({
       level: 6,
-      async write(bytes) {
-        compressedBytes += bytes.length;
-      },
+      write: async () => undefined,
     });
     await deflate.write(source);
-    await deflate.end();
+    const { compressedBytes } = await deflate.end();
     const whole = spawnSync("gzip", ["-6", "-c"], { input: source, maxBuffer: 2 ** 30 });
     if (whole.status === 0) assert.ok(compressedBytes < whole.stdout.length * 1.02, `${compressedBytes}`);
   });
@@ -142,6 +143,36 @@ describe("the ZIP of a package", () => {
     assert.deepEqual(await Array.fromAsync(files.workspaces()), []);
   });
 
+  test("has room in a header for sizes of 64 bits, which are written where they are needed", () => {
+    const header = (sizeBytes: number) => {
+      const member = { name: "a", method: "deflated", crc32: 1, sizeBytes, compressedBytes: 5, modifiedAt } as const;
+      const bytes = Buffer.alloc(localBytes({ ...member, hasRoom64: true }));
+      assert.equal(writeLocal(bytes, 0, { ...member, hasRoom64: true }), bytes.length);
+      return bytes;
+    };
+    const [small, large] = [header(7), header(2 ** 32)];
+    assert.equal(small.length, large.length);
+    // APPNOTE 6.3.10 §4.3.7 and §4.6.10: sizes as they are, then the growth hint 0xa220 with its signature 0xa028.
+    assert.equal(small.readUInt32LE(22), 7);
+    assert.deepEqual(
+      [0, 2, 4].map((at) => small.readUInt16LE(31 + at)),
+      [0xa220, 16, 0xa028],
+    );
+    // §4.5.3: 0x0001, both sizes, of which the header says that they are elsewhere.
+    assert.deepEqual(
+      [18, 22].map((at) => large.readUInt32LE(at)),
+      [0xffffffff, 0xffffffff],
+    );
+    assert.deepEqual(
+      [0, 2].map((at) => large.readUInt16LE(31 + at)),
+      [0x0001, 16],
+    );
+    assert.deepEqual(
+      [35, 43].map((at) => large.readBigUInt64LE(at)),
+      [2n ** 32n, 5n],
+    );
+  });
+
   test("is the same whether it was written at one go or continued by another process at any checkpoint", async () => {
     const whole = store();
     const one = await packageZip(await whole.files.workspace("w"), { modifiedAt });
@@ -200,10 +231,10 @@ describe("the ZIP of a package", () => {
           get sizeBytes() {
             return file.sizeBytes;
           },
-          async write(bytes) {
-            room -= bytes.length;
+          async write(...pieces) {
+            for (const { length } of pieces) room -= length;
             if (room < 0) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
-            await file.write(bytes);
+            await file.write(...pieces);
           },
         };
       },
