@@ -17,6 +17,8 @@ export interface CartChoice {
   readonly transaction?: readonly ChosenTransaction[];
   readonly query?: CatalogueQuery;
   readonly kv?: readonly KeyValue[];
+  /** What `longshore search` finds. */
+  readonly search?: string;
   /** A file of file ids; `-` for standard input. */
   readonly from?: string;
 }
@@ -74,14 +76,25 @@ export function expiry(text: string): number | string {
 }
 
 /** Everything that was chosen. @throws LongshoreError cart_empty, local_file_unusable, usage. */
-export async function chosen({ file = [], transaction = [], query, kv = [], from }: CartChoice): Promise<NewCart> {
+export async function chosen({
+  file = [],
+  transaction = [],
+  query,
+  kv = [],
+  search,
+  from,
+}: CartChoice): Promise<NewCart> {
   const files = from === undefined ? file : [...file, ...(await readIds(from))];
   const keyValues = Object.fromEntries(kv.map(({ key, value }) => [key, value]));
-  if (files.length === 0 && transaction.length === 0 && !query && kv.length === 0)
-    throw new LongshoreError("cart_empty", "Nothing is chosen: give --file, --transaction, --query, --kv or --from.");
+  if (files.length === 0 && transaction.length === 0 && !query && kv.length === 0 && search === undefined)
+    throw new LongshoreError(
+      "cart_empty",
+      "Nothing is chosen: give --file, --transaction, --query, --kv, --search or --from.",
+    );
   return {
     ...(files.length > 0 ? { files } : {}),
     ...(transaction.length > 0 ? { transactions: transaction } : {}),
+    ...(search === undefined ? {} : { search }),
     ...(query || kv.length > 0 ? { query: { ...query, ...(kv.length > 0 ? { keyValues } : {}) } } : {}),
   };
 }

@@ -52,6 +52,7 @@ export function cartCommand(context: CliContext): Command {
       "every file of the bundles that were deposited with it; goes with --query",
       collectKeyValue,
     )
+    .option("--search <query>", "every file that longshore search finds, and the files of whatever else it finds")
     .option(
       "--from <file>",
       "file ids, one a line, a tab and a path in the download behind them if wanted; - for standard input",

@@ -2,11 +2,14 @@ import { Command } from "commander";
 import { cartCommand } from "./cart.ts";
 import { ckanpackagerCommand } from "./ckanpackager.ts";
 import type { CliContext } from "./command.ts";
+import { crawlCommand } from "./crawl.ts";
+import { extractCommand } from "./extract.ts";
 import { type ExitCodes, reportFailure } from "./failure.ts";
 import { getCommand } from "./get/get.ts";
 import { jobsCommand } from "./jobs.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
+import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
 import type { Terminal } from "./terminal.ts";
 import { transactionsCommand } from "./transactions.ts";
 
@@ -36,7 +39,9 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     );
   const groups = {
     "Deposit and fetch:": [putCommand(context), cartCommand(context), getCommand(context)],
+    "Find:": [searchCommand(context), queriesCommand(context), reindexCommand(context)],
     "Pack resources of portals:": [packageCommand(context), ckanpackagerCommand(context)],
+    "Know what stores hold:": [crawlCommand(context), extractCommand(context)],
     "Look and steer:": [jobsCommand(context), transactionsCommand(context)],
     ...local,
   };

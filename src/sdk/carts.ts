@@ -41,6 +41,8 @@ export interface NewCart {
   readonly files?: readonly ChosenFile[];
   readonly transactions?: readonly ChosenTransaction[];
   readonly query?: CatalogueQuery;
+  /** What a search finds: files, the files of transactions, and archived files that records are about. */
+  readonly search?: string;
   /** Seconds from now, or an ISO 8601 time; some time after its last use when left out. */
   readonly expires?: number | string;
 }

@@ -16,7 +16,8 @@ export interface Send {
   readonly signal?: AbortSignal | undefined;
 }
 
-export type Query = Readonly<Record<string, string | number | undefined>>;
+/** A list is a parameter that is repeated. */
+export type Query = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
 /** One server, spoken to over HTTP. */
 export interface Connection {
@@ -73,7 +74,9 @@ export function connect(options: ConnectionOptions): Connection {
 /** `?a=1&b=2`, or nothing; what is undefined is left out. */
 export function query(parameters: Query): string {
   const given = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) given.set(name, String(value));
+  for (const [name, value] of Object.entries(parameters))
+    for (const one of typeof value === "object" ? value : [value])
+      if (one !== undefined) given.append(name, String(one));
   return given.size === 0 ? "" : `?${given}`;
 }
 

@@ -7,6 +7,7 @@ import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
+import { type SearchApi, searchApi } from "./search.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
 import { type UploadsApi, uploadsApi } from "./uploads.ts";
 
@@ -41,6 +42,19 @@ export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
 export type { NewOffload, OffloadsApi, StartedOffload } from "./offloads.ts";
 export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
+export type {
+  FoundType,
+  HitOptions,
+  NewSavedQuery,
+  SavedQueriesApi,
+  SavedQuery,
+  SearchApi,
+  SearchHit,
+  SearchIndex,
+  SearchListing,
+  SearchOptions,
+  SearchPage,
+} from "./search.ts";
 export { TAR_END, type TarFile, tarHeader, tarMemberLength, tarPadding } from "./tar.ts";
 export type { NewToken, TokensApi } from "./tokens.ts";
 export type * from "./types.ts";
@@ -64,6 +78,7 @@ export interface Longshore {
   readonly crawls: CrawlsApi;
   readonly extractions: ExtractionsApi;
   readonly offloads: OffloadsApi;
+  readonly search: SearchApi;
   readonly tokens: TokensApi;
 }
 
@@ -81,6 +96,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     crawls: crawlsApi(connection),
     extractions: extractionsApi(connection),
     offloads: offloadsApi(connection),
+    search: searchApi(connection),
     tokens: tokensApi(connection),
   };
 }
