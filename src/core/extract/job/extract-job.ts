@@ -112,15 +112,15 @@ export function extractJob(parts: ExtractJobParts): JobHandler {
       const run = extractionRun(parts, extraction, context, files, records);
       await run.describeAll(extractors);
       await records?.finish(batchesOf(crawl.id), signal, context.tasks.warn);
-      const done = { status: "complete", finishedAt: clock.now() } as const;
-      const complete = await extractions.update(extraction.id, ["extracting"], done);
-      if (!complete) throw new AppError("crawl_state_conflict", { id: extraction.id, expected: "extracting" });
-      return complete;
     } finally {
       await files.close();
       await target?.close();
       if (folder) await scratch.discard(extraction.id);
     }
+    const done = { status: "complete", finishedAt: clock.now() } as const;
+    const complete = await extractions.update(extraction.id, ["extracting"], done);
+    if (!complete) throw new AppError("crawl_state_conflict", { id: extraction.id, expected: "extracting" });
+    return complete;
   }
 
   async function* batchesOf(id: CrawlId): AsyncGenerator<CrawlBatch> {
