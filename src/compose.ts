@@ -14,9 +14,10 @@ import { sqliteFtsIndex } from "./adapters/search/sqlite-fts.ts";
 import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
+import { composeCrawling } from "./compose-crawls.ts";
 import type { Config } from "./config.ts";
 import { keyRing } from "./core/access/key-ring.ts";
-import { signedLinks } from "./core/access/links.ts";
+import { type Links, signedLinks } from "./core/access/links.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import { verifyJob } from "./core/archive/verify-job.ts";
@@ -31,7 +32,10 @@ import { type Search, searchService } from "./core/catalogue/search.ts";
 import { searchContent } from "./core/catalogue/search-content.ts";
 import type { SearchIndex } from "./core/catalogue/search-index.ts";
 import type { Clock } from "./core/clock.ts";
+import { startCrawlUpkeep } from "./core/crawl/crawl-upkeep.ts";
+import type { Crawls } from "./core/crawl/crawls.ts";
 import { AppError } from "./core/errors.ts";
+import type { Extractions } from "./core/extract/extractions.ts";
 import { jobId } from "./core/ids.ts";
 import { type IdSource, sequenceIdSource } from "./core/ingest/id-source.ts";
 import { type Ingest, ingestService } from "./core/ingest/ingest.ts";
@@ -145,7 +149,10 @@ export interface Services {
   readonly uploads: UploadStore;
   readonly carts: Carts;
   readonly search: Search;
+  readonly crawls: Crawls;
+  readonly extractions: Extractions;
   readonly packages: Packages;
+  readonly links: Links;
   /** Of packages. */
   readonly statistics: Statistics;
   /** Runs jobs until it is stopped. */
@@ -157,7 +164,7 @@ export interface Services {
    * else can open it.
    */
   startIndexing(log: Pick<WorkLog, "trouble">): Indexing;
-  /** Lets carts and packages expire, and counts downloads, until it is stopped. */
+  /** Lets carts and packages expire, counts downloads, and sweeps what is removed, until it is stopped. */
   startUpkeep(log: WorkLog): Upkeep;
 }
 
@@ -204,15 +211,17 @@ export async function composeServices(
     limits: { capacityBytes: config.stagingBytes, protectMs: config.stagingProtectMs },
   });
   const packaging = await composePackaging(config, clock, stores, publicUrl);
-  const { fetch } = packaging;
+  const { fetch, links, origins } = packaging;
+  const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
+  const crawling = composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
   const handlers: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
     verify: verifyJob({ archive, catalogue: stores.catalogue, jobs: stores.jobs, clock }),
     stage: stageJob({ carts: stores.carts, staging, archive: storage, remote, clock }),
     [PACKAGE_JOB]: packageJob({ ...packaging, dwca: await dwcaSettings(config) }),
+    ...crawling.handlers,
   };
-  const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
   const ingest = ingestService(jobs, archive);
   const search = searchService({ index, savedQueries: stores.savedQueries, clock });
@@ -220,7 +229,7 @@ export async function composeServices(
     ...packaging,
     nextJobId,
     limits: {
-      origins: packaging.origins,
+      origins,
       canMail: config.smtpUrl !== undefined,
       canPost: config.webhookSecret !== undefined,
     },
@@ -247,16 +256,26 @@ export async function composeServices(
     }),
 
     search,
+    ...crawling.services(jobs),
     packages,
+    links,
     statistics: packaging.statistics,
 
-    startWorker: (log) =>
-      startWorker(jobs, stores.queue, handlers, clock, {
+    startWorker(log) {
+      const worker = startWorker(jobs, stores.queue, handlers, clock, {
         name: `${hostname()}:${process.pid}`,
         concurrency: config.workers,
         onJobEnd: log.jobEnded,
         onTrouble: log.trouble,
-      }),
+      });
+      return {
+        ...worker,
+        async stop() {
+          await worker.stop();
+          await crawling.close();
+        },
+      };
+    },
 
     startDelivery(log) {
       const { told } = packaging.statistics;
@@ -294,6 +313,7 @@ export async function composeServices(
       const running = [
         startCartUpkeep({ store: stores.carts, clock, expiryMs: config.cartExpiryMs, onTrouble: log.trouble }),
         startPackageUpkeep(packages, clock, log.trouble),
+        startCrawlUpkeep({ store: stores.crawls, clock, onTrouble: log.trouble }),
       ];
       return {
         async stop() {

@@ -39,6 +39,14 @@ export const CRAWL_SETTINGS = {
     .transform(bytes)
     .prefault("10GiB")
     .describe("Most that is fetched to the server of files that belong together, to be described; larger ones fail."),
+  LONGSHORE_GLOBUS_COLLECTION: text
+    .optional()
+    .describe(
+      "Id of the Globus collection that is this machine's own: the xtract door takes it for folders of the server.",
+    ),
+  LONGSHORE_GLOBUS_FOLDER: folder
+    .optional()
+    .describe("Folder of this machine that its own Globus collection shows as its top; / when not set."),
 } as const;
 
 export function crawlConfig(e: z.output<z.ZodObject<typeof CRAWL_SETTINGS>>, dataDir: string) {
@@ -51,5 +59,10 @@ export function crawlConfig(e: z.output<z.ZodObject<typeof CRAWL_SETTINGS>>, dat
     extractMemoryBytes: e.LONGSHORE_EXTRACT_MEMORY,
     extractOutputBytes: e.LONGSHORE_EXTRACT_OUTPUT,
     extractFamilyBytes: e.LONGSHORE_EXTRACT_FETCH,
+    xtract: {
+      ownCollection: e.LONGSHORE_GLOBUS_COLLECTION,
+      ownFolder: e.LONGSHORE_GLOBUS_FOLDER,
+      hasGlobus: false,
+    },
   } as const;
 }

@@ -19,8 +19,11 @@ declare module "fastify" {
 }
 
 export interface Authentication {
-  /** @throws AppError token_missing, token_invalid, origin_refused. */
-  identify(request: FastifyRequest): Promise<Principal>;
+  /**
+   * @param authorization stands in for the request's own field, where a protocol has it elsewhere.
+   * @throws AppError token_missing, token_invalid, origin_refused.
+   */
+  identify(request: FastifyRequest, authorization?: string): Promise<Principal>;
   /** An `onRequest` hook: nobody's body is read before we know who it is and that they may send it. */
   require(request: FastifyRequest): Promise<void>;
 }
@@ -29,9 +32,9 @@ export function authentication(access: Access, options: ServerDeps["options"]): 
   const proxies = addressList(options.trustedProxies);
   const header = options.authHeader.toLowerCase();
 
-  async function identify(request: FastifyRequest): Promise<Principal> {
+  async function identify(request: FastifyRequest, authorization = request.headers.authorization): Promise<Principal> {
     const principal = await access.authenticate({
-      authorization: request.headers.authorization,
+      authorization,
       proxy: proxies(request.socket.remoteAddress) ? { user: userOf(request.headers[header]) } : undefined,
     });
     if (principal.via === "local") refuseForeignOrigin(request.headers);

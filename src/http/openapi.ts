@@ -37,6 +37,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         { name: "files", description: "Archived files." },
         { name: "carts", description: "Choices of files, downloaded as one archive." },
         { name: "search", description: "Finding what the archive holds and what is known of it." },
+        { name: "crawls", description: "What stores hold: walked, grouped, described." },
         { name: "packages", description: "Resources of data portals, packed and delivered as links." },
         { name: "access", description: "Tokens and the audit log." },
       ],
@@ -105,6 +106,7 @@ function unusedContext(): ServerContext {
       defaultUser: "",
       uploadExpiryMs: 0,
       ckanpackager: { successMessage: "", workerCount: 0 },
+      xtract: { hasGlobus: false },
     },
   };
   return context as ServerContext;

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Access } from "../core/access/access.ts";
 import type { Audit } from "../core/access/audit.ts";
+import type { Links } from "../core/access/links.ts";
 import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { Carts } from "../core/carts/carts.ts";
@@ -10,6 +11,8 @@ import type { Search } from "../core/catalogue/search.ts";
 import type { SearchChanges } from "../core/catalogue/search-changes.ts";
 import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Crawls } from "../core/crawl/crawls.ts";
+import type { Extractions } from "../core/extract/extractions.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
 import type { NumberedFiles } from "../core/ingest/numbered-files.ts";
@@ -19,6 +22,7 @@ import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
 import type { Packages } from "../core/packages/packages.ts";
 import type { Statistics } from "../core/packages/statistics.ts";
+import type { CollectionSettings } from "./doors/xtract-collections.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** What the routes translate to. The caller owns all of it: closing the server closes none of it. */
@@ -36,11 +40,14 @@ export interface ServerDeps {
   readonly carts: Carts;
   readonly search: Search;
   readonly indexing: Pick<Indexing, "lastRebuild" | "rebuild">;
+  readonly crawls: Crawls;
+  readonly extractions: Extractions;
   readonly packages: Packages;
   readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
   readonly storage: ObjectStorage;
   readonly access: Access;
   readonly tokens: Tokens;
+  readonly links: Links;
   readonly audit: Audit;
   /** Only looked at, by those who ask how things are. */
   readonly observed: {
@@ -73,6 +80,7 @@ export interface ServerOptions {
     /** Jobs that this server runs at a time. */
     readonly workerCount: number;
   };
+  readonly xtract: CollectionSettings;
   /** An upload that nobody continued for this long is removed. */
   readonly uploadExpiryMs: number;
   /** A peer that is silent for this long while it is its turn to send or to read is gone. Default: 2 minutes. */

@@ -10,6 +10,7 @@ import { pacificaArchive } from "./doors/pacifica-archive.ts";
 import { pacificaCart } from "./doors/pacifica-cart.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
 import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
+import { xtract } from "./doors/xtract.ts";
 import { packageLinkRoutes } from "./links/package-links.ts";
 import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
@@ -31,6 +32,7 @@ const DOORS = {
   "pacifica-archive": pacificaArchive,
   "pacifica-uniqueid": pacificaUniqueid,
   ckanpackager,
+  xtract,
 } as const;
 export type DoorName = keyof typeof DOORS;
 export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];

@@ -24,7 +24,7 @@ describe("configuration", () => {
     assert.equal(config.dataDir, resolve("data"));
     assert.equal(config.archiveDir, resolve("data/archive"));
     assert.equal(config.databaseUrl, undefined);
-    assert.deepEqual(config.workers, { fast: 2, slow: 1 });
+    assert.deepEqual(config.workers, { fast: 2, slow: 2 });
     assert.deepEqual(config.doors, []);
     assert.deepEqual([config.crawlRoots, config.recordRoots], [[], [resolve("data/records")]]);
     assert.ok(Object.isFrozen(config));

@@ -45,7 +45,14 @@ describe("what operators see", () => {
   test("the welcome names the API and the doors, to programs and to people", async () => {
     const facts = await json<Record<string, unknown>>(`${server.url}/`, { accept: "application/json" });
     assert.deepEqual([facts.name, facts.api], ["Longshore", "/api/v1"]);
-    const doors = ["pacifica-ingest", "pacifica-cart", "pacifica-archive", "pacifica-uniqueid", "ckanpackager"];
+    const doors = [
+      "pacifica-ingest",
+      "pacifica-cart",
+      "pacifica-archive",
+      "pacifica-uniqueid",
+      "ckanpackager",
+      "xtract",
+    ];
     assert.deepEqual(
       facts.doors,
       doors.map((name) => `/doors/${name}/`),

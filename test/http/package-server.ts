@@ -93,6 +93,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
       uploadExpiryMs: 3_600_000,
       closeGraceMs: 200,
       ckanpackager: { secret, successMessage: MESSAGE, workerCount: 3 },
+      xtract: { hasGlobus: false },
     },
   };
   const servers: FastifyInstance[] = [await buildServer(deps), await buildDoor("ckanpackager", deps)];

@@ -4,7 +4,7 @@ import type { KeyRing } from "./key-ring.ts";
 /** What a link says, and whoever holds it cannot change. */
 export interface LinkClaim {
   /** What kind of thing it leads to: a link for one kind is no link for another. */
-  readonly kind: "order" | "cart";
+  readonly kind: "order" | "cart" | "crawl";
   /** Letters, digits, `-` and `_`. */
   readonly id: string;
   /** Links of an earlier generation than the thing's own are revoked. */

@@ -4,6 +4,8 @@ import { auditRoutes } from "./audit.ts";
 import { bundleRoutes, moveRoutes } from "./bundles.ts";
 import { cartDownloadRoutes } from "./cart-downloads.ts";
 import { cartRoutes } from "./carts.ts";
+import { crawlRoutes } from "./crawls.ts";
+import { extractionRoutes } from "./extractions.ts";
 import { fileRoutes } from "./files.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
@@ -32,6 +34,8 @@ export const apiRoutes =
       cartDownloadRoutes,
       searchRoutes,
       savedQueryRoutes,
+      crawlRoutes,
+      extractionRoutes,
       packageRoutes,
       statisticsRoutes,
       verificationRoutes,

@@ -63,7 +63,7 @@ const TaskSchema = z
   })
   .meta({ id: "Task", description: "A named step of a job. Totals are absent while they are not known." });
 
-const FileProblemSchema = z
+export const FileProblemSchema = z
   .object({
     code: CodeName,
     message: z.string(),

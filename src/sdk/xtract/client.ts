@@ -112,8 +112,8 @@ export class XtractClient {
   }
 
   /**
-   * Has the server look through its extractors again, where the token is an operator's.
-   * @param containerPath sent on and not read: the folder of extractors is a setting of the server's.
+   * Asks whether the server has extractors.
+   * @param containerPath sent on and not read: extractors are registered by the server's operator.
    * @returns a sentence, as the Python SDK does.
    */
   async registerContainers({ funcxEpId }: XtractEndpoint, containerPath: string): Promise<string> {
