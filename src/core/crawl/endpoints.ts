@@ -10,7 +10,7 @@ export const ENDPOINT_SCHEMES = {
   file: "LONGSHORE_CRAWL_ROOTS",
   http: "LONGSHORE_FETCH_ORIGINS",
   https: "LONGSHORE_FETCH_ORIGINS",
-  archive: null,
+  archive: "LONGSHORE_ARCHIVE_URL",
   s3: "LONGSHORE_CRAWL_BUCKETS",
   globus: "LONGSHORE_GLOBUS_TOKEN",
 } as const;
