@@ -10,10 +10,11 @@ import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
 import { type DialectName, migrate } from "../../src/adapters/db/migrate.ts";
 import { optionalDriver } from "../../src/adapters/db/optional-driver.ts";
 import { postgresDialect } from "../../src/adapters/db/postgres.ts";
+import { noteChanges } from "../../src/adapters/db/search-changes.ts";
 import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
 import { openPostgres, type Stores } from "../../src/adapters/db/stores.ts";
 import type { Tables } from "../../src/adapters/db/tables.ts";
-import { jobId } from "../../src/core/ids.ts";
+import { jobId, transactionId } from "../../src/core/ids.ts";
 import { JOB_STATES } from "../../src/core/jobs/job.ts";
 import { startPostgres } from "../support/postgres.ts";
 
@@ -138,6 +139,20 @@ describe("PostgreSQL", () => {
       optionalDriver(name, () => import(name)),
       { code: "driver_missing", details: { package: name, hint: `npm install ${name}` } },
     );
+  });
+
+  test("a change that becomes visible after a later one is done with is pending still", async () => {
+    const url = await postgres.freshDatabase();
+    const { catalogue, searchChanges } = await open(url);
+    const slow = await (await connect<Tables>(url)).startTransaction().execute();
+    await noteChanges(slow, [{ transaction: transactionId(1) }]);
+    const transaction = { id: transactionId(2), submitter: null, project: null, instrument: null, owner: "ada" };
+    const empty = { fileCount: 0, sizeBytes: 0, objectPath: "a", inventoryDigest: "", createdAt: 1 };
+    await catalogue.add({ ...transaction, ...empty }, (async function* () {})(), [], [], 1);
+    assert.deepEqual(await searchChanges.pending(10), [{ number: 2, subject: { transaction: 2 } }]);
+    await searchChanges.done([2]);
+    await slow.commit().execute();
+    assert.deepEqual(await searchChanges.pending(10), [{ number: 1, subject: { transaction: 1 } }]);
   });
 
   test("with 200,000 finished jobs a page of the history touches no more rows than it has per state", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -168,5 +168,24 @@ describe("SQLite", () => {
       message: /^The database was made by a newer Longshore.*found: 9999/,
     });
     assert.deepEqual(await schema(), before);
+  });
+
+  test("a database from before there were searches has all its transactions to be indexed", async () => {
+    const folderOf = join(import.meta.dirname, "../../src/adapters/db/migrations");
+    const names = (await readdir(folderOf)).filter((name) => name.endsWith(".sqlite.sql") && name < "004").sort();
+    await sql`create table migrations (version integer primary key, name text not null)`.execute(db);
+    for (const [index, name] of names.entries()) {
+      await sql.raw(await readFile(join(folderOf, name), "utf8")).execute(db);
+      await sql`insert into migrations values (${index + 1}, ${name})`.execute(db);
+    }
+    await sql`insert into transactions (id, owner, file_count, size_bytes, object_path, inventory_digest, created_at)
+      values (7, 'ada', 0, 0, 'a', '', 1), (3, 'ada', 0, 0, 'b', '', 1)`.execute(db);
+    const stores = await openSqlite({ path, clock: { now: () => 0, sleep: () => Promise.resolve() } });
+    const pending = await stores.searchChanges.pending(10);
+    await stores.close();
+    assert.deepEqual(
+      pending.map(({ subject }) => subject),
+      [{ transaction: 3 }, { transaction: 7 }],
+    );
   });
 });

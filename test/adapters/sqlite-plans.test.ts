@@ -6,13 +6,17 @@ import { after, before, describe, test } from "node:test";
 import { CamelCasePlugin, type CompiledQuery, Kysely, sql } from "kysely";
 import { sqlCartStore } from "../../src/adapters/db/cart-store.ts";
 import { sqlCatalogueStore } from "../../src/adapters/db/catalogue-store.ts";
+import { sqlCrawlStore } from "../../src/adapters/db/crawl-store.ts";
+import { sqlExtractionStore } from "../../src/adapters/db/extraction-store.ts";
 import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
 import { migrate } from "../../src/adapters/db/migrate.ts";
 import { sqlOutbox } from "../../src/adapters/db/outbox.ts";
+import { sqlSavedQueries } from "../../src/adapters/db/saved-queries.ts";
+import { sqlSearchChanges } from "../../src/adapters/db/search-changes.ts";
 import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
 import type { Tables } from "../../src/adapters/db/tables.ts";
 import { sqliteJobQueue } from "../../src/adapters/queue/sqlite.ts";
-import { cartId, fileId, jobId, transactionId } from "../../src/core/ids.ts";
+import { cartId, crawlId, extractionId, fileId, jobId, savedQueryId, transactionId } from "../../src/core/ids.ts";
 import type { JobFilter } from "../../src/core/jobs/job-store.ts";
 import { leastCpu } from "../support/growth.ts";
 
@@ -158,5 +162,75 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
     assert.deepEqual(costly(await plansOf(carts.tally)), ["SCAN carts USING INDEX carts_to_tally"]);
     // `distinct` sorts the few carts that share a copy.
     assert.deepEqual(costly(await plansOf(() => carts.holdersOf("k"))), ["USE TEMP B-TREE FOR DISTINCT"]);
+  });
+
+  test("crawls and what they found, extractions and saved queries are found by index too", async () => {
+    const crawls = sqlCrawlStore(db, "sqlite", async () => {});
+    const extractions = sqlExtractionStore(db, "sqlite", async () => {});
+    const saved = sqlSavedQueries(db);
+    const [id, previous] = [crawlId("c"), crawlId("before")];
+    const extraction = extractionId("e");
+    const crawl = { owner: "o", endpoints: [], previous: null, now: 1 };
+    for (const [one, job] of [
+      [id, jobId(FINISHED + 1)],
+      [previous, jobId(FINISHED + 2)],
+    ] as const)
+      await crawls.create({ ...crawl, id: one, jobs: [{ id: job, kind: "crawl", lane: "slow" }] });
+    await jobs().update(jobId(FINISHED + 1), ["queued"], { state: "running", attempts: 1 }, 1);
+    const batch = { endpoint: 0, folder: "f", files: [], families: null, changes: null, gone: [] };
+    const nothing = { directories: 0, files: 0, bytes: 0, groups: 0, families: 0, others: 0, errors: 0 };
+    const found = { batches: [batch], folders: [], listed: [batch], problems: [], counts: nothing, changes: null };
+    const position = { seq: 1, files: 1 };
+    const work: Record<string, () => Promise<unknown>> = {
+      get: () => crawls.get(id),
+      "list of one owner": () => crawls.list({ owner: "o", before: id, limit: 10 }),
+      update: () => crawls.update(id, ["initializing"], { status: "crawling" }),
+      keep: async () => assert.ok(await crawls.keep(id, 1, found)),
+      unlisted: () => crawls.unlisted(id, 10, 5),
+      batches: () => crawls.batches(id, 5, 10),
+      batchesOf: () => Array.fromAsync(crawls.batchesOf(id, { endpoint: 0, folder: "f" })),
+      goneFolders: () => Array.fromAsync(crawls.goneFolders(id, previous)),
+      problems: () => crawls.problems(id, 5, 10),
+      position: () => crawls.position(id, "c"),
+      advance: () => crawls.advance(id, "c", position, position, 1),
+      "create extraction": () =>
+        extractions.create({
+          id: extraction,
+          crawl: id,
+          owner: "o",
+          extractors: null,
+          recordsFolder: null,
+          job: { id: jobId(FINISHED + 3), kind: "extract", lane: "slow" },
+          now: 1,
+        }),
+      "get extraction": () => extractions.get(extraction),
+      ofCrawl: () => extractions.ofCrawl(id),
+      "update extraction": () => extractions.update(extraction, ["waiting"], { status: "extracting" }),
+      pending: () => extractions.pending(extraction, 1),
+      "keep records": () =>
+        extractions.keep(
+          extraction,
+          0,
+          { seq: 1, records: [], counts: { pulled: 0, success: 0, failed: 0, unknown: 0 }, pending: 0 },
+          1,
+        ),
+      records: () => extractions.records(extraction, 5, 10),
+      record: () => extractions.record(extraction, 5),
+      "saved queries": () => saved.list("o"),
+      "saved query": () => saved.get(savedQueryId("q")),
+      done: () => sqlSearchChanges(db).done([1, 2]),
+    };
+    for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);
+    await crawls.update(id, ["crawling"], { status: "complete" });
+    await extractions.update(extraction, ["extracting"], { status: "complete" });
+    assert.deepEqual(costly(await plansOf(() => crawls.remove(id))), [], "remove");
+    // This index holds nothing but crawls with something to sweep.
+    const sweeps = await plansOf(async () => {
+      while (await crawls.sweep());
+    });
+    assert.deepEqual(new Set(costly(sweeps)), new Set(["SCAN crawls USING INDEX crawls_to_sweep"]));
+    // From its end, and the other from its beginning, as far as the page goes.
+    assert.deepEqual(costly(await plansOf(() => crawls.list({ limit: 10 }))), ["SCAN crawls"]);
+    assert.deepEqual(costly(await plansOf(() => sqlSearchChanges(db).pending(10))), ["SCAN search_changes"]);
   });
 });

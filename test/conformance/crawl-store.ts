@@ -238,7 +238,7 @@ export function crawlStoreConformance(name: string, open: () => Promise<OpenedCr
       await keep(id, { listed: [at("")], folders: [at("b"), at("a"), at("c")] });
       await keep(id, { batches: [batch("b", { files: [file("1"), file("2")] })], folders: [at("b/x"), at("a")] });
       await keep(id, { batches: [batch("a")], listed: [at("a"), at("never known before")], folders: [at("a")] });
-      await keep(id, { folders: [at("a"), at("")] });
+      await keep(id, { folders: [at("a"), at("c"), at("")] });
       const left = await store.unlisted(id, 10);
       assert.deepEqual(
         left.map(({ number: _, ...folder }) => folder),

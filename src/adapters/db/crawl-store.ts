@@ -80,8 +80,8 @@ export function sqlCrawlStore(db: Kysely<Tables>, dialect: DialectName, enqueue:
     async update(id, from, { error, ...plain }) {
       const row = await db
         .updateTable("crawls")
-        // Kysely leaves out columns whose value is `undefined`; the id is there for those who change nothing.
-        .set({ id, ...plain, error: error && toJson(error) })
+        // Kysely leaves out columns whose value is `undefined`; `removed` is there for those who change nothing.
+        .set({ removed: 0, ...plain, error: error && toJson(error) })
         .where("id", "=", id)
         .where("status", "in", from)
         .where("removed", "=", NO)

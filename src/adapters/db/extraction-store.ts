@@ -77,8 +77,8 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
     async update(id, from, { error, ...plain }) {
       const row = await db
         .updateTable("extractions")
-        // Kysely leaves out columns whose value is `undefined`; the id is there for those who change nothing.
-        .set({ id, ...plain, error: error && toJson(error), pending: isFinal(plain.status) ? 0 : undefined })
+        // Kysely leaves out columns whose value is `undefined`; `removed` is there for those who change nothing.
+        .set({ removed: 0, ...plain, error: error && toJson(error), pending: isFinal(plain.status) ? 0 : undefined })
         .where("id", "=", id)
         .where("status", "in", from)
         .where("removed", "=", NO)
