@@ -106,6 +106,8 @@ export const CODES = {
   endpoint_unreachable: ["unavailable", "The store does not answer or cannot be listed."],
   entry_unreadable: ["invalid", "Something in the store cannot be read."],
   content_malformed: ["corrupt", "The file is damaged, ends early or breaks the rules of its format."],
+  content_encrypted: ["corrupt", "The file, or a part of it, can be read only with its password."],
+  content_textless: ["corrupt", "The document holds no text: it is empty, or only pictures of pages."],
   extraction_failed: ["corrupt", "The extractor gave no record of the file."],
   query_invalid: ["invalid", "The search query cannot be understood."],
   search_unavailable: ["unavailable", "The search index does not answer."],

@@ -25,8 +25,21 @@ const MAX_PAX_BYTES = 1024 * 1024;
 const ZIP_END_BYTES = 22 + 65_535;
 const MAX_DIRECTORY_BYTES = 256 * 1024 * 1024;
 
-/** The members in a ZIP's central directory (APPNOTE 6.3, with ZIP64). @throws AppError content_malformed. */
+/** Where a member of a ZIP lies, and how it is packed. */
+export interface ZipEntry {
+  readonly member: ArchiveMember & { readonly storedBytes: number };
+  /** APPNOTE 4.4.5: 0 stored, 8 deflated. */
+  readonly method: number;
+  /** Of its local header, which its bytes follow. */
+  readonly headerAt: number;
+}
+
 export function* zipMembers(bytes: LocalBytes): Generator<ArchiveMember, void, undefined> {
+  for (const { member } of zipEntries(bytes)) yield member;
+}
+
+/** The members in a ZIP's central directory (APPNOTE 6.3, with ZIP64). @throws AppError content_malformed. */
+export function* zipEntries(bytes: LocalBytes): Generator<ZipEntry, void, undefined> {
   const { count, at, sizeBytes } = zipDirectory(bytes);
   if (sizeBytes > MAX_DIRECTORY_BYTES) throw malformed(`the directory is larger than ${MAX_DIRECTORY_BYTES} bytes`, at);
   const directory = bytes.read(at, sizeBytes);
@@ -42,10 +55,15 @@ export function* zipMembers(bytes: LocalBytes): Generator<ArchiveMember, void, u
     const flags = directory.readUInt16LE(entry + 8);
     const stored = directory.readUInt32LE(entry + 20);
     const size = directory.readUInt32LE(entry + 24);
-    const wide = zip64Sizes(directory.subarray(nameEnd, extraEnd), size === 0xffffffff, stored === 0xffffffff);
+    const headerAt = directory.readUInt32LE(entry + 42);
+    const wide = zip64Fields(directory.subarray(nameEnd, extraEnd), {
+      size: size === 0xffffffff,
+      stored: stored === 0xffffffff,
+      headerAt: headerAt === 0xffffffff,
+    });
     // Without flag 11 names are in code page 437 (APPNOTE D.1): read as Latin-1, its ASCII part is right.
     const path = directory.toString((flags & 0x800) !== 0 ? "utf8" : "latin1", entry + 46, nameEnd);
-    yield {
+    const member: ZipEntry["member"] = {
       path: path.toWellFormed(),
       kind: path.endsWith("/") ? "folder" : "file",
       sizeBytes: wide.size ?? size,
@@ -53,6 +71,7 @@ export function* zipMembers(bytes: LocalBytes): Generator<ArchiveMember, void, u
       modifiedAt: dosTime(directory.readUInt16LE(entry + 14), directory.readUInt16LE(entry + 12)),
       isEncrypted: (flags & 1) !== 0,
     };
+    yield { member, method: directory.readUInt16LE(entry + 10), headerAt: wide.headerAt ?? headerAt };
     entry = end;
   }
 }
@@ -77,13 +96,18 @@ function zipDirectory(bytes: LocalBytes) {
 }
 
 /** APPNOTE 4.5.3: only those fields are there that the short ones leave to it, in this order. */
-function zip64Sizes(extra: Buffer, needsSize: boolean, needsStored: boolean): { size?: number; stored?: number } {
+function zip64Fields<Name extends string>(
+  extra: Buffer,
+  isLeft: Readonly<Record<Name, boolean>>,
+): Partial<Record<Name, number>> {
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
     if (extra.readUInt16LE(at) !== 1) continue;
     const wide = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
-    const wanted = [needsSize ? "size" : [], needsStored ? "stored" : []].flat();
+    const wanted = (Object.keys(isLeft) as Name[]).filter((name) => isLeft[name]);
     const there = wanted.filter((_, i) => (i + 1) * 8 <= wide.length);
-    return Object.fromEntries(there.map((field, i) => [field, Number(wide.readBigUInt64LE(i * 8))]));
+    return Object.fromEntries(there.map((name, i) => [name, Number(wide.readBigUInt64LE(i * 8))])) as Partial<
+      Record<Name, number>
+    >;
   }
   return {};
 }

@@ -9,6 +9,8 @@ interface Magic {
 
 const magic = (type: string, bytes: string, at = 0): Magic => ({ at, bytes, type });
 
+const HDF5_SIGNATURE = "\x89HDF\r\n\x1a\n";
+
 /** The first that fits counts: longer ones stand before those they begin like. */
 const MAGIC: readonly Magic[] = [
   // Images
@@ -34,10 +36,7 @@ const MAGIC: readonly Magic[] = [
   magic("image/avif", "ftypavif", 4),
   magic("image/jp2", "\0\0\0\x0cjP  \r\n\x87\n"),
   // Scientific data
-  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n"),
-  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n", 512),
-  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n", 1024),
-  magic("application/x-hdf5", "\x89HDF\r\n\x1a\n", 2048),
+  magic("application/x-hdf5", HDF5_SIGNATURE),
   magic("application/x-hdf", "\x0e\x03\x13\x01"),
   magic("application/x-netcdf", "CDF\x01"),
   magic("application/x-netcdf", "CDF\x02"),
@@ -101,9 +100,14 @@ const OLE_STREAMS: readonly (readonly [string, string])[] = [
   ["PowerPoint Document", "application/vnd.ms-powerpoint"],
 ];
 
+/** Attributes that only netCDF-4 writes; its first ones lie at the beginning. */
+const NETCDF4_MARKS = ["_NCProperties", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict"];
+
 const TEXT: readonly (readonly [RegExp, string])[] = [
-  [/^\s*<(!doctype\s+html|html)[\s>]/i, "text/html"],
   // No comment reads on behind its own end: that could go in as many ways as there are comments, two to their power.
+  // HTML, 13.1: comments may come before the doctype or the root, which may be left out, as its head and body may.
+  [/^\s*(<!--((?!-->)[\s\S])*-->\s*)*<(!doctype\s+html|html|head|body)[\s>]/i, "text/html"],
+  [/^\s*<\?xml[^>]*>\s*(<!--((?!-->)[\s\S])*-->\s*)*(<!DOCTYPE\s+html[\s>]|<html[\s>])/, "application/xhtml+xml"],
   [/^\s*(<\?xml[^>]*>\s*)?(<!--((?!-->)[\s\S])*-->\s*)*(<!DOCTYPE[^>[]*>\s*)?<svg[\s>]/, "image/svg+xml"],
   [/^\s*(<\?xml\s|<!DOCTYPE\s)/, "application/xml"],
   // An object's first name, or an array's first value with what may follow it (RFC 8259).
@@ -128,6 +132,7 @@ export function mediaTypeOf(head: Buffer): string {
   const known = [...(MAGIC_BY_FIRST.get(head[0] ?? 0) ?? []), ...ANYWHERE].find((one) => fits(head, one));
   if (known?.type === "application/zip") return zipType(head);
   if (known?.type === "application/x-ole-storage") return named(OLE_STREAMS, head, "utf16le") ?? known.type;
+  if (known?.type === "application/x-hdf5" || (!known && hasUserBlock(head))) return hdf5Type(head);
   if (known) return known.type;
   const encoding = encodingOf(head);
   if (encoding === undefined) return "application/octet-stream";
@@ -142,6 +147,18 @@ function fits(head: Buffer, { at, bytes }: Magic): boolean {
     if (wanted !== 0x3f && wanted !== head[at + i]) return false;
   }
   return true;
+}
+
+/** HDF5 behind something else, at 512 or its doubles (HDF5 File Format Specification, II.A). */
+function hasUserBlock(head: Buffer): boolean {
+  for (let at = 512; at + HDF5_SIGNATURE.length <= head.length; at *= 2)
+    if (head.toString("latin1", at, at + HDF5_SIGNATURE.length) === HDF5_SIGNATURE) return true;
+  return false;
+}
+
+/** netCDF-4 files are HDF5 files; those of libraries before 4.4.1 may not be told from others. */
+function hdf5Type(head: Buffer): string {
+  return NETCDF4_MARKS.some((mark) => head.includes(mark)) ? "application/x-netcdf4" : "application/x-hdf5";
 }
 
 /** OpenDocument says its type in its first member, stored (OpenDocument 1.3 part 2, 3.3). */

@@ -14,7 +14,7 @@ export const extractor = fileByFile({
   name: "xml",
   version: "1",
   takes: {
-    mediaTypes: ["application/xml", "text/xml", "image/svg+xml"],
+    mediaTypes: ["application/xml", "text/xml", "image/svg+xml", "application/xhtml+xml"],
     extensions: ["xml", "xsd", "xsl", "xslt", "rdf", "gml", "kml", "gpx", "rss", "atom", "svg"],
   },
   schema: objectSchema({
