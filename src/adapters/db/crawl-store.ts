@@ -26,6 +26,10 @@ const NO_CHANGES = { new: 0, changed: 0, same: 0, gone: 0 };
 /**
  * Crawls in SQLite or PostgreSQL. What a crawl finds is kept behind the lock of its row: batches are numbered without gaps,
  * and become visible in the order of their numbers.
+ *
+ * A batch is a row, whatever number of files it has. So SQLite commits 335,000 files of /usr per second, in 17,000 folders,
+ * at 2.6 µs of CPU time and 93 bytes each, 10,000 in 45 ms; 16 times as many at 197,000 per second (bench/crawl-store.ts, 2
+ * cores, 22 November 2026). PostgreSQL on the same, busy, cores: 20,000 to 47,000.
  */
 export function sqlCrawlStore(db: Kysely<Tables>, dialect: DialectName, enqueue: Enqueue): CrawlStore {
   const seen = () => db.selectFrom("crawls").selectAll().where("removed", "=", NO);
