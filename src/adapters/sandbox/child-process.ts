@@ -4,6 +4,7 @@ import { AppError } from "../../core/errors.ts";
 import type { ExtractFile } from "../../core/extract/extractor.ts";
 import type { Outcome, Sandbox, SandboxLimits } from "../../core/extract/sandbox.ts";
 import { type ExtractorProcess, startExtractorProcess } from "./process.ts";
+import { turns } from "./turns.ts";
 
 export interface SandboxSettings {
   /** URLs of modules that export `extractor`, by the extractor's name. */
@@ -25,20 +26,9 @@ export interface SandboxSettings {
 export function childProcessSandbox({ modules, readable, limits, processes }: SandboxSettings): Sandbox {
   const allowed = [...readable, ...ownCode()];
   const idle: ExtractorProcess[] = [];
-  const waiting: (() => void)[] = [];
   const started = new Set<ExtractorProcess>();
   const closing = new AbortController();
-  let free = processes;
-
-  async function turn(): Promise<void> {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-  }
-  function passOn(): void {
-    const next = waiting.shift();
-    if (next) next();
-    else free += 1;
-  }
+  const { take, passOn } = turns(processes);
 
   function living(): ExtractorProcess {
     for (let kept = idle.pop(); kept; kept = idle.pop()) {
@@ -86,7 +76,7 @@ export function childProcessSandbox({ modules, readable, limits, processes }: Sa
       if (module === undefined)
         throw new AppError("internal", {}, { cause: new Error(`No extractor "${extractor}".`) });
       const either = AbortSignal.any([signal, closing.signal]);
-      await turn();
+      await take();
       try {
         const deadline = performance.now() + limits.totalMs;
         let done = 0;

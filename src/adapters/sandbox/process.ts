@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { ExtractFailure, ExtractFailureReason, SandboxLimits } from "../../core/extract/sandbox.ts";
 import { ANSWER_FD, type ChildAnswer, type ChildRequest } from "./protocol.ts";
+import { residentBytes } from "./resident.ts";
 
 /** How often a process's memory is looked at, while somebody waits for it. Between two looks it can take about 100 MB. */
 const WATCH_MS = 50;
@@ -170,17 +170,4 @@ function isAnswer(value: unknown): value is ChildAnswer {
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Linux says it at once; elsewhere the heap's limit is all there is, and this is 0. */
-function residentBytes(pid: number | undefined): number {
-  if (process.platform !== "linux" || pid === undefined) return 0;
-  try {
-    const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
-    return Number(kib ?? 0) * 1024;
-  } catch (error) {
-    // It has ended in between; that is noticed next.
-    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return 0;
-    throw error;
-  }
 }
