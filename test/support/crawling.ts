@@ -64,6 +64,8 @@ export async function openCrawlServices(options: CrawlServicesOptions): Promise<
 export interface Crawling extends CrawlServices {
   /** A new folder that may be crawled, without links on its way. */
   readonly root: string;
+  /** Of the SQLite file. */
+  readonly path: string;
   /** Waits for the end of a crawl. */
   ended(id: CrawlId): Promise<Crawl>;
   /** Crawls the root, as Ada, to its end. */
@@ -73,13 +75,14 @@ export interface Crawling extends CrawlServices {
 /** @param endpoints instead of the folder's. */
 export async function openCrawling(
   t: TestContext,
-  { endpoints, ...options }: { readonly endpoints?: Endpoints; readonly clock?: Clock } = {},
+  { endpoints, ...options }: Partial<Omit<CrawlServicesOptions, "path">> = {},
 ): Promise<Crawling> {
   const base = await realpath(await mkdtemp(join(tmpdir(), "longshore-crawl-")));
   const root = join(base, "root");
   mkdirSync(root);
+  const path = join(base, "crawls.sqlite");
   const services = await openCrawlServices({
-    path: join(base, "crawls.sqlite"),
+    path,
     endpoints: endpoints ?? openEndpoints({ file: folderEndpoints({ roots: [root] }) }),
     ...options,
   });
@@ -103,6 +106,7 @@ export async function openCrawling(
   return {
     ...services,
     root,
+    path,
     work,
     ended,
     async crawl(request = {}) {
@@ -115,15 +119,15 @@ export async function openCrawling(
   };
 }
 
-/** All of the feed, page by page, as Ada. */
+/** The feed as far as it goes, page by page, as Ada. */
 export async function feedOf(crawls: Crawls, id: CrawlId, limit = 1_000): Promise<readonly FeedItem[]> {
   const items: FeedItem[] = [];
-  for (let cursor: string | undefined, isDrained = false; !isDrained; ) {
+  for (let cursor: string | undefined; ; ) {
     const page = await crawls.files(ADA, id, cursor, limit);
     items.push(...page.items);
-    ({ cursor, isDrained } = page);
+    if (page.items.length < limit) return items;
+    ({ cursor } = page);
   }
-  return items;
 }
 
 /** Files by their paths below a folder. */
