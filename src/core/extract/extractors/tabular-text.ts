@@ -1,9 +1,9 @@
 import { type Problem, problem } from "../../errors.ts";
-import { COLUMN_SCHEMA, ColumnStatistics, columnBudget, isMissing, typeOfCell } from "../column-statistics.ts";
-import { behindPreamble, linesOfText, MAX_LINE_CHARS, type Row, rowsOf, shapeOf } from "../delimited.ts";
 import { fileByFile } from "../file-by-file.ts";
 import { malformed } from "../malformed.ts";
 import { COUNT, FLAG, listSchema, objectSchema, orNull, TEXT } from "../record-schema.ts";
+import { COLUMN_SCHEMA, ColumnStatistics, columnBudget, isMissing, typeOfCell } from "../tables/column-statistics.ts";
+import { behindPreamble, linesOfText, MAX_LINE_CHARS, type Row, rowsOf, shapeOf } from "../tables/delimited.ts";
 import { encodingOf, HEAD_BYTES, textOf } from "../text-encoding.ts";
 
 /** Columns that are described; tables with more are matrices, whose columns have no names. */

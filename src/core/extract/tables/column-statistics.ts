@@ -1,5 +1,5 @@
-import type { RecordData } from "./extractor.ts";
-import { COUNT, listSchema, mapSchema, NUMBER, objectSchema, orNull, TEXT } from "./record-schema.ts";
+import type { RecordData } from "../extractor.ts";
+import { COUNT, listSchema, mapSchema, NUMBER, objectSchema, orNull, TEXT } from "../record-schema.ts";
 
 /** Distinct values of all columns that are counted, for modes. */
 const DISTINCT_IN_ALL = 200_000;
