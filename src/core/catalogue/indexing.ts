@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { AppError, type ErrorRecord, errorRecord } from "../errors.ts";
-import type { FileId } from "../ids.ts";
+import type { FileId, TransactionId } from "../ids.ts";
 import { mapInOrder } from "../streams.ts";
 import type { SearchChange, SearchChanges } from "./search-changes.ts";
 import { type Content, PAGE, type SearchContent } from "./search-content.ts";
@@ -57,22 +57,28 @@ export interface Indexing {
  *
  * A change is forgotten when the index has what it is about, as it was at that time or later: so a process may die on any line,
  * and the next one repeats what was under way. What cannot be indexed is told, keeps nothing else from being indexed, and
- * stays a change that is tried again later. Memory: some pages of documents.
+ * stays a change that is tried again later.
+ *
+ * Records of archived files have the files' fields, so they change with transactions: the index itself says which they are. One
+ * that is being made cannot be asked, so transactions that change meanwhile are looked at again when it is in use.
+ * Memory: some pages of documents.
  */
 export function startIndexing({ index, changes, content, clock, onTrouble }: IndexingParts): Indexing {
   const stopping = new AbortController();
   const { signal } = stopping;
   const kept = keptChanges(clock);
+  /** Changes of transactions that are in the index, and were brought in while another one was being made. */
+  const held = new Set<number>();
   let last: Rebuild | null = null;
   let underWay: Promise<void> | undefined;
 
   /** @returns whether there may be more to do at once. */
   async function round(): Promise<boolean> {
-    // Kept ones are among the oldest, and there to be passed over.
-    const pending = await changes.pending(PAGE + kept.count());
-    const due = pending.filter(({ number }) => kept.isDue(number)).slice(0, PAGE);
+    // Kept and held ones are among the oldest, and there to be passed over.
+    const pending = await changes.pending(PAGE + kept.count() + held.size);
+    const due = pending.filter(({ number }) => kept.isDue(number) && !held.has(number)).slice(0, PAGE);
     let batch = changeBatch();
-    for (const { numbers, contents } of tasksOf(due, content)) {
+    for (const { numbers, contents } of tasksOf(due)) {
       try {
         for await (const page of contents) {
           signal.throwIfAborted();
@@ -92,13 +98,39 @@ export function startIndexing({ index, changes, content, clock, onTrouble }: Ind
     return due.length === PAGE;
   }
 
+  /** What there is to be done: changes of single files are looked up together. */
+  function tasksOf(due: readonly SearchChange[]) {
+    const files: { readonly number: number; readonly file: FileId }[] = [];
+    const tasks: { readonly numbers: readonly number[]; readonly contents: AsyncIterable<Content> }[] = [];
+    for (const { number, subject } of due) {
+      if ("file" in subject) files.push({ number, file: subject.file });
+      else if ("transaction" in subject) tasks.push({ numbers: [number], contents: ofTransaction(subject, number) });
+      else tasks.push({ numbers: [number], contents: content.of(subject) });
+    }
+    if (files.length === 0) return tasks;
+    const contents = content.ofFiles([...new Set(files.map(({ file }) => file))]);
+    return [...tasks, { numbers: files.map(({ number }) => number), contents }];
+  }
+
+  async function* ofTransaction(subject: { readonly transaction: TransactionId }, number: number) {
+    if (underWay) held.add(number);
+    yield* content.of(subject);
+    const query = { field: "transaction", is: String(subject.transaction), isPrefix: false };
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const after = cursor === undefined ? {} : { cursor };
+      const page = await index.search({ query, types: ["record"], order: "newest", limit: PAGE, ...after });
+      yield* content.ofRecords(page.hits.map(({ key }) => key));
+      cursor = page.next;
+    }
+  }
+
   /** The documents first; then what the index has is there to be forgotten. */
   async function bringIn(batch: ChangeBatch): Promise<void> {
     const { documents, absent } = batch.content();
     if (absent.length > 0) await index.remove(absent);
     for (const key of await putAll((some) => index.put(some), documents))
       for (const number of batch.numbersOf(key)) kept.keep(number);
-    const done = batch.completed().filter(kept.isDue);
+    const done = batch.completed().filter((number) => kept.isDue(number) && !held.has(number));
     if (done.length > 0) await changes.done(done);
     kept.forget(done);
   }
@@ -155,6 +187,7 @@ export function startIndexing({ index, changes, content, clock, onTrouble }: Ind
   function rebuild(): Promise<void> {
     underWay ??= rebuildNow().finally(() => {
       underWay = undefined;
+      held.clear();
     });
     return underWay;
   }
@@ -209,19 +242,6 @@ function isOfTheMachine(error: unknown): boolean {
 
 function isDamage(error: unknown): boolean {
   return error instanceof AppError && error.code === "database_damaged";
-}
-
-/** What there is to be done: changes of single files are looked up together. */
-function tasksOf(due: readonly SearchChange[], content: SearchContent) {
-  const files: { readonly number: number; readonly file: FileId }[] = [];
-  const tasks: { readonly numbers: readonly number[]; readonly contents: AsyncIterable<Content> }[] = [];
-  for (const { number, subject } of due) {
-    if ("file" in subject) files.push({ number, file: subject.file });
-    else tasks.push({ numbers: [number], contents: content.of(subject) });
-  }
-  if (files.length === 0) return tasks;
-  const contents = content.ofFiles([...new Set(files.map(({ file }) => file))]);
-  return [...tasks, { numbers: files.map(({ number }) => number), contents }];
 }
 
 type ChangeBatch = ReturnType<typeof changeBatch>;

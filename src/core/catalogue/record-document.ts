@@ -1,6 +1,7 @@
 import type { DetailValue } from "../errors.ts";
-import type { ExtractionRecord } from "../extract/extraction.ts";
+import type { ExtractionRecord, RecordedFile } from "../extract/extraction.ts";
 import type { RecordData } from "../extract/extractor.ts";
+import { type TransactionId, transactionId } from "../ids.ts";
 import type { ArchivedFile, KeyValue, Transaction } from "./catalogue-store.ts";
 import { type Fields, fieldsOfFile, fieldsOfPath, merged } from "./search-documents.ts";
 import type { SearchDocument } from "./search-index.ts";
@@ -50,8 +51,17 @@ export interface RecordContext {
   readonly owner: string;
   /** URLs of the crawl's endpoints, in its order. */
   readonly endpoints: readonly string[];
-  /** Those of the record's files, by its path in the record. */
+  /** Files of the archive, by the paths that crawls of the archive have for them. */
   readonly archived: ReadonlyMap<string, RecordedArchiveFile>;
+}
+
+/** Which transaction a file is of, by its path in the archive: `<transaction>/data/…`; `undefined` for files of other stores. */
+export function transactionOfRecorded(
+  { endpoint, path }: RecordedFile,
+  endpoints: readonly string[],
+): TransactionId | undefined {
+  const [, number] = (endpoints[endpoint]?.startsWith("archive:") && /^([1-9]\d{0,14})\/./.exec(path)) || [];
+  return number === undefined ? undefined : transactionId(Number(number));
 }
 
 /** What is said of an archived file is said of its records too, so that one query asks for both. */
@@ -62,7 +72,7 @@ export function recordDocument(record: ExtractionRecord, context: RecordContext)
   const mediaTypes = [data?.mediaType, data?.format].filter(isMediaType).map((type) => type.toLowerCase());
   const [first] = files;
   const more = record.files.length > 1 ? ` and ${record.files.length - 1} more` : "";
-  const title = `${first === undefined ? extractor : shownPath(first.path, context)}${more}`;
+  const title = `${first === undefined ? "" : shownPath(first, context)}${more}`;
   return {
     key: `record:${record.extraction}:${record.number}`,
     type: "record",
@@ -80,23 +90,31 @@ export function recordDocument(record: ExtractionRecord, context: RecordContext)
         failure: [failure?.reason ?? null],
         created: [record.createdAt],
       },
-      ...files.map(({ path, sizeBytes }) => fieldsOfRecorded(path, sizeBytes, context)),
+      ...files.map((file) => fieldsOfRecorded(file, context)),
       fieldsOfData(leaves),
     ),
     createdAt: record.createdAt,
   };
 }
 
-function fieldsOfRecorded(path: string, sizeBytes: number, { archived }: RecordContext): Fields {
-  const known = archived.get(path);
-  if (!known) return merged(fieldsOfPath(path), { size: [sizeBytes] });
-  // When it was archived is not when it was described.
-  const { created: _, type = [], ...fields } = fieldsOfFile(known.file, known.transaction, known.keyValues);
-  return { ...fields, type: type.filter((one) => one !== "file"), file: [known.file.id] };
+function fieldsOfRecorded(recorded: RecordedFile, context: RecordContext): Fields {
+  const known = archivedFile(recorded, context);
+  if (known) {
+    // When it was archived is not when it was described.
+    const { created: _, type = [], ...fields } = fieldsOfFile(known.file, known.transaction, known.keyValues);
+    return { ...fields, type: type.filter((one) => one !== "file"), file: [known.file.id] };
+  }
+  // Also when the archive does not have it any more: should it come again, this record is found by the transaction's number.
+  const transaction = transactionOfRecorded(recorded, context.endpoints) ?? null;
+  return merged(fieldsOfPath(recorded.path), { size: [recorded.sizeBytes], transaction: [transaction] });
 }
 
-function shownPath(path: string, { archived }: RecordContext): string {
-  return archived.get(path)?.file.path.replace(/^data\//, "") ?? path;
+function shownPath(recorded: RecordedFile, context: RecordContext): string {
+  return archivedFile(recorded, context)?.file.path.replace(/^data\//, "") ?? recorded.path;
+}
+
+function archivedFile(recorded: RecordedFile, { endpoints, archived }: RecordContext): RecordedArchiveFile | undefined {
+  return transactionOfRecorded(recorded, endpoints) === undefined ? undefined : archived.get(recorded.path);
 }
 
 function isMediaType(value: DetailValue | undefined): value is string {

@@ -1,10 +1,10 @@
 import type { CrawlStore } from "../crawl/crawl-store.ts";
 import type { Extraction, ExtractionRecord } from "../extract/extraction.ts";
 import type { ExtractionStore } from "../extract/extraction-store.ts";
-import { type FileId, type TransactionId, transactionId } from "../ids.ts";
+import { type ExtractionId, extractionId, type FileId, type TransactionId, transactionId } from "../ids.ts";
 import type { ArchivedFile, CatalogueStore, KeyValue, Transaction } from "./catalogue-store.ts";
 import { type FileFinder, fileFinder } from "./file-finder.ts";
-import { type RecordedArchiveFile, recordDocument } from "./record-document.ts";
+import { type RecordedArchiveFile, recordDocument, transactionOfRecorded } from "./record-document.ts";
 import type { SearchSubject } from "./search-changes.ts";
 import { fileDocument, transactionDocument } from "./search-documents.ts";
 import type { SearchDocument } from "./search-index.ts";
@@ -29,6 +29,8 @@ export interface SearchContent {
   of(subject: Exclude<SearchSubject, { readonly file: FileId }>): AsyncIterable<Content>;
   /** @param ids at most {@link PAGE}. */
   ofFiles(ids: readonly FileId[]): AsyncIterable<Content>;
+  /** @param keys of documents of records. */
+  ofRecords(keys: readonly string[]): AsyncIterable<Content>;
   /** Everything there is. What comes or goes meanwhile may be in it or not. */
   everything(): AsyncIterable<Content>;
   /** Of how many documents everything is, about. */
@@ -84,6 +86,12 @@ export function searchContent({ catalogue, crawls, extractions }: SearchContentP
     }
   }
 
+  async function* ofRange(id: ExtractionId, from: number, until: number): AsyncGenerator<Content> {
+    const extraction = await extractions.get(id);
+    if (extraction) yield* ofRecords(extraction, from, until);
+    else yield* absentRecords(id, from, until);
+  }
+
   async function* everyTransaction(): AsyncGenerator<Transaction> {
     for (let afterId: TransactionId | undefined; ; ) {
       const page = await catalogue.findTransactions({ limit: PAGE, ...(afterId === undefined ? {} : { afterId }) });
@@ -108,14 +116,14 @@ export function searchContent({ catalogue, crawls, extractions }: SearchContentP
   return {
     async *of(subject) {
       if ("transaction" in subject) yield* ofTransaction(subject.transaction);
-      else {
-        const extraction = await extractions.get(subject.extraction);
-        if (extraction) yield* ofRecords(extraction, subject.from, subject.until);
-        else yield* absentRecords(subject.extraction, subject.from, subject.until);
-      }
+      else yield* ofRange(subject.extraction, subject.from, subject.until);
     },
 
     ofFiles,
+
+    async *ofRecords(keys) {
+      for (const { extraction, from, until } of rangesOf(keys)) yield* ofRange(extraction, from, until);
+    },
 
     async *everything() {
       for await (const { id } of everyTransaction()) yield* ofTransaction(id);
@@ -152,12 +160,26 @@ function* absentRecords(extraction: string, from: number, until: number): Genera
   }
 }
 
-/** Of a record's files, those that the archive holds: `<transaction>/data/…`. */
+/** Numbers that follow each other make one range. */
+function rangesOf(keys: readonly string[]): readonly Extract<SearchSubject, { readonly extraction: ExtractionId }>[] {
+  const records = keys.map((key) => {
+    const [, extraction = "", number] = key.split(":");
+    return { extraction: extractionId(extraction), number: Number(number) };
+  });
+  const ranges: { readonly extraction: ExtractionId; readonly from: number; until: number }[] = [];
+  for (const [extraction, ofOne] of Map.groupBy(records, (record) => record.extraction)) {
+    for (const { number } of ofOne.sort((a, b) => a.number - b.number)) {
+      const last = ranges.at(-1);
+      if (last?.extraction === extraction && last.until === number - 1) last.until = number;
+      else ranges.push({ extraction, from: number, until: number });
+    }
+  }
+  return ranges;
+}
+
+/** Of a record's files, those of the archive. */
 function archivedPaths(record: ExtractionRecord, endpoints: readonly string[]): readonly string[] {
-  return record.files
-    .filter(({ endpoint }) => endpoints[endpoint]?.startsWith("archive:"))
-    .map(({ path }) => path)
-    .filter((path) => /^[1-9]\d{0,14}\/./.test(path));
+  return record.files.filter((file) => transactionOfRecorded(file, endpoints) !== undefined).map(({ path }) => path);
 }
 
 /** Finds archived files as crawls of the archive name them. */
