@@ -36,13 +36,14 @@ export const LIMITS: SandboxLimits = {
   memoryBytes: 512 * MIB,
   outputBytes: 4 * MIB,
 };
-const LEASE_MS = 10_000;
+/** How soon another takes over when a worker dies. */
+const LEASE_MS = 2_000;
 
 export interface ExtractingOptions {
   readonly limits?: Partial<SandboxLimits>;
   readonly processes?: number;
   readonly familyBytes?: number;
-  readonly registered?: (reserved: () => Promise<readonly string[]>) => RegisteredExtractors;
+  readonly registered?: (folder: string, reserved: () => Promise<readonly string[]>) => RegisteredExtractors;
   /** What stores are opened with, instead of what they really are. */
   readonly endpoints?: (real: Endpoints) => Endpoints;
   readonly clock?: Clock;
@@ -67,7 +68,7 @@ export interface Extracting {
   crawl(endpoint?: Partial<EndpointRequest>): Promise<Crawl>;
   /** Until it has ended. */
   crawled(endpoint?: Partial<EndpointRequest>): Promise<Crawl>;
-  extracted(crawl: Crawl, request?: ExtractionRequest): Promise<Extraction>;
+  extracted(crawl: Crawl, request?: ExtractionRequest, limitMs?: number): Promise<Extraction>;
   ended(extraction: Extraction, limitMs?: number): Promise<Extraction>;
   allRecords(extraction: Extraction): Promise<readonly ExtractionRecord[]>;
   close(): Promise<void>;
@@ -92,7 +93,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
     processes: options.processes ?? 2,
   });
   const reserved = async () => (await builtIn.facts()).map(({ name }) => name);
-  const registry = extractorRegistry(builtIn, options.registered?.(reserved));
+  const registry = extractorRegistry(builtIn, options.registered?.(join(folder, "extractors"), reserved));
   const recordRoots = [records];
   const handlers = {
     crawl: crawlJob({ store: stores.crawls, endpoints, clock }),
@@ -173,7 +174,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
       );
       return crawls.get(ADA, id);
     },
-    extracted: async ({ id }, request = {}) => ended(await extractions.start(ADA, id, request)),
+    extracted: async ({ id }, request = {}, limitMs) => ended(await extractions.start(ADA, id, request), limitMs),
     ended,
     async allRecords({ id }) {
       const all: ExtractionRecord[] = [];

@@ -6,15 +6,15 @@ import { type RegisteredSettings, registeredExtractors } from "../../src/adapter
 
 const MIB = 1024 * 1024;
 
-/** Does what the group's first file says in its first line. */
-const SCRIPT = `
+/** A script for Node: does what the group's first file says in its first line. */
+export const DEEDS = `
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createConnection } from "node:net";
 import { readFileSync, writeFileSync } from "node:fs";
 const { files } = JSON.parse(readFileSync(0, "utf8"));
 const [, verb = "", word = ""] = /^(\\S+) ?(.*)$/m.exec(files[0] ? readFileSync(files[0].path, "utf8") : "") ?? [];
 const say = (value) => { process.stdout.write(JSON.stringify({ data: { value } })); };
-const DEEDS = {
+const does = {
   "": () => say(null),
   say: () => say(word),
   names: () => say(files.map(({ name, sizeBytes }) => name + " " + sizeBytes)),
@@ -31,7 +31,7 @@ const DEEDS = {
   connect: () => createConnection(Number(word), "127.0.0.1").once("connect", () => { say("connected"); process.exit(); }).once("error", (e) => { say(e.code); }),
   wrote: () => { writeFileSync(process.env.TMPDIR + "/x", "x"); say(process.env.TMPDIR); },
 };
-DEEDS[verb]();
+does[verb]();
 `;
 
 export interface RegisteredFixture {
@@ -76,7 +76,7 @@ export async function registeredFixture(
     invalid,
     async put(folder, manifest = {}) {
       await mkdir(join(root, folder), { recursive: true });
-      await writeFile(join(root, folder, "extract.mjs"), SCRIPT);
+      await writeFile(join(root, folder, "extract.mjs"), DEEDS);
       const fields = {
         name: folder,
         version: "1",

@@ -1,8 +1,10 @@
+import { existsSync, realpathSync } from "node:fs";
 import { findPackageJSON } from "node:module";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { AppError } from "../../core/errors.ts";
 import type { ExtractFile } from "../../core/extract/extractor.ts";
 import type { Outcome, Sandbox, SandboxLimits } from "../../core/extract/sandbox.ts";
+import { endingWithParent } from "./confinement.ts";
 import { type ExtractorProcess, startExtractorProcess } from "./process.ts";
 import { turns } from "./turns.ts";
 
@@ -29,13 +31,15 @@ export function childProcessSandbox({ modules, readable, limits, processes }: Sa
   const started = new Set<ExtractorProcess>();
   const closing = new AbortController();
   const { take, passOn } = turns(processes);
+  let launcher: Promise<readonly string[]> | undefined;
 
-  function living(): ExtractorProcess {
+  async function living(): Promise<ExtractorProcess> {
     for (let kept = idle.pop(); kept; kept = idle.pop()) {
       if (kept.isAlive) return kept;
       started.delete(kept);
     }
-    const fresh = startExtractorProcess(limits, allowed);
+    launcher ??= endingWithParent();
+    const fresh = startExtractorProcess(limits, allowed, await launcher);
     started.add(fresh);
     return fresh;
   }
@@ -47,7 +51,7 @@ export function childProcessSandbox({ modules, readable, limits, processes }: Sa
     deadline: number,
     signal: AbortSignal,
   ): AsyncGenerator<Outcome, void, undefined> {
-    const extractor = living();
+    const extractor = await living();
     let isDone = false;
     try {
       extractor.ask({ module, groups });
@@ -100,10 +104,15 @@ export function childProcessSandbox({ modules, readable, limits, processes }: Sa
   };
 }
 
-/** Where this package and those it needs lie: in its own folder, or beside it when it is installed itself. */
+/**
+ * Where this package and those it needs lie: in its own folder, which may link to where they really are, or beside it when
+ * it is installed itself.
+ */
 export function ownCode(): readonly string[] {
   const manifest = findPackageJSON("..", import.meta.url);
   if (manifest === undefined) throw new Error("The sandbox does not find the package it belongs to.");
   const folder = dirname(manifest);
-  return basename(dirname(folder)) === "node_modules" ? [folder, dirname(folder)] : [folder];
+  const parent = dirname(folder);
+  const packages = basename(parent) === "node_modules" ? parent : join(folder, "node_modules");
+  return [...new Set([folder, packages, ...(existsSync(packages) ? [realpathSync(packages)] : [])])];
 }

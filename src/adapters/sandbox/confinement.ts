@@ -16,6 +16,15 @@ export interface Confinement {
   wrap(argv: readonly string[], memoryBytes: number): readonly string[];
 }
 
+/**
+ * The beginning of a command line whose process ends when this one does, even by SIGKILL: one that loops would stay for
+ * ever. Empty where the system cannot do that.
+ */
+export async function endingWithParent(): Promise<readonly string[]> {
+  const launcher = ["setpriv", "--pdeathsig", "KILL"];
+  return (await works("setpriv", ["--pdeathsig", "KILL"])) ? launcher : [];
+}
+
 /** A network and a process table of its own; whoever is not root needs a user namespace for that. */
 const APART = ["--net", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"];
 const NAMESPACES: readonly (readonly string[])[] = [APART, ["--user", "--map-current-user", ...APART]];
@@ -27,10 +36,12 @@ export async function confinement(): Promise<Confinement> {
   );
   const namespaces = tried.find((flags) => flags !== undefined);
   const hasLimits = await works("prlimit", ["--core=0"]);
+  const launcher = await endingWithParent();
   return {
     hasNoNetwork: namespaces !== undefined,
     endsWhole: namespaces !== undefined,
     wrap: (argv, memoryBytes) => [
+      ...launcher,
       ...(namespaces ? ["unshare", ...namespaces] : []),
       // Who watches looks at resident memory, now and then. This is what stops a process that grows between two looks.
       ...(hasLimits
@@ -43,7 +54,8 @@ export async function confinement(): Promise<Confinement> {
 
 async function works(tool: string, flags: readonly string[]): Promise<boolean> {
   if (process.platform !== "linux") return false;
-  return run(tool, [...flags, "true"]).then(
+  // Without an environment, as they are run later: tools are where every system has them, or not used.
+  return run(tool, [...flags, "true"], { env: {} }).then(
     () => true,
     () => false,
   );

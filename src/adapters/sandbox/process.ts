@@ -25,8 +25,15 @@ export interface ExtractorProcess {
   kill(): Promise<void>;
 }
 
-/** @param readable folders and files that it may read, beside its own code. */
-export function startExtractorProcess(limits: SandboxLimits, readable: readonly string[]): ExtractorProcess {
+/**
+ * @param readable folders and files that it may read, beside its own code.
+ * @param launcher what its command line begins with.
+ */
+export function startExtractorProcess(
+  limits: SandboxLimits,
+  readable: readonly string[],
+  launcher: readonly string[],
+): ExtractorProcess {
   // The sources run as .ts, the published build as .js.
   const entry = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url));
   const heapMiB = Math.max(16, Math.floor(limits.memoryBytes / 2 / MIB));
@@ -35,7 +42,8 @@ export function startExtractorProcess(limits: SandboxLimits, readable: readonly 
     ...readable.map((path) => `--allow-fs-read=${path}`),
     `--max-old-space-size=${heapMiB}`,
   ];
-  const child = spawn(process.execPath, [...flags, entry, String(limits.memoryBytes * 0.75)], {
+  const argv = [...launcher, process.execPath, ...flags, entry, String(limits.memoryBytes * 0.75)];
+  const child = spawn(argv[0] ?? "", argv.slice(1), {
     env: {},
     stdio: ["pipe", "ignore", "pipe", "pipe"],
   });
