@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { ADA, feedOf, fill, find, findCounts, openCrawling } from "../support/crawling.ts";
+import { ADA, assertSamePaths, feedOf, fill, find, findCounts, openCrawling } from "../support/crawling.ts";
 import { seededRandom } from "../support/random.ts";
 import { until } from "../support/until.ts";
 
@@ -56,12 +56,9 @@ for (const grouper of ["file_is_group", "sequence"]) {
     work();
     const done = await ended(id);
     assert.equal(done.status, "partial");
-    const paths = (await feedOf(crawls, id, 10_000)).map((item) => item.path);
-    assert.deepEqual(
-      paths.toSorted(),
-      find(root)
-        .flatMap(({ type, path: found }) => (type === "f" ? [found] : []))
-        .toSorted(),
+    assertSamePaths(
+      (await feedOf(crawls, id, 10_000)).map((item) => item.path),
+      find(root).flatMap((entry) => (entry.type === "f" ? [entry.path] : [])),
     );
     const { groups, families, errors, ...counts } = done.counts;
     assert.deepEqual(counts, { files, ...expected });

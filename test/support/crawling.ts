@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { mkdtemp, realpath, rm } from "node:fs/promises";
@@ -174,4 +175,17 @@ export function findCounts(root: string) {
     bytes: files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     others: entries.filter(({ type }) => type !== "f" && type !== "d").length,
   };
+}
+
+/** Compares long lists in no order, telling the first differences only: a whole one would take hours to print. */
+export function assertSamePaths(told: readonly string[], expected: readonly string[]): void {
+  const [seen, wanted] = [new Set<string>(), new Set(expected)];
+  const differences: string[] = [];
+  for (const path of told) {
+    if (seen.has(path)) differences.push(`twice: ${path}`);
+    if (!wanted.has(path)) differences.push(`not there: ${path}`);
+    seen.add(path);
+  }
+  for (const path of expected) if (!seen.has(path)) differences.push(`missing: ${path}`);
+  assert.deepEqual(differences.slice(0, 10), []);
 }
