@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Stores } from "./adapters/db/stores.ts";
 import { builtInExtractors } from "./adapters/sandbox/built-in.ts";
+import { registeredExtractors } from "./adapters/sandbox/registered.ts";
 import { scratchFolder } from "./adapters/sandbox/scratch-folder.ts";
 import { fsTarget } from "./adapters/source/fs-target.ts";
 import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
@@ -12,6 +13,7 @@ import { type Crawls, crawlService } from "./core/crawl/crawls.ts";
 import { EXTRACT_JOB, type Extractions, extractionService } from "./core/extract/extractions.ts";
 import { extractJob } from "./core/extract/job/extract-job.ts";
 import { extractorRegistry } from "./core/extract/registry.ts";
+import type { SandboxLimits } from "./core/extract/sandbox.ts";
 import type { JobId } from "./core/ids.ts";
 import type { Jobs } from "./core/jobs/jobs.ts";
 import type { JobHandler } from "./core/jobs/worker.ts";
@@ -34,6 +36,8 @@ export interface CrawlingParts {
 /** Crawls and extractions: what the settings open, the jobs' handlers, and the services on top of them. */
 export interface Crawling {
   readonly handlers: Readonly<Record<string, JobHandler>>;
+  /** Told, from now on, of extractors that cannot be taken up. */
+  reportTo(trouble: (error: unknown, during: string) => void): void;
   services(jobs: Jobs): { readonly crawls: Crawls; readonly extractions: Extractions };
   /** Ends the extractors' processes. */
   close(): Promise<void>;
@@ -49,19 +53,27 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
     archive: archiveEndpoints({ catalogue: stores.catalogue, storage }),
   });
   const scratch = join(config.dataDir, "scratch");
-  const extractors = extractorRegistry(
-    builtInExtractors({
-      readable: [...config.crawlRoots, scratch],
-      limits: {
-        silenceMs: config.extractMs,
-        totalMs: config.extractMs * RUN_TIMES_LONGER,
-        memoryBytes: config.extractMemoryBytes,
-        outputBytes: config.extractOutputBytes,
-      },
-      processes: config.extractProcesses,
-    }),
-    undefined,
-  );
+  const limits: SandboxLimits = {
+    silenceMs: config.extractMs,
+    totalMs: config.extractMs * RUN_TIMES_LONGER,
+    memoryBytes: config.extractMemoryBytes,
+    outputBytes: config.extractOutputBytes,
+  };
+  const processes = config.extractProcesses;
+  const builtIn = builtInExtractors({ readable: [...config.crawlRoots, scratch], limits, processes });
+  let report: Parameters<Crawling["reportTo"]>[0] | undefined;
+  const registered =
+    config.extractorsDir === undefined
+      ? undefined
+      : registeredExtractors({
+          folder: config.extractorsDir,
+          limits,
+          processes,
+          containerEnvironment: config.containerEnvironment,
+          reserved: async () => (await builtIn.facts()).map(({ name }) => name),
+          onInvalid: (error) => report?.(error, "the extractors"),
+        });
+  const extractors = extractorRegistry(builtIn, registered);
   const { crawls: store, extractions } = stores;
 
   return {
@@ -78,6 +90,9 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
         recordTarget: (root) => fsTarget({ root }),
         familyBytes: config.extractFamilyBytes,
       }),
+    },
+    reportTo(trouble) {
+      report = trouble;
     },
     services: (jobs) => ({
       crawls: crawlService({ store, extractions, endpoints, jobs, clock, nextJobId }),

@@ -127,9 +127,13 @@ export function stagingCache(config: Config): ObjectStorage {
   return fsObjectStorage({ root: join(config.dataDir, "staging") });
 }
 
-/** In a folder that can be made anew from the database at any time. */
-export function searchIndex({ dataDir }: Config): ReturnType<typeof sqliteFtsIndex> {
-  return sqliteFtsIndex({ folder: join(dataDir, "search") });
+export function searchIndex(config: Config): ReturnType<typeof sqliteFtsIndex> {
+  return sqliteFtsIndex({ folder: searchFolder(config) });
+}
+
+/** May be removed while no server runs: what is in it is made anew from the database. */
+export function searchFolder({ dataDir }: Config): string {
+  return join(dataDir, "search");
 }
 
 /** The database alone: for commands that need no archive. */
@@ -262,6 +266,7 @@ export async function composeServices(
     statistics: packaging.statistics,
 
     startWorker(log) {
+      crawling.reportTo(log.trouble);
       const worker = startWorker(jobs, stores.queue, handlers, clock, {
         name: `${hostname()}:${process.pid}`,
         concurrency: config.workers,

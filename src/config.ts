@@ -295,7 +295,7 @@ export function loadConfig(env: Environment) {
       idField: e.LONGSHORE_DWC_ID_FIELD,
       dynamicTerm: e.LONGSHORE_DWC_DYNAMIC_TERM,
     },
-    ...crawlConfig(e, e.LONGSHORE_DATA_DIR),
+    ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
     authHeader: e.LONGSHORE_AUTH_HEADER,

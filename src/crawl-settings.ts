@@ -49,7 +49,26 @@ export const CRAWL_SETTINGS = {
     .describe("Folder of this machine that its own Globus collection shows as its top; / when not set."),
 } as const;
 
-export function crawlConfig(e: z.output<z.ZodObject<typeof CRAWL_SETTINGS>>, dataDir: string) {
+/** What podman and docker go by; nothing else of Longshore looks at these. */
+const CONTAINER_VARIABLES = [
+  "PATH",
+  "HOME",
+  "XDG_RUNTIME_DIR",
+  "XDG_CONFIG_HOME",
+  "XDG_DATA_HOME",
+  "DOCKER_HOST",
+  "DOCKER_CONFIG",
+  "CONTAINER_HOST",
+  "CONTAINERS_CONF",
+];
+
+/** @param env the whole environment. */
+export function crawlConfig(
+  e: z.output<z.ZodObject<typeof CRAWL_SETTINGS>>,
+  dataDir: string,
+  env: Readonly<Record<string, string | undefined>>,
+) {
+  const variables = CONTAINER_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []));
   return {
     crawlRoots: e.LONGSHORE_CRAWL_ROOTS,
     recordRoots: e.LONGSHORE_RECORD_ROOTS ?? [join(dataDir, "records")],
@@ -59,6 +78,7 @@ export function crawlConfig(e: z.output<z.ZodObject<typeof CRAWL_SETTINGS>>, dat
     extractMemoryBytes: e.LONGSHORE_EXTRACT_MEMORY,
     extractOutputBytes: e.LONGSHORE_EXTRACT_OUTPUT,
     extractFamilyBytes: e.LONGSHORE_EXTRACT_FETCH,
+    containerEnvironment: Object.fromEntries(variables),
     xtract: {
       ownCollection: e.LONGSHORE_GLOBUS_COLLECTION,
       ownFolder: e.LONGSHORE_GLOBUS_FOLDER,
