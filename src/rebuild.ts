@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { isPostgresInUse, isSqliteInUse } from "./adapters/db/in-use.ts";
@@ -29,7 +30,7 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
   // A server that runs hands out ids while the archive's are not known yet, or still writes to a file that was deleted.
   if (!dryRun && (await isInUse(config)))
     throw new AppError("database_in_use", { hint: "stop servers and workers first" });
-  const { openFoundation } = await import("./compose.ts"); // the other commands start without it
+  const { openFoundation, searchFolder } = await import("./compose.ts"); // the other commands start without it
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;
@@ -48,6 +49,8 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
       terminal.progress(`${countText(sum(counts), "object")}, ${countText(files, "file")}, ${bytesText(bytes)}`);
     }
 
+    // The index may know crawls and records of the database that was lost; the next server fills a new one.
+    if (!dryRun && counts.has("added")) await rm(searchFolder(config), { recursive: true, force: true });
     const failed = (counts.get("unreadable") ?? 0) + (counts.get("refused") ?? 0);
     const tookMs = systemClock.now() - startedAt;
     if (options.json)
