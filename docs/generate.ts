@@ -1,6 +1,6 @@
 /**
- * Writes the documentation that has its truth in the code: `docs/config.md`, `docs/errors.md`, `docs/cli.md` and
- * `openapi.json`. With `--check`: writes nothing, and fails naming what is out of date.
+ * Writes the documentation that has its truth in the code: `docs/config.md`, `docs/errors.md`, `docs/cli.md`,
+ * `docs/formats/extractors.md` and `openapi.json`. With `--check`: writes nothing, and fails naming what is out of date.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
@@ -10,6 +10,7 @@ import { CODES, KINDS, type Kind } from "../src/core/errors.ts";
 import { openApiDocument } from "../src/http/openapi.ts";
 import { program } from "../src/run.ts";
 import { VERSION } from "../src/version.ts";
+import { extractorsPage } from "./extractors-page.ts";
 
 const NOTE = "<!-- Made by docs/generate.ts; change the code it is made from. -->";
 const HELP_WIDTH = 100;
@@ -101,6 +102,7 @@ const documents: Readonly<Record<string, string>> = {
   "docs/config.md": configPage(),
   "docs/errors.md": errorsPage(),
   "docs/cli.md": cliPage(),
+  "docs/formats/extractors.md": await extractorsPage(NOTE),
   "openapi.json": await openApiDocument(VERSION),
 };
 

@@ -7,7 +7,8 @@ import { registeredExtractors } from "../../src/adapters/sandbox/registered.ts";
 import { extracting, LIMITS, OPERATOR } from "../support/extracting.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples/extractors", import.meta.url));
-const hasPython = spawnSync("python3", ["--version"]).status === 0;
+/** Where registered extractors look for programs. */
+const hasPython = spawnSync("python3", ["--version"], { env: { PATH: "/usr/local/bin:/usr/bin:/bin" } }).status === 0;
 
 test("the example of a registered extractor describes its files beside the built-in ones", async (t) => {
   if (!hasPython) return t.skip("there is no python3");

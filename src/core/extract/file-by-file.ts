@@ -15,10 +15,15 @@ export interface FileExtractor extends Omit<Extractor, "extract"> {
  */
 export function fileByFile({ describe, schema, ...about }: FileExtractor): Extractor {
   const one = async (file: ExtractFile) => withLocalFile(file.localPath, (bytes) => describe(bytes, file));
-  const members = listSchema(objectSchema({ file: TEXT, record: schema }));
+  const file = { $ref: "#/$defs/file" };
+  const members = listSchema(objectSchema({ file: TEXT, record: file }));
   return {
     ...about,
-    schema: { $schema: "https://json-schema.org/draft/2020-12/schema", anyOf: [schema, objectSchema({ members })] },
+    schema: {
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      anyOf: [file, objectSchema({ members })],
+      $defs: { file: schema },
+    },
     async extract(files) {
       const [only, ...more] = files;
       if (only !== undefined && more.length === 0) return one(only);
