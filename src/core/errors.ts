@@ -47,7 +47,10 @@ export const CODES = {
   policy_refused: ["forbidden", "The policy refuses this bundle."],
   policy_invalid: ["invalid", "The policy file is not valid."],
   source_outside_roots: ["forbidden", "The path is not under a folder that may be moved from."],
-  source_changed: ["conflict", "The source file changed while it was being archived; it is left where it is."],
+  source_changed: [
+    "conflict",
+    "The source file changed while it was being archived or copied; it is left where it is.",
+  ],
   source_missing: ["not_found", "The source file does not exist on the server."],
   source_unsuitable: ["invalid", "The source is not a regular file that the server may read and remove."],
   // Archive
@@ -104,6 +107,10 @@ export const CODES = {
   record_unknown: ["not_found", "No record with this number is known."],
   endpoint_refused: ["forbidden", "Longshore is not set up to use this store."],
   endpoint_unreachable: ["unavailable", "The store does not answer or cannot be listed."],
+  offload_incomplete: ["corrupt", "Not every file could be copied, or removed after it was copied."],
+  offload_timeout: ["cancelled", "The offload was not over in the time given to it."],
+  copy_mismatch: ["corrupt", "What was read back from the target is not what was copied."],
+  target_occupied: ["conflict", "The target has something else at the file's place, or can have nothing there."],
   entry_unreadable: ["invalid", "Something in the store cannot be read."],
   content_malformed: ["corrupt", "The file is damaged, ends early or breaks the rules of its format."],
   content_encrypted: ["corrupt", "The file, or a part of it, can be read only with its password."],

@@ -66,7 +66,7 @@ export function folderEndpoints({ roots }: { readonly roots: readonly string[] }
 }
 
 /** @throws AppError request_invalid. */
-function pathOf(url: URL): string {
+export function pathOf(url: URL): string {
   const expected = "file:///, then the folder's absolute path";
   if (url.search !== "" || url.hash !== "") throw new AppError("request_invalid", { url: url.href, expected });
   try {
@@ -82,7 +82,7 @@ function resolved(path: string): Promise<string | undefined> {
   return realpath(path).catch(ignoring(...ABSENT, "ELOOP", "EACCES", "EPERM"));
 }
 
-function isWithin(root: string, path: string): boolean {
+export function isWithin(root: string, path: string): boolean {
   return path === root || path.startsWith(root.endsWith("/") ? root : `${root}/`);
 }
 
