@@ -76,13 +76,15 @@ export const xtract =
       app.route({
         method: ["GET", "POST"],
         url: path,
-        async handler(request) {
+        async handler(request, reply) {
           let document: SentDocument = {};
           try {
             document = await sentDocument(request);
             return await answer({ request, document });
           } catch (thrown) {
             const error = told(request, thrown);
+            // Its rest is still on its way: the connection is of no more use.
+            if (error.code === "body_too_large") reply.header("connection", "close");
             return { ...failed(error, document), code: error.code };
           }
         },
