@@ -4,12 +4,14 @@ import { builtInExtractors } from "./adapters/sandbox/built-in.ts";
 import { registeredExtractors } from "./adapters/sandbox/registered.ts";
 import { scratchFolder } from "./adapters/sandbox/scratch-folder.ts";
 import { fsTarget } from "./adapters/source/fs-target.ts";
-import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
+import { composeStores } from "./compose-stores.ts";
 import type { Config } from "./config.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import type { Clock } from "./core/clock.ts";
 import { CRAWL_JOB, crawlJob } from "./core/crawl/crawl-job.ts";
 import { type Crawls, crawlService } from "./core/crawl/crawls.ts";
+import { OFFLOAD_JOB, offloadJob } from "./core/crawl/offload/offload-job.ts";
+import { type Offloads, offloadService } from "./core/crawl/offloads.ts";
 import { EXTRACT_JOB, type Extractions, extractionService } from "./core/extract/extractions.ts";
 import { extractJob } from "./core/extract/job/extract-job.ts";
 import { extractorRegistry } from "./core/extract/registry.ts";
@@ -33,12 +35,16 @@ export interface CrawlingParts {
   readonly nextJobId: () => Promise<JobId>;
 }
 
-/** Crawls and extractions: what the settings open, the jobs' handlers, and the services on top of them. */
+/** Crawls, extractions and offloads: what the settings open, the jobs' handlers, and the services on top of them. */
 export interface Crawling {
   readonly handlers: Readonly<Record<string, JobHandler>>;
   /** Told, from now on, of extractors that cannot be taken up. */
   reportTo(trouble: (error: unknown, during: string) => void): void;
-  services(jobs: Jobs): { readonly crawls: Crawls; readonly extractions: Extractions };
+  services(jobs: Jobs): {
+    readonly crawls: Crawls;
+    readonly extractions: Extractions;
+    readonly offloads: Offloads;
+  };
   /** Ends the extractors' processes. */
   close(): Promise<void>;
 }
@@ -46,12 +52,9 @@ export interface Crawling {
 export function composeCrawling(config: Config, parts: CrawlingParts): Crawling {
   const { stores, storage, fetch, origins, clock, nextJobId } = parts;
   const { recordRoots } = config;
-  const endpoints = openEndpoints({
-    file: folderEndpoints({ roots: config.crawlRoots }),
-    http: httpEndpoints({ origins, fetch, clock }),
-    https: httpEndpoints({ origins, fetch, clock }),
-    archive: archiveEndpoints({ catalogue: stores.catalogue, storage }),
-  });
+  const { catalogue } = stores;
+  const opened = composeStores(config, { catalogue, storage, fetch, origins, clock });
+  const { crawled: endpoints, targets } = opened;
   const scratch = join(config.dataDir, "scratch");
   const limits: SandboxLimits = {
     silenceMs: config.extractMs,
@@ -90,6 +93,7 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
         recordTarget: (root) => fsTarget({ root }),
         familyBytes: config.extractFamilyBytes,
       }),
+      [OFFLOAD_JOB]: offloadJob({ endpoints: opened.offloaded, targets, clock }),
     },
     reportTo(trouble) {
       report = trouble;
@@ -105,6 +109,7 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
         nextJobId,
         recordRoots,
       }),
+      offloads: offloadService({ endpoints: opened.offloaded, targets, jobs, clock }),
     }),
     close: () => extractors.sandbox.close(),
   };

@@ -34,6 +34,7 @@ import type { SearchIndex } from "./core/catalogue/search-index.ts";
 import type { Clock } from "./core/clock.ts";
 import { startCrawlUpkeep } from "./core/crawl/crawl-upkeep.ts";
 import type { Crawls } from "./core/crawl/crawls.ts";
+import type { Offloads } from "./core/crawl/offloads.ts";
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
 import { jobId } from "./core/ids.ts";
@@ -155,6 +156,7 @@ export interface Services {
   readonly search: Search;
   readonly crawls: Crawls;
   readonly extractions: Extractions;
+  readonly offloads: Offloads;
   readonly packages: Packages;
   readonly links: Links;
   /** Of packages. */

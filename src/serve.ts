@@ -90,6 +90,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       indexing,
       crawls: services.crawls,
       extractions: services.extractions,
+      offloads: services.offloads,
       packages: services.packages,
       packageStatistics: services.statistics,
       storage,

@@ -12,6 +12,7 @@ import type { SearchChanges } from "../core/catalogue/search-changes.ts";
 import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Crawls } from "../core/crawl/crawls.ts";
+import type { Offloads } from "../core/crawl/offloads.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
@@ -42,6 +43,7 @@ export interface ServerDeps {
   readonly indexing: Pick<Indexing, "lastRebuild" | "rebuild">;
   readonly crawls: Crawls;
   readonly extractions: Extractions;
+  readonly offloads: Offloads;
   readonly packages: Packages;
   readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
   readonly storage: ObjectStorage;

@@ -148,6 +148,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     indexing,
     crawls: composed.crawls,
     extractions: composed.extractions,
+    offloads: composed.offloads,
     packages: composed.packages,
     packageStatistics: composed.statistics,
     storage,

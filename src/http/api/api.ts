@@ -9,6 +9,7 @@ import { extractionRoutes } from "./extractions.ts";
 import { fileRoutes } from "./files.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
+import { offloadRoutes } from "./offloads.ts";
 import { packageRoutes } from "./packages.ts";
 import { savedQueryRoutes } from "./saved-queries.ts";
 import { searchRoutes } from "./search.ts";
@@ -36,6 +37,7 @@ export const apiRoutes =
       savedQueryRoutes,
       crawlRoutes,
       extractionRoutes,
+      offloadRoutes,
       packageRoutes,
       statisticsRoutes,
       verificationRoutes,

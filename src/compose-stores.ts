@@ -1,0 +1,41 @@
+import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
+import { folderTargets, openTargets } from "./adapters/source/open-target.ts";
+import type { Config } from "./config.ts";
+import type { ObjectStorage } from "./core/archive/object-storage.ts";
+import type { CatalogueStore } from "./core/catalogue/catalogue-store.ts";
+import type { Clock } from "./core/clock.ts";
+import type { Endpoints } from "./core/crawl/endpoints.ts";
+import type { Targets } from "./core/crawl/targets.ts";
+import type { Fetch } from "./core/outbound/fetch.ts";
+import type { Origins } from "./core/outbound/origins.ts";
+
+export interface StoreParts {
+  readonly catalogue: CatalogueStore;
+  readonly storage: ObjectStorage;
+  readonly fetch: Fetch;
+  /** The same that `fetch` is guarded by. */
+  readonly origins: Origins;
+  readonly clock: Clock;
+}
+
+/** The stores that settings open, by what they are used for. */
+export interface OpenStores {
+  readonly crawled: Endpoints;
+  /** What is crawled, and the folders that records are written to. */
+  readonly offloaded: Endpoints;
+  readonly targets: Targets;
+}
+
+export function composeStores(config: Config, { catalogue, storage, fetch, origins, clock }: StoreParts): OpenStores {
+  const { crawlRoots, recordRoots, moveRoots } = config;
+  const elsewhere = {
+    http: httpEndpoints({ origins, fetch, clock }),
+    https: httpEndpoints({ origins, fetch, clock }),
+    archive: archiveEndpoints({ catalogue, storage }),
+  };
+  return {
+    crawled: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: crawlRoots }) }),
+    offloaded: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: [...crawlRoots, ...recordRoots] }) }),
+    targets: openTargets({ file: folderTargets({ writable: recordRoots, removable: moveRoots }) }),
+  };
+}
