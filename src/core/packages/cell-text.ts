@@ -19,16 +19,3 @@ export function jsonText(cell: Cell): string {
   const members = Object.entries(cell).map(([key, value]) => `${JSON.stringify(key)}:${jsonText(value)}`);
   return `{${members.join(",")}}`;
 }
-
-/**
- * A field of a CSV line, quoted where it must be (RFC 4180 §2; a bare CR too, which readers take for the end of a line).
- * @param special matches what has to be quoted: see {@link specialTo}.
- */
-export function quoted(text: string, special: RegExp): string {
-  return special.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-/** What has to be quoted where fields are parted by `delimiter`. */
-export function specialTo(delimiter: "," | "\t"): RegExp {
-  return delimiter === "," ? /[",\n\r]/ : /["\t\n\r]/;
-}

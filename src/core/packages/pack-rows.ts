@@ -28,8 +28,7 @@ export async function packRows(packing: Packing): Promise<{ readonly rowCount: n
   if (apiUrl === undefined) throw new AppError("request_invalid", { field: "apiUrl", expected: "an address" });
 
   await tasks.begin("fetch");
-  const { wants } = formatOf(recipe, null, dwca, clock);
-  const source = await ckanRows({ fetch, clock, recipe: { ...recipe, apiUrl }, key, wants, signal });
+  const source = await ckanRows({ fetch, clock, recipe: { ...recipe, apiUrl }, key, signal });
   const { declaredRows } = source;
   const format = formatOf(recipe, declaredRows, dwca, clock);
 

@@ -2,14 +2,17 @@ import type { Details } from "../errors.ts";
 import type { Field, Page } from "./rows.ts";
 
 /**
- * Formats gather about so much of a member's text before they write it: enough that a write costs nothing, and little, as
- * text that is put together of millions of parts is kept as those parts until somebody reads it.
+ * Formats gather about so much of a member before they write it, characters or bytes: enough that a write costs nothing, and
+ * little, as text that is put together of millions of parts is kept as those parts until somebody reads it.
  */
-export const PIECE_CHARS = 65_536;
+export const PIECE_SIZE = 65_536;
 
 /** A member of the package while it is written. Text becomes UTF-8. */
 export interface MemberSink {
-  /** A promise only when the sink is behind: await it before the next call. */
+  /**
+   * A promise only when the sink is behind: await it before the next call. Bytes may be used again once it is kept, or when
+   * there is none.
+   */
   write(part: string | Uint8Array): Promise<void> | undefined;
 }
 
@@ -26,8 +29,6 @@ export interface PackageSink {
 
 /** Turns rows into members of a package: a table, or the files of a Darwin Core Archive. One object for one package. */
 export interface RowFormat {
-  /** Which form of {@link Page.content} it wants; it takes `rows` always. */
-  readonly wants: "csv" | "rows";
   begin(fields: readonly Field[], sink: PackageSink): Promise<void>;
   page(page: Page, sink: PackageSink): Promise<void>;
   end(sink: PackageSink): Promise<void>;

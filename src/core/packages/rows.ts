@@ -26,13 +26,14 @@ export interface Page {
   readonly rowCount: number;
   /** Where the next page begins, JSON-safe: given back to `pages` after a crash. `null`: cannot be continued from here. */
   readonly next: Details | null;
-  /**
-   * `csv`: the rows as PostgreSQL's COPY writes them (LF ends, no header; `t`/`f`; NULL as nothing, an empty text as `""`),
-   * good to be passed on. `rows`: values in the order of the fields, made while they are gone through, once: those of a whole
-   * page would take several times its memory. @throws AppError portal_refused in the middle of them.
-   */
-  readonly content: { readonly csv: string } | { readonly rows: Iterable<readonly Cell[]> };
+  readonly content: PageContent;
 }
+
+/**
+ * `csv`: the rows as PostgreSQL's COPY writes them, in UTF-8 (LF ends, no header; `t`/`f`; NULL as nothing, an empty text as
+ * `""`); there until the next page is asked for, as its memory is used again. `rows`: values in the order of the fields.
+ */
+export type PageContent = { readonly csv: Uint8Array } | { readonly rows: readonly (readonly Cell[])[] };
 
 /** The rows of one resource as a request chose them. */
 export interface RowSource {

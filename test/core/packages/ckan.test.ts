@@ -10,10 +10,13 @@ import { hostPace } from "../../../src/core/outbound/host-pace.ts";
 import { allowedOrigins } from "../../../src/core/outbound/origins.ts";
 import { jsonText } from "../../../src/core/packages/cell-text.ts";
 import { ckanRows } from "../../../src/core/packages/ckan/ckan-rows.ts";
-import { csvShape, exactNumber, parseCsv, parseExactly } from "../../../src/core/packages/ckan/csv-page.ts";
+import { takeCsv } from "../../../src/core/packages/ckan/csv-in-json.ts";
+import { exactNumber, parseExactly } from "../../../src/core/packages/csv/exact-json.ts";
 import type { Recipe } from "../../../src/core/packages/package.ts";
-import { type Cell, ExactNumber, type Page } from "../../../src/core/packages/rows.ts";
+import { valuesOf } from "../../../src/core/packages/page-rows.ts";
+import { type Cell, ExactNumber } from "../../../src/core/packages/rows.ts";
 import { type Ckan, type CkanOptions, type CkanTable, ckan, fail } from "../../support/ckan.ts";
+import { seededRandom } from "../../support/random.ts";
 import { without } from "../../support/tools.ts";
 
 const open: Ckan[] = [];
@@ -38,12 +41,8 @@ const hasty: Clock = {
   },
 };
 
-function rowsOf(
-  from: Ckan,
-  recipe: Partial<Recipe> = {},
-  more: { key?: string; wants?: "csv" | "rows"; clock?: Clock } = {},
-) {
-  const { clock = systemClock, wants = "rows", key } = more;
+function rowsOf(from: Ckan, recipe: Partial<Recipe> = {}, more: { key?: string; clock?: Clock } = {}) {
+  const { clock = systemClock, key } = more;
   return ckanRows({
     fetch: guardedFetch({
       exchange,
@@ -55,7 +54,6 @@ function rowsOf(
     clock,
     recipe: { kind: "datastore", resourceId: "r", format: "csv", manifest: false, apiUrl: from.apiUrl, ...recipe },
     key,
-    wants,
     signal: new AbortController().signal,
   });
 }
@@ -65,7 +63,7 @@ const never = new AbortController().signal;
 async function allRows(source: Awaited<ReturnType<typeof rowsOf>>, from?: Details): Promise<(readonly Cell[])[]> {
   const rows: (readonly Cell[])[] = [];
   for await (const page of source.pages(from, never)) {
-    const read = [...("rows" in page.content ? page.content.rows : parseCsv(page.content.csv, source.fields))];
+    const read = [...valuesOf(page.content, source.fields)];
     assert.equal(read.length, page.rowCount);
     rows.push(...read);
   }
@@ -205,23 +203,6 @@ describe("rows of a CKAN resource", () => {
     assert.deepEqual((await allRows(await rowsOf(from))).map(jsonText), ['[1,"text",9007199254740993]']);
   });
 
-  test("are passed on as CSV only where that is exact", async () => {
-    const forms = async (columns: CkanTable["columns"]) => {
-      const from = await portal({ tables: { r: { columns, rowCount: 3, row: () => columns.map(() => "x") } } });
-      const pages: Page[] = await Array.fromAsync((await rowsOf(from, {}, { wants: "csv" })).pages(undefined, never));
-      return pages.map(({ content }) => Object.keys(content)[0]);
-    };
-    assert.deepEqual(
-      await forms([
-        { id: "a", type: "text" },
-        { id: "b", type: "numeric" },
-      ]),
-      ["csv"],
-    );
-    for (const type of ["bool", "json", "jsonb", "_text", "nested"])
-      assert.deepEqual(await forms([{ id: "a", type }]), ["rows"], type);
-  });
-
   test("are counted right in CSV whose texts have line ends", async () => {
     const table: CkanTable = {
       columns: [{ id: "t", type: "text" }],
@@ -229,7 +210,7 @@ describe("rows of a CKAN resource", () => {
       row: (id) => [id % 3 === 0 ? `a\n"b",\n${id}\n` : `${id}`],
     };
     const from = await portal({ version: "2.12", rowsMax: 700, tables: { r: table } });
-    const source = await rowsOf(from, {}, { wants: "csv" });
+    const source = await rowsOf(from);
     assert.deepEqual(await idsOf(source), counting(5_000));
   });
 
@@ -448,22 +429,100 @@ describe("a portal that does not keep its word", () => {
 });
 
 describe("CSV as PostgreSQL copies it", () => {
-  test("is counted and read as Python reads it", {
+  const fields = ["a", "b"].map((id) => ({ id, type: "text" }));
+  const read = (csv: string) => [...valuesOf({ csv: Buffer.from(csv) }, fields)];
+
+  test("is read as Python reads it", {
     skip: without("Python 3", ["python3", "--version"], "Debian: python3"),
   }, () => {
     const csv = 'a,b\n"x ""y"", z","l1\nl2"\n,""\n"\n",é\n';
     const script = "import csv,json,sys;print(json.dumps(list(csv.reader(sys.stdin.read().splitlines(True)))))";
     const { stdout } = spawnSync("python3", ["-c", script], { input: csv, encoding: "utf8" });
-    const fields = ["a", "b"].map((id) => ({ id, type: "text" }));
-    const rows = [...parseCsv(csv, fields)].map((row) => row.map((cell) => cell ?? ""));
-    assert.deepEqual(rows, JSON.parse(stdout));
-    assert.deepEqual(csvShape(csv), { rowCount: 4, lastRowAt: csv.indexOf('"\n",é') });
-    assert.deepEqual([...parseCsv(csv, fields)][2], [null, ""]);
+    const rows = read(csv);
+    assert.deepEqual(
+      rows.map((row) => row.map((cell) => cell ?? "")),
+      JSON.parse(stdout),
+    );
+    assert.deepEqual(rows[2], [null, ""]);
   });
 
-  test("is refused when it is cut", () => {
-    for (const cut of ['"a', "a", 'a\n"b\n', "a\nb"])
-      assert.throws(() => csvShape(cut), { code: "portal_refused" }, cut);
+  test("is refused where it is cut, or a row has another width", () => {
+    for (const bad of ['"a', "a,", 'a,b\n"c\n', "a,b\nc", 'a,"b""', "a\n", "a,b,c\n", 'a,"b"c\n'])
+      assert.throws(() => read(bad), { code: "portal_refused" }, bad);
+  });
+
+  test("comes out of JSON as JSON.parse gives it, whatever is escaped and how, with its rows counted", async (t) => {
+    const random = seededRandom(t);
+    const parts = [
+      "a",
+      ",",
+      '"',
+      "\n",
+      "\r",
+      "\t",
+      "\b",
+      "\f",
+      "/",
+      "\\",
+      "é",
+      "標",
+      "🦕",
+      "\ud800",
+      "\udc00",
+      "\u0000",
+      "\u2028",
+    ];
+    /** Spells characters in any of the ways there are (RFC 8259 §7). */
+    const escaped = (text: string) =>
+      [...text]
+        .map((character) => {
+          const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
+          const hex = units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
+          if (random(3) === 0) return random(2) === 0 ? hex : hex.toUpperCase().replaceAll("\\U", "\\u");
+          return character === "/" ? "\\/" : JSON.stringify(character).slice(1, -1);
+        })
+        .join("");
+    for (let round = 0; round < 500; round++) {
+      const text = Array.from({ length: random(40) }, () => parts[random(parts.length)] ?? "").join("");
+      const head = '{"help":"\\"records\\":\\"","success":true, "result" : {"x":[{"records":"no"},1],"records":\t';
+      const json = Buffer.from(`${head}"${escaped(text)}" ,"limit":7}}`);
+      const taken = takeCsv(json);
+      const expected = JSON.parse(`${head}"${escaped(text)}","limit":7}}`);
+      assert.deepEqual(Buffer.from(taken?.csv ?? []), Buffer.from(text));
+      assert.deepEqual(JSON.parse(taken?.envelope ?? ""), { ...expected, result: { ...expected.result, records: "" } });
+      // Rows as they are defined: line ends after an even number of quotes.
+      const ends: number[] = [];
+      for (const [at, byte] of Buffer.from(text).entries())
+        if (
+          byte === 10 &&
+          Buffer.from(text)
+            .subarray(0, at)
+            .filter((one) => one === 34).length %
+            2 ===
+            0
+        )
+          ends.push(at + 1);
+      assert.deepEqual(
+        [taken?.rowCount, taken?.firstRowEnd, taken?.lastRowAt, taken?.isWhole],
+        [ends.length, ends[0] ?? 0, ends.at(-2) ?? 0, (ends.at(-1) ?? 0) === Buffer.byteLength(text)],
+        JSON.stringify(text),
+      );
+    }
+  });
+
+  test("is left where it is when it is no text of the result, and refused when it has no end", () => {
+    for (const json of ['{"result":{"records":[1]}}', '{"records":"a"}', "[]", "", "{", '{"result":{"x":"records"}}']) {
+      const bytes = Buffer.from(json);
+      assert.equal(takeCsv(bytes), undefined, json);
+      assert.equal(String(bytes), json);
+    }
+    for (const json of [
+      '{"result":{"records":"a',
+      '{"result":{"records":"\\x"}}',
+      '{"result":{"records":"\\u00g0"}}',
+      '{"result":{"records":"\\',
+    ])
+      assert.throws(() => takeCsv(Buffer.from(json)), SyntaxError, json);
   });
 });
 

@@ -1,7 +1,9 @@
+import { isUtf8 } from "node:buffer";
 import { AppError } from "../../errors.ts";
 import type { WholeAnswer } from "../../outbound/fetch-whole.ts";
+import { parseExactly } from "../csv/exact-json.ts";
 import type { Cell, Field } from "../rows.ts";
-import { parseExactly } from "./csv-page.ts";
+import { type CsvInJson, takeCsv } from "./csv-in-json.ts";
 
 /** What `datastore_search` answers, as far as it is used. */
 export interface SearchResult {
@@ -10,7 +12,9 @@ export interface SearchResult {
   readonly total: number | null;
   /** The limit that was really in force. */
   readonly limit: number | null;
-  readonly records: string | readonly (readonly Cell[] | { readonly [key: string]: Cell })[];
+  /** The rows, when they came as text; else they are `records`. */
+  readonly csv: CsvInJson | undefined;
+  readonly records: readonly (readonly Cell[] | { readonly [key: string]: Cell })[];
   /** Names the paging of portals that do not keep their records in PostgreSQL. */
   readonly backend: string | null;
   readonly nextCursor: Cell;
@@ -35,22 +39,18 @@ export function unfit(answer: WholeAnswer): AppError | undefined {
 export function searchResult(answer: WholeAnswer): SearchResult {
   if (answer.status === BUSY_STATUS) throw refusal(answer);
   if (!isJson(answer)) throw refusal(answer, describe(answer));
-  let document: Cell;
-  try {
-    document = parsed(answer.body.toString("utf8"));
-  } catch (cause) {
-    throw refusal(answer, "what is no JSON", cause);
-  }
+  const { document, csv } = parsed(answer);
   const envelope = record(document);
   if (answer.status !== 200 || envelope?.success !== true) throw refusal(answer, messageOf(envelope?.error));
   const result = record(envelope.result);
   if (!result) throw refusal(answer, "an answer without a result");
-  const records = result.records ?? [];
-  if (typeof records !== "string" && !Array.isArray(records)) throw refusal(answer, "records of an unknown form");
+  const records = csv ? [] : (result.records ?? []);
+  if (!Array.isArray(records)) throw refusal(answer, "records of an unknown form");
   return {
     fields: fieldsOf(result.fields, answer),
     total: result.total_was_estimated === true ? null : count(result.total),
     limit: count(result.limit),
+    csv,
     records: records as SearchResult["records"],
     backend: typeof result._backend === "string" ? result._backend : null,
     nextCursor: result.next_cursor ?? null,
@@ -58,16 +58,16 @@ export function searchResult(answer: WholeAnswer): SearchResult {
   };
 }
 
-/** Very likely, that is: a row may have a field of this name. */
-const RECORDS_AS_TEXT = /"records"\s*:\s*"/;
-
-/**
- * Records that come as text hold no number of JSON's: there is nothing to keep exact, and looking for it through a long page
- * takes longer than parsing it. @throws SyntaxError.
- */
-function parsed(json: string): Cell {
-  const document: Cell = RECORDS_AS_TEXT.test(json) ? JSON.parse(json) : null;
-  return typeof record(record(document)?.result)?.records === "string" ? document : parseExactly(json);
+/** Answers with text for records are written over. @throws AppError portal_refused. */
+function parsed(answer: WholeAnswer): { readonly document: Cell; readonly csv: CsvInJson | undefined } {
+  // What is no UTF-8 is read as JSON's readers do, with U+FFFD in its place.
+  const body = isUtf8(answer.body) ? answer.body : Buffer.from(answer.body.toString("utf8"));
+  try {
+    const csv = takeCsv(body);
+    return { csv, document: parseExactly(csv?.envelope ?? body.toString("utf8")) };
+  } catch (cause) {
+    throw refusal(answer, "what is no JSON", cause);
+  }
 }
 
 function fieldsOf(fields: Cell | undefined, answer: WholeAnswer): readonly Field[] {

@@ -1,12 +1,13 @@
 import type { Clock } from "../../clock.ts";
 import { AppError, type Details } from "../../errors.ts";
 import type { Fetch } from "../../outbound/fetch.ts";
-import { fetchWhole } from "../../outbound/fetch-whole.ts";
+import { type AnswerRoom, answerRoom, fetchWhole } from "../../outbound/fetch-whole.ts";
 import { ahead } from "../../streams.ts";
 import type { Recipe } from "../package.ts";
+import { valuesOf } from "../page-rows.ts";
 import type { Cell, Field, Page, RowSource } from "../rows.ts";
 import { type SearchResult, searchResult, unfit } from "./answer.ts";
-import { csvShape, parseCsv } from "./csv-page.ts";
+import type { CsvInJson } from "./csv-in-json.ts";
 import { firstPosition, nextPosition, type Position, pageParameters, positionDetails, positionOf } from "./paging.ts";
 
 export interface CkanSearch {
@@ -15,8 +16,6 @@ export interface CkanSearch {
   readonly recipe: Recipe & { readonly apiUrl: string };
   /** The user's key, or the service's own: sent as it is in `Authorization`, to the portal only. */
   readonly key?: string | undefined;
-  /** Form of the pages; `csv` is given only where passing it on is exact. */
-  readonly wants: "csv" | "rows";
   readonly signal: AbortSignal;
 }
 
@@ -25,11 +24,10 @@ const MAX_PAGE_ROWS = 32_000;
 /** Small: it shows how wide the rows are, and brings the first of them soon. */
 const FIRST_PAGE_ROWS = 2_000;
 /** Pages are made as long as this many bytes of rows of the width seen so far. */
-const PAGE_BYTES = 24 * 1024 * 1024;
-const PAGES_AHEAD = 2;
-const LIMITS = { headMs: 120_000, silenceMs: 60_000, totalMs: 600_000, bodyBytes: 512 * 1024 * 1024 };
-/** Types whose COPY text is another than the one wanted in a file. */
-const NOT_AS_CSV = /^(?:bool|boolean|jsonb?|nested|_.+|.+\[\])$/;
+const PAGE_BYTES = 12 * 1024 * 1024;
+/** Of a page, whatever is in it. */
+const MAX_PAGE_BYTES = 64 * 1024 * 1024;
+const LIMITS = { headMs: 120_000, silenceMs: 60_000, totalMs: 600_000, bodyBytes: MAX_PAGE_BYTES };
 
 /**
  * Asks a portal what it has, then gives its rows page by page: `datastore_search` as CKAN 2.9 to 2.13 answer it, and
@@ -40,12 +38,12 @@ const NOT_AS_CSV = /^(?:bool|boolean|jsonb?|nested|_.+|.+\[\])$/;
  * by offset where it cannot: then in an order that is made unique, and by what really came rather than what was asked.
  * @throws AppError portal_refused, remote_unavailable, fetch_refused.
  */
-export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: CkanSearch): Promise<RowSource> {
+export async function ckanRows({ fetch, clock, recipe, key, signal }: CkanSearch): Promise<RowSource> {
   const { offset = 0 } = recipe;
   const limit = recipe.limit || undefined;
   const query = queryOf(recipe);
 
-  async function search(parameters: Readonly<Record<string, Cell>>): Promise<{ result: SearchResult; bytes: number }> {
+  async function search(parameters: Readonly<Record<string, Cell>>, room?: AnswerRoom): Promise<Found> {
     const answer = await fetchWhole(
       fetch,
       {
@@ -62,7 +60,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
         signal,
       },
       clock,
-      unfit,
+      { unfit, room },
     );
     return { result: searchResult(answer), bytes: answer.body.length };
   }
@@ -75,7 +73,6 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
   /** The portal's count is what ends the rows, not the limit that was asked for. */
   const isAll = declaredRows !== null && declaredRows !== limit;
   const sort = isOwn ? stableSort(recipe, declaredRows, about.total) : recipe.sort;
-  const asCsv = wants === "csv" && fields.every(({ type }) => !NOT_AS_CSV.test(type));
   const idIndex = fields.findIndex(({ id }) => id === "_id");
   /** Only the order of `_id`, unfiltered by it, can be gone through by it. */
   const mayUseId = isOwn && sort === "_id" && idIndex >= 0 && recipe.filters?._id === undefined;
@@ -85,6 +82,9 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
     let usesId = mayUseId;
     let shown: Position["by"] = "offset";
     let pageRows = Math.min(FIRST_PAGE_ROWS, wanted);
+    /** One page is used while the next one comes. */
+    const rooms = [answerRoom(), answerRoom()];
+    let pages = 0;
     while (position.done < wanted) {
       const asked = Math.min(pageRows, wanted - position.done);
       const parameters: Record<string, Cell> = {
@@ -93,9 +93,9 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
         limit: asked,
         ...(isOwn ? { records_format: "csv", include_total: false } : {}),
       };
-      let found: Awaited<ReturnType<typeof search>>;
+      let found: Found;
       try {
-        found = await search(parameters);
+        found = await search(parameters, rooms[pages % rooms.length]);
       } catch (error) {
         // CKAN up to 2.11 knows no ranges in filters, and says so with a validation error.
         if (position.by !== "id" || !isValidationError(error)) throw error;
@@ -103,7 +103,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
         position = { done: position.done, by: "offset" };
         continue;
       }
-      const page = readPage(found.result, fields, asCsv, idIndex);
+      const page = readPage(found.result, fields, idIndex);
       if (position.by === "id" && page.firstId !== undefined && page.firstId <= position.after) {
         // The filter was passed over without a word: these are the first rows again.
         usesId = false;
@@ -119,6 +119,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
         usesId && position.by === "offset" && page.lastId !== undefined
           ? { done: position.done + page.rowCount, by: "id", after: page.lastId }
           : inOrder;
+      pages++;
       yield { rowCount: page.rowCount, next: next && positionDetails(next), content: page.content };
       if (next === null) {
         position = { ...position, done: position.done + page.rowCount };
@@ -139,7 +140,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
   async function hasMore(position: Position): Promise<boolean> {
     const at = pageParameters(position, offset, recipe.filters);
     const { result } = await search({ ...(sort === undefined ? {} : { sort }), ...at, limit: 1 });
-    return result.records.length > 0;
+    return (result.csv?.rowCount ?? result.records.length) > 0;
   }
 
   /** Rows that have come since they were counted are left to a later order: what is packed is what was there then. */
@@ -151,7 +152,7 @@ export async function ckanRows({ fetch, clock, recipe, key, wants, signal }: Cka
   return {
     fields,
     declaredRows,
-    pages: (from) => ahead(fetchPages(from), PAGES_AHEAD),
+    pages: (from) => ahead(fetchPages(from), 0),
   };
 }
 
@@ -180,6 +181,11 @@ function isValidationError(error: unknown): boolean {
   return error instanceof AppError && error.code === "portal_refused" && error.details.status === 409;
 }
 
+interface Found {
+  readonly result: SearchResult;
+  readonly bytes: number;
+}
+
 interface ReadPage {
   readonly rowCount: number;
   readonly content: Page["content"];
@@ -187,15 +193,8 @@ interface ReadPage {
   readonly lastId: number | undefined;
 }
 
-function readPage({ records }: SearchResult, fields: readonly Field[], asCsv: boolean, idIndex: number): ReadPage {
-  if (typeof records === "string") {
-    const { rowCount, lastRowAt } = csvShape(records);
-    // Only the first and the last row are read as values here.
-    const firstRow = records.slice(0, firstRowEnd(records));
-    const ends = rowCount === 0 ? [] : [...parseCsv(firstRow, fields), ...parseCsv(records.slice(lastRowAt), fields)];
-    const content = asCsv ? { csv: records } : { rows: parseCsv(records, fields) };
-    return { rowCount, content, firstId: idOf(ends[0], idIndex), lastId: idOf(ends[1], idIndex) };
-  }
+function readPage({ csv, records }: SearchResult, fields: readonly Field[], idIndex: number): ReadPage {
+  if (csv) return csvPage(csv, fields, idIndex);
   const rows = records.map((row) =>
     Array.isArray(row)
       ? (row as readonly Cell[])
@@ -221,13 +220,18 @@ function idOf(row: readonly Cell[] | undefined, idIndex: number): number | undef
   return typeof id === "number" ? id : undefined;
 }
 
-/** Behind the first row of CSV. */
-function firstRowEnd(csv: string): number {
-  let at = 0;
-  for (;;) {
-    const lineEnd = csv.indexOf("\n", at);
-    const quotes = csv.slice(0, lineEnd + 1).split('"').length - 1;
-    if (lineEnd < 0 || quotes % 2 === 0) return lineEnd + 1;
-    at = lineEnd + 1;
-  }
+/** Only the first and the last row are looked at here: their width, and their ids. @throws AppError portal_refused. */
+function csvPage(page: CsvInJson, fields: readonly Field[], idIndex: number): ReadPage {
+  const { csv, rowCount, firstRowEnd, lastRowAt, isWhole } = page;
+  if (!isWhole)
+    throw new AppError("portal_refused", { expected: "CSV with a line end after the last row", found: "none" });
+  const ends = [csv.subarray(0, firstRowEnd), csv.subarray(lastRowAt)].map((row) => [
+    ...valuesOf({ csv: row }, fields),
+  ]);
+  return {
+    rowCount,
+    content: { csv },
+    firstId: idOf(ends[0]?.[0], idIndex),
+    lastId: idOf(ends[1]?.[0], idIndex),
+  };
 }

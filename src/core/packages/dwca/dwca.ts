@@ -1,11 +1,14 @@
 import { AppError, type Details } from "../../errors.ts";
-import { cellText, jsonText, quoted, specialTo } from "../cell-text.ts";
-import { type MemberSink, PIECE_CHARS, type RowFormat } from "../row-format.ts";
-import { type Cell, ExactNumber, type Field } from "../rows.ts";
+import { cellText } from "../cell-text.ts";
+import { DelimitedText } from "../csv/delimited-text.ts";
+import { cursorOver } from "../page-rows.ts";
+import type { MemberSink, RowFormat } from "../row-format.ts";
+import type { Field } from "../rows.ts";
+import { type DwcaLines, dwcaLines } from "./dwca-lines.ts";
 import { type IdSet, idSet } from "./id-set.ts";
-import { type Column, type DwcaFile, type Mapping, mapFields } from "./mapping.ts";
+import { type DwcaFile, type Mapping, mapFields } from "./mapping.ts";
 import { metaXml } from "./meta-xml.ts";
-import type { DwcaSettings, MediaField } from "./settings.ts";
+import type { DwcaSettings } from "./settings.ts";
 
 export interface DwcaRequest {
   readonly format: "csv" | "tsv";
@@ -20,12 +23,10 @@ export interface DwcaRequest {
 }
 
 /** How a file of the archive is written. */
-interface OpenFile {
+interface OpenFile extends DwcaLines {
   readonly file: DwcaFile;
   readonly location: string;
-  readonly terms: readonly string[];
-  /** Lines of one record, without the id that begins each. */
-  lines(row: readonly Cell[]): readonly string[];
+  readonly text: DelimitedText;
   sink: MemberSink | undefined;
   rows: number;
 }
@@ -38,58 +39,46 @@ interface OpenFile {
  */
 export function dwcaFormat(settings: DwcaSettings, request: DwcaRequest): RowFormat {
   const delimiter = request.format === "tsv" ? "\t" : ",";
-  const special = specialTo(delimiter);
   let ids: IdSet = idSet();
+  let fields: readonly Field[] = [];
   let idIndex = 0;
   let files: OpenFile[] = [];
 
-  const line = (cells: readonly string[]) => cells.map((cell) => quoted(cell, special)).join(delimiter);
-
-  function plan(fields: readonly Field[]): void {
-    const mapping: Mapping | undefined = mapFields(fields, settings);
+  function plan(all: readonly Field[]): void {
+    const mapping: Mapping | undefined = mapFields(all, settings);
     if (!mapping)
       throw new AppError("dwca_record_id", { expected: `a field ${settings.idField}`, found: "no such field" });
+    fields = all;
     idIndex = mapping.idIndex;
-    files = mapping.files.map((file) => ({
-      file,
-      location: `${file.name}.${request.format}`,
-      ...writerOf(file, line),
-      sink: undefined,
-      rows: 0,
-    }));
+    files = mapping.files.map((file) => {
+      const text = new DelimitedText(delimiter, "");
+      const location = `${file.name}.${request.format}`;
+      return { file, location, text, ...dwcaLines(file, text), sink: undefined, rows: 0 };
+    });
   }
 
   return {
-    wants: "rows",
-
-    async begin(fields, sink) {
-      plan(fields);
+    async begin(all, sink) {
+      plan(all);
       for (const open of files) {
         open.sink = sink.member(open.location);
-        await open.sink.write(`${line([settings.idField, ...open.terms.map(termName)])}\n`);
+        open.text.line([settings.idField, ...open.terms.map(termName)]);
+        await open.sink.write(open.text.take());
       }
     },
 
     async page({ content }, sink) {
-      if (!("rows" in content)) throw new AppError("internal", { expected: "rows", found: "csv" });
-      const texts = files.map(() => "");
       for (const open of files) open.sink ??= sink.member(open.location);
-      for (const row of content.rows) {
-        const id = cellText(row[idIndex] ?? null);
+      for (const rows = cursorOver(content, fields); rows.next(); ) {
+        const id = cellText(rows.cell(idIndex));
         if (id === "" || !ids.add(id))
           throw new AppError("dwca_record_id", { field: settings.idField, found: id === "" ? "none" : id });
-        const start = quoted(id, special);
-        for (const [at, open] of files.entries()) {
-          for (const rest of open.lines(row)) {
-            texts[at] += `${start}${rest}\n`;
-            open.rows++;
-          }
-          if ((texts[at]?.length ?? 0) < PIECE_CHARS) continue;
-          await open.sink?.write(texts[at] ?? "");
-          texts[at] = "";
+        for (const open of files) {
+          open.rows += open.add(rows, id);
+          if (open.text.isFull) await open.sink?.write(open.text.take());
         }
       }
-      for (const [at, open] of files.entries()) await open.sink?.write(texts[at] ?? "");
+      for (const open of files) await open.sink?.write(open.text.take());
     },
 
     async end(sink) {
@@ -105,86 +94,12 @@ export function dwcaFormat(settings: DwcaSettings, request: DwcaRequest): RowFor
       return seen && { ids: seen, rows: files.map(({ rows }) => rows) };
     },
 
-    resume(fields, state) {
-      plan(fields);
+    resume(all, state) {
+      plan(all);
       ids = idSet(state.ids as Details);
       for (const [at, open] of files.entries()) open.rows = (state.rows as readonly number[])[at] ?? 0;
     },
   };
-
-  function writerOf({ content }: DwcaFile, toLine: typeof line): Pick<OpenFile, "terms" | "lines"> {
-    if (content.kind === "record") {
-      const { columns } = content;
-      return {
-        terms: columns.map(({ uri }) => uri),
-        lines(row) {
-          // Added up by hand: half the time of lists that are joined, and this is the innermost loop.
-          let text = "";
-          for (const column of columns) text += delimiter + quoted(columnText(column, row), special);
-          return [text];
-        },
-      };
-    }
-    // Several fields of one extension share its columns: those of the first, then what the others add.
-    const terms = [...new Map(content.sources.flatMap(({ media }) => media.terms.map((one) => [one.uri, one]))).keys()];
-    return {
-      terms,
-      lines: (row) =>
-        content.sources.flatMap(({ index, media }) =>
-          itemsOf(row[index] ?? null).map((item) => {
-            const values = new Map(media.terms.map((term) => [term.uri, mediaText(item, term)]));
-            return `${delimiter}${toLine(terms.map((uri) => values.get(uri) ?? ""))}`;
-          }),
-        ),
-    };
-  }
-}
-
-/** One field's value as it is; of several, an object of those that are not null. */
-function columnText({ sources }: Column, row: readonly Cell[]): string {
-  const only = sources.length === 1 ? sources[0] : undefined;
-  if (only) return cellText(row[only.index] ?? null);
-  const members = sources.flatMap(({ index, key }) => {
-    const cell = row[index] ?? null;
-    return cell === null ? [] : [`${JSON.stringify(key)}: ${embedded(cell)}`];
-  });
-  return `{${members.join(", ")}}`;
-}
-
-/** Text that is JSON becomes part of the JSON around it, as it is: `"10"` is the number 10, `"007"` stays text. */
-function embedded(cell: Cell): string {
-  if (typeof cell !== "string") return jsonText(cell);
-  return parsedOrNothing(cell) === undefined ? JSON.stringify(cell) : cell;
-}
-
-/** The objects of a media field: a list, a single one, or either as JSON text. What else stands there is no media. */
-function itemsOf(cell: Cell): readonly { readonly [key: string]: Cell }[] {
-  const value = typeof cell === "string" ? ((parsedOrNothing(cell) as Cell | undefined) ?? null) : cell;
-  const list = Array.isArray(value) ? value : [value];
-  return list.filter(
-    (item): item is { readonly [key: string]: Cell } =>
-      typeof item === "object" && item !== null && !Array.isArray(item) && !(item instanceof ExactNumber),
-  );
-}
-
-function mediaText(item: { readonly [key: string]: Cell }, term: MediaField["terms"][number]): string {
-  const mapped = term.key === undefined ? "" : cellText(own(item, term.key));
-  if (mapped !== "") return term.template.replaceAll("{}", () => mapped);
-  const named = own(item, term.term);
-  return named === null ? term.otherwise : cellText(named);
-}
-
-function own(item: { readonly [key: string]: Cell }, key: string): Cell {
-  return Object.hasOwn(item, key) ? (item[key] ?? null) : null;
-}
-
-function parsedOrNothing(text: string): unknown {
-  if (!/^\s*(?:[[{"\d-]|true|false|null)/.test(text)) return undefined; // most text is none: not worth an exception
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The part of a term's URI that people know it by. */

@@ -1,33 +1,36 @@
-import { AppError } from "../../errors.ts";
+import { ByteText } from "../byte-text.ts";
 import { jsonText } from "../cell-text.ts";
-import { PIECE_CHARS, type RowFormat } from "../row-format.ts";
+import { valuesOf } from "../page-rows.ts";
+import type { RowFormat } from "../row-format.ts";
 import type { Field } from "../rows.ts";
 
 const NAME = "resource.jsonl";
 
 /** One JSON object a line (jsonlines.org), in the order of the fields; numbers with all their digits. */
 export function jsonLinesFormat(): RowFormat {
+  const text = new ByteText();
+  let fields: readonly Field[] = [];
   let keys: readonly string[] = [];
-  const plan = (fields: readonly Field[]) => {
+  const plan = (all: readonly Field[]) => {
+    fields = all;
     keys = fields.map(({ id }, at) => `${at === 0 ? "{" : ","}${JSON.stringify(id)}:`);
   };
   return {
-    wants: "rows",
-    async begin(fields, sink) {
-      plan(fields);
+    async begin(all, sink) {
+      plan(all);
       sink.member(NAME);
     },
     async page({ content }, sink) {
-      if (!("rows" in content)) throw new AppError("internal", { expected: "rows", found: "csv" });
-      let text = "";
-      for (const row of content.rows) {
-        for (const [at, cell] of row.entries()) text += `${keys[at]}${jsonText(cell)}`;
-        text += "}\n";
-        if (text.length < PIECE_CHARS) continue;
-        await sink.member(NAME).write(text);
-        text = "";
+      const member = sink.member(NAME);
+      for (const row of valuesOf(content, fields)) {
+        for (const [at, cell] of row.entries()) {
+          text.add(keys[at] ?? "");
+          text.add(jsonText(cell));
+        }
+        text.add("}\n");
+        if (text.isFull) await member.write(text.take());
       }
-      await sink.member(NAME).write(text);
+      await member.write(text.take());
     },
     async end() {},
     state: () => ({}),

@@ -2,6 +2,7 @@ import type { SchemaElement } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { AppError } from "../../errors.ts";
 import { cellText, jsonText } from "../cell-text.ts";
+import { valuesOf } from "../page-rows.ts";
 import type { PackageSink, RowFormat } from "../row-format.ts";
 import { type Cell, ExactNumber, type Field } from "../rows.ts";
 
@@ -22,6 +23,7 @@ interface Column {
  * text as the portal spelled them; JSON is JSON.
  */
 export function parquetFormat(): RowFormat {
+  let fields: readonly Field[] = [];
   let columns: Column[] = [];
   let rows = 0;
   const bytes = new ByteWriter(1024 * 1024);
@@ -46,9 +48,9 @@ export function parquetFormat(): RowFormat {
   }
 
   return {
-    wants: "rows",
-    async begin(fields, sink) {
-      columns = columnsOf(fields);
+    async begin(all, sink) {
+      fields = all;
+      columns = columnsOf(all);
       const schema: SchemaElement[] = [
         { name: "root", num_children: columns.length },
         ...columns.map(({ element }) => element),
@@ -57,8 +59,7 @@ export function parquetFormat(): RowFormat {
       await handOver(sink);
     },
     async page({ content }, sink) {
-      if (!("rows" in content)) throw new AppError("internal", { expected: "rows", found: "csv" });
-      for (const row of content.rows) {
+      for (const row of valuesOf(content, fields)) {
         for (const [at, column] of columns.entries()) column.values.push(column.value(row[at] ?? null));
         rows++;
       }

@@ -1,7 +1,11 @@
 import { AppError } from "../../errors.ts";
 import { type StreamedZip, streamedZip } from "../../zip/streamed-zip.ts";
+import { ByteText } from "../byte-text.ts";
 import { cellText } from "../cell-text.ts";
-import { type MemberSink, type PackageSink, PIECE_CHARS, type RowFormat } from "../row-format.ts";
+import { CsvRows, DOUBLED } from "../csv/csv-rows.ts";
+import { characters, isOnly, isShortNumber } from "../csv/plain-text.ts";
+import { cursorOver, type RowCursor } from "../page-rows.ts";
+import type { MemberSink, PackageSink, RowFormat } from "../row-format.ts";
 import type { Cell, Field } from "../rows.ts";
 
 const NAME = "resource.xlsx";
@@ -9,6 +13,10 @@ const NAME = "resource.xlsx";
 const MAX_ROWS = 1_048_576;
 const MAX_COLUMNS = 16_384;
 const MAX_CELL_CHARS = 32_767;
+
+const SPACE = 0x20;
+/** Nothing of it has to be spelled otherwise in XML. */
+const PLAIN = characters(/[ -%'-;=?-^`-~]/);
 
 const XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n';
 const MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
@@ -34,49 +42,50 @@ const PARTS: Readonly<Record<string, string>> = {
 export function xlsxFormat(declaredRows: number | null): RowFormat {
   let zip: StreamedZip | undefined;
   let sheet: MemberSink | undefined;
+  const text = new ByteText();
   let rowNumber = 0;
-  let names: readonly string[] = [];
+  let fields: readonly Field[] = [];
 
-  function rowText(cells: readonly Cell[]): string {
+  /** @throws AppError format_limit. */
+  function beginRow(): void {
     rowNumber++;
     if (rowNumber > MAX_ROWS) throw tooMany(rowNumber - 1);
-    let text = `<row r="${rowNumber}">`;
-    for (let at = 0; at < cells.length; at++) text += cellXml(cells[at] ?? null, names[at] ?? "");
-    return `${text}</row>`;
+    text.add(`<row r="${rowNumber}">`);
   }
 
   return {
-    wants: "rows",
-    async begin(fields: readonly Field[], sink: PackageSink) {
+    async begin(all: readonly Field[], sink: PackageSink) {
       if (declaredRows !== null && declaredRows + 1 > MAX_ROWS) throw tooMany(declaredRows);
-      if (fields.length > MAX_COLUMNS)
+      if (all.length > MAX_COLUMNS)
         throw new AppError("format_limit", {
           format: "xlsx",
           expected: `at most ${MAX_COLUMNS} columns`,
-          found: fields.length,
+          found: all.length,
         });
-      names = fields.map(({ id }) => id);
+      fields = all;
       zip = streamedZip(sink.member(NAME, { stored: true }));
       for (const [name, text] of Object.entries(PARTS)) {
         const part = await zip.member(name);
         await part.write(text);
       }
       sheet = await zip.member("xl/worksheets/sheet1.xml");
-      await sheet.write(`${XML}<worksheet xmlns="${MAIN}"><sheetData>${rowText(names)}`);
+      text.add(`${XML}<worksheet xmlns="${MAIN}"><sheetData>`);
+      beginRow();
+      for (const { id } of all) text.add(cellXml(id, id));
+      text.add("</row>");
     },
     async page({ content }) {
-      if (!("rows" in content)) throw new AppError("internal", { expected: "rows", found: "csv" });
-      let text = "";
-      for (const row of content.rows) {
-        text += rowText(row);
-        if (text.length < PIECE_CHARS) continue;
-        await sheet?.write(text);
-        text = "";
+      for (const rows = cursorOver(content, fields); rows.next(); ) {
+        beginRow();
+        for (const [column, { id }] of fields.entries())
+          if (!copyCell(text, rows, column)) text.add(cellXml(rows.cell(column), id));
+        text.add("</row>");
+        if (text.isFull) await sheet?.write(text.take());
       }
-      await sheet?.write(text);
     },
     async end() {
-      await sheet?.write("</sheetData></worksheet>");
+      text.add("</sheetData></worksheet>");
+      await sheet?.write(text.take());
       await zip?.finish();
     },
   };
@@ -84,6 +93,25 @@ export function xlsxFormat(declaredRows: number | null): RowFormat {
 
 function tooMany(rows: number): AppError {
   return new AppError("format_limit", { format: "xlsx", expected: `at most ${MAX_ROWS - 1} rows`, found: rows });
+}
+
+/**
+ * Most cells: what lies in the page is what stands in the sheet, and never is a string.
+ * @returns false for any other, with nothing added.
+ */
+function copyCell(text: ByteText, rows: RowCursor, column: number): boolean {
+  if (!(rows instanceof CsvRows && rows.isVerbatim[column]) || rows.spelling[column] === DOUBLED) return false;
+  const { csv, starts, ends } = rows;
+  const start = starts[column] ?? 0;
+  const end = ends[column] ?? start;
+  if (start === end || end - start > MAX_CELL_CHARS) return false;
+  const isNumber = rows.isNumber[column];
+  if (isNumber ? !isShortNumber(csv, start, end) : !isOnly(PLAIN, csv, start, end)) return false;
+  if (csv[start] === SPACE || csv[end - 1] === SPACE) return false;
+  text.add(isNumber ? "<c><v>" : '<c t="inlineStr"><is><t>');
+  text.copy(csv, start, end);
+  text.add(isNumber ? "</v></c>" : "</t></is></c>");
+  return true;
 }
 
 /** §18.3.1.4 "c (Cell)". */
@@ -107,12 +135,8 @@ const MARKUP: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">
 /** Controls (XML 1.0 §2.2 has no place for most, and turns CR into LF), no characters, and halves of pairs. */
 const UNFIT = /[^\P{Cc}\t\n]|[\ufffe\uffff]|\p{Cs}/gu;
 
-/** Most texts: nothing in them has to be spelled otherwise. */
-const PLAIN = /^[ -%'-;=?-^`-~]*$/;
-
 /** §22.9.2.19 "ST_Xstring": what XML cannot hold is `_xHHHH_`, and so is the underscore of a text that looks like it. */
 function xmlText(text: string): string {
-  if (PLAIN.test(text)) return text;
   return text
     .replace(/_(?=x[0-9A-Fa-f]{4}_)/g, "_x005F_")
     .replace(UNFIT, (char) => `_x${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}_`)
