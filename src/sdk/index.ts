@@ -67,6 +67,23 @@ export {
   type UploadsApi,
 } from "./uploads.ts";
 
+export {
+  type CrawlStatusResult,
+  type CrawlWait,
+  type FlushCount,
+  type FlushedFile,
+  type FlushResult,
+  type OffloadOptions,
+  XtractClient,
+  type XtractClientOptions,
+  type XtractSearchOptions,
+  type XtractSearchResult,
+  type XtractStatusResult,
+} from "./xtract/client.ts";
+export type { DownloadedFile } from "./xtract/download.ts";
+export { XtractEndpoint, type XtractEndpointOptions } from "./xtract/endpoint.ts";
+export type { LoginOptions } from "./xtract/login.ts";
+
 export interface Longshore {
   readonly bundles: BundlesApi;
   readonly uploads: UploadsApi;

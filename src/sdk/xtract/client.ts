@@ -3,6 +3,7 @@ import { sleep } from "../backoff.ts";
 import { type Connection, connect, jsonBody } from "../connection.ts";
 import { LongshoreError } from "../errors.ts";
 import { jobsApi } from "../jobs.ts";
+import { type FoundType, type SearchHit, searchApi } from "../search.ts";
 import { type DownloadedFile, downloadFile } from "./download.ts";
 import type { XtractEndpoint } from "./endpoint.ts";
 import { type LoginOptions, logIn } from "./login.ts";
@@ -70,6 +71,27 @@ export interface OffloadOptions {
   readonly timeout?: number;
   /** Removes each file whose copy has been read back and is the same. */
   readonly deleteSource?: boolean;
+}
+
+export interface XtractSearchOptions {
+  /** Everything, when left out. */
+  readonly types?: readonly FoundType[];
+  /** Hits at most, 1 to 1000; 100 when left out. */
+  readonly limit?: number;
+}
+
+export interface XtractSearchResult {
+  /** Of all hits, shown or not. */
+  readonly total: number;
+  readonly hits: readonly {
+    /** `file:42`, `transaction:7`, `record:<extraction>:<number>`. */
+    readonly id: string;
+    readonly type: FoundType;
+    readonly title: string;
+    readonly fields: SearchHit["fields"];
+    /** Archived files that it is, or is about: what `download` takes. */
+    readonly file_ids: readonly number[];
+  }[];
 }
 
 export interface CrawlWait {
@@ -227,6 +249,20 @@ export class XtractClient {
     throw new LongshoreError(code, message, { details });
   }
 
+  /** Finds files, transactions and records. @param text see docs/formats/queries.md. @throws LongshoreError query_invalid. */
+  async search(text: string, { types, limit = 100 }: XtractSearchOptions = {}): Promise<XtractSearchResult> {
+    const search = searchApi(await this.#connection());
+    const { items, total } = await search.find(text, { limit, ...(types && { types }) }).page();
+    const hits = items.map(({ id, type, title, fields }) => ({
+      id,
+      type,
+      title,
+      fields,
+      file_ids: fileIds(id, fields),
+    }));
+    return { total, hits };
+  }
+
   /**
    * Fetches archived files, such as were found by `search`, and checks them against their digests.
    * @param fileIds ids of the archive. @param folder of this machine; Node only. Paths in it are those of the archive.
@@ -271,4 +307,9 @@ export class XtractClient {
     if (code === undefined) return answer;
     throw new LongshoreError(String(code), String(message ?? error), { details: { route } });
   }
+}
+
+function fileIds(id: string, { file = [] }: SearchHit["fields"]): readonly number[] {
+  const [, own] = /^file:(\d+)$/.exec(id) ?? [];
+  return own === undefined ? file.filter((one) => typeof one === "number") : [Number(own)];
 }
