@@ -7,6 +7,7 @@ import { extractCommand } from "./extract.ts";
 import { type ExitCodes, reportFailure } from "./failure.ts";
 import { getCommand } from "./get/get.ts";
 import { jobsCommand } from "./jobs.ts";
+import { offloadCommand } from "./offload.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
 import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
@@ -41,7 +42,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     "Deposit and fetch:": [putCommand(context), cartCommand(context), getCommand(context)],
     "Find:": [searchCommand(context), queriesCommand(context), reindexCommand(context)],
     "Pack resources of portals:": [packageCommand(context), ckanpackagerCommand(context)],
-    "Know what stores hold:": [crawlCommand(context), extractCommand(context)],
+    "Know what stores hold:": [crawlCommand(context), extractCommand(context), offloadCommand(context)],
     "Look and steer:": [jobsCommand(context), transactionsCommand(context)],
     ...local,
   };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -77,6 +78,16 @@ describe("XtractClient", { timeout: 240_000 }, () => {
     assert.equal(counters.cumu_to_schedule, fx.success + fx.failed + fx.pending + counters.flagged_unknown);
     const written = (await readdir(join(records, "run-1"))).filter((name) => /^[0-9a-f-]{36}\.json$/.test(name));
     assert.equal(written.length, 2);
+
+    const offloaded = await xtr.offloadMetadata("cccc-0000-3333", { destPath: join(records, "shelf"), timeout: 60 });
+    assert.match(offloaded.slice(records.length), /^\/shelf\/\d{4}-\d{2}-\d{2}-\d{2}\.\d{2}\.\d{2}\/$/);
+    const names = (await readdir(join(records, "run-1"))).sort();
+    assert.deepEqual((await readdir(offloaded)).sort(), names);
+    const moved = await xtr.offloadMetadata("", { destPath: join(records, "shelf"), deleteSource: true });
+    assert.notEqual(moved, offloaded);
+    assert.deepEqual((await readdir(moved)).sort(), names);
+    assert.equal(existsSync(join(records, "run-1", names[0] ?? "")), false);
+    await assert.rejects(xtr.offloadMetadata("", { destPath: "/etc" }), { code: "endpoint_refused" });
 
     const { hits } = await xtr.search("type:record name:table.csv");
     assert.ok(hits.length > 0 && hits.every(({ type }) => type === "record"));

@@ -52,7 +52,7 @@ interface Asked {
 export const xtract =
   (context: ServerContext, authentication: Authentication, allowed: AllowedMethods): FastifyPluginAsync =>
   async (app) => {
-    const { crawls, extractions, audit, clock, links } = context;
+    const { crawls, extractions, offloads, audit, clock, links } = context;
     const { urlOf, pathOf } = collections(context.options.xtract);
 
     hideRoutes(app);
@@ -207,6 +207,34 @@ export const xtract =
         await sender(asked, "crawl");
         const names = (await extractions.extractors()).map(({ name }) => name);
         return { status: 200, message: `Extractors: ${names.join(", ")}` };
+      },
+      refused,
+    );
+
+    // Not the original's: its client asks Globus itself.
+    route(
+      "/offload",
+      async (asked) => {
+        const principal = await sender(asked, "crawl");
+        const asking = understood(DOCUMENTS.offload, asked.document);
+        const folders = new Set<string>();
+        for (const text of asking.crawl_ids) {
+          const id = namedCrawl(text);
+          const found = await extractions.ofCrawl(principal, id);
+          const folder = found.find(({ recordsFolder }) => recordsFolder !== null)?.recordsFolder;
+          if (!folder)
+            throw new AppError("extraction_unknown", { crawl: id, expected: "one with a folder for records" });
+          folders.add(folder);
+        }
+        const sources = [...folders];
+        const { job, folder } = await offloads.start(principal, {
+          sources,
+          target: urlOf(asking.dest_ep_id, asking.dest_path || "/"),
+          mode: asking.delete_source ? "move" : "copy",
+          timeoutMs: asking.timeout * 1_000,
+        });
+        await audit.record(principal.name, "offload.start", `job/${job}`, { sources, to: folder });
+        return { status: 202, job_id: job, path: `${pathOf(folder)}/` };
       },
       refused,
     );
