@@ -151,20 +151,22 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
     }
   }
 
-  function nextTerm(comparison: ">" | ">=", term: string): string | undefined {
-    return first<{ term: string }>(`SELECT term FROM vocabulary WHERE term ${comparison} ? ORDER BY term LIMIT 1`, term)
-      ?.term;
+  function* termsThatBegin(begin: string): Generator<string> {
+    for (let from = begin; ; ) {
+      const sql = "SELECT term FROM vocabulary WHERE term >= ? ORDER BY term LIMIT 1";
+      const term = first<{ term: string }>(sql, from)?.term;
+      if (!term?.startsWith(begin)) return;
+      yield term;
+      // Asked for what is larger than a term, FTS5 would step over all its occurrences; no term holds U+0001.
+      from = `${term}\u0001`;
+    }
   }
 
   const expand: Expand = (begin) => {
-    const terms: string[] = [];
-    let term = nextTerm(">=", begin);
-    while (term?.startsWith(begin)) {
-      if (terms.length === MAX_EXPANDED) return undefined;
-      terms.push(term);
-      term = nextTerm(">", term);
-    }
-    return terms;
+    const terms = termsThatBegin(begin)
+      .take(MAX_EXPANDED + 1)
+      .toArray();
+    return terms.length > MAX_EXPANDED ? undefined : terms;
   };
 
   /** What is read by one call is of one moment. */
@@ -196,6 +198,18 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
       return [field, rows.map((row) => ({ value: row.value, count: Number(row.count) }))] as const;
     });
     return { total, isLowerBound: total === COUNTED, facets: Object.fromEntries(counted) };
+  }
+
+  function idsOf(expression: string, before: bigint, limit: number) {
+    const sql = "SELECT rowid AS id FROM terms WHERE terms MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?";
+    return all<{ id: bigint }>(sql, expression, before, limit);
+  }
+
+  /** The same from the hits that have just been counted, which FTS5 need not find again; `undefined` when they do not reach. */
+  function idsCounted(before: bigint, limit: number, isLowerBound: boolean) {
+    const sql = "SELECT hit AS id FROM temp.hits WHERE hit < ? ORDER BY hit DESC LIMIT ?";
+    const ids = all<{ id: bigint }>(sql, before, limit);
+    return ids.length === limit || !isLowerBound ? ids : undefined;
   }
 
   return {
@@ -230,16 +244,13 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
         const terms = textTerms(request.query);
         const groups = request.order === "relevance" ? tiers(expression, terms, expand) : [expression];
         let { tier, before } = readCursor(request.cursor, request.order, groups.length);
+        const counted = count(expression, request.facets ?? []);
         const found: { readonly tier: number; readonly id: bigint }[] = [];
         // One more than asked for tells whether there is a next page.
-        while (tier < groups.length && found.length <= request.limit) {
-          const rows = all<{ id: bigint }>(
-            "SELECT rowid AS id FROM terms WHERE terms MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?",
-            groups[tier] ?? "",
-            before,
-            request.limit + 1 - found.length,
-          );
-          for (const { id } of rows) found.push({ tier, id });
+        while (counted.total > 0 && tier < groups.length && found.length <= request.limit) {
+          const wanted = request.limit + 1 - found.length;
+          const known = groups.length === 1 ? idsCounted(before, wanted, counted.isLowerBound) : undefined;
+          for (const { id } of known ?? idsOf(groups[tier] ?? "", before, wanted)) found.push({ tier, id });
           if (found.length > request.limit) break;
           tier += 1;
           before = HIGHEST;
@@ -251,20 +262,16 @@ export function openSearchFile(path: string, use: "read" | "write" | "build") {
           return stored ? [hitOf(stored, terms)] : [];
         });
         const next = last && found.length > request.limit ? `${request.order}.${last.tier}.${last.id}` : null;
-        return { hits, next, ...count(expression, request.facets ?? []) };
+        return { hits, next, ...counted };
       });
     },
 
     /** In the alphabet's order, in the spelling of the newest document. */
     suggest(field: string, prefix: string, owner: string | undefined, limit: number): readonly string[] {
       return reading(() => {
-        const begin = valueTerm(field, prefix);
         const suggestions: string[] = [];
-        let after = begin;
-        for (let tried = 0; tried < MAX_SUGGESTIONS_TRIED && suggestions.length < limit; tried++) {
-          const term = nextTerm(tried === 0 ? ">=" : ">", after);
-          if (!term?.startsWith(begin)) break;
-          after = term;
+        for (const term of termsThatBegin(valueTerm(field, prefix)).take(MAX_SUGGESTIONS_TRIED)) {
+          if (suggestions.length === limit) break;
           const asked = termExpression(term) + (owner === undefined ? "" : ` AND ${ownerExpression(owner)}`);
           const stored = first<{ fields: string }>(
             `SELECT fields FROM documents WHERE id =
