@@ -4,7 +4,7 @@ import type { Family, Group } from "./groups.ts";
  * Groups that share files, directly or by way of others, travel together, so that each file travels once. Families are in
  * the order of their first groups, and so are groups and files in them. Union by rank with halved paths: near linear in the
  * groups' files.
- * @param sizes in bytes, of all files that groups name.
+ * @param sizes in bytes, of all files that groups name: one for each file of the folder.
  */
 export function familiesOf(groups: readonly Group[], sizes: readonly number[]): readonly Family[] {
   const parents = Array.from(groups, (_, group) => group);
@@ -29,13 +29,13 @@ export function familiesOf(groups: readonly Group[], sizes: readonly number[]): 
     parents[lower] = upper;
   }
 
-  /** The first group that has a file. */
-  const holders = new Map<number, number>();
+  /** The first group that has a file, counted from 1; 0 for none. */
+  const holders = new Uint32Array(sizes.length);
   for (const [group, { files }] of groups.entries()) {
     for (const file of files) {
-      const holder = holders.get(file);
-      if (holder === undefined) holders.set(file, group);
-      else unite(holder, group);
+      const holder = holders[file] ?? 0;
+      if (holder === 0) holders[file] = group + 1;
+      else unite(holder - 1, group);
     }
   }
   return [...Map.groupBy(groups.keys(), rootOf).values()].map((members) => familyOf(members, groups, sizes));
@@ -53,7 +53,7 @@ export function splitFamily(
   sizes: readonly number[],
   mostBytes: number,
 ): readonly Family[] {
-  if (family.sizeBytes <= mostBytes) return [family];
+  if (family.sizeBytes <= mostBytes || family.groups.length === 1) return [family];
   const parts: { readonly members: number[]; readonly files: Set<number>; sizeBytes: number }[] = [];
   /** Parts by file. */
   const holders = new Map<number, number[]>();
@@ -82,7 +82,9 @@ export function splitFamily(
 }
 
 function familyOf(members: readonly number[], groups: readonly Group[], sizes: readonly number[]): Family {
-  const files = [...new Set(members.flatMap((group) => groups[group]?.files ?? []))];
+  const all =
+    members.length === 1 ? groups[members[0] ?? 0]?.files : members.flatMap((group) => groups[group]?.files ?? []);
+  const files = [...new Set(all)];
   return { groups: members, files, sizeBytes: bytesOf(files, sizes) };
 }
 

@@ -9,8 +9,14 @@ interface Reading {
   readonly tail: string;
 }
 
-interface Numbered extends Reading {
+interface Frame {
   readonly file: number;
+  readonly digits: string;
+}
+
+/** Files whose names differ in one number. */
+interface Series extends Pick<Reading, "head" | "tail"> {
+  readonly frames: Frame[];
 }
 
 /** Longer ones are no frame numbers, and not exact as numbers. */
@@ -24,22 +30,30 @@ const MOST_GAPS_TOLD = 100;
  * padding. Frames that are missing between the first and the last are told; a single frame is no sequence.
  */
 export function frameSequences(names: readonly string[]): readonly Group[] {
-  const readings = names.map(readingsOf);
+  // Names are read twice: a folder may have a million, and this way not more than a few words are kept of each.
   const likes = new Map<string, number>();
-  for (const reading of readings.flat()) likes.set(keyOf(reading), (likes.get(keyOf(reading)) ?? 0) + 1);
-  const chosen = readings.map((ofFile) => ofFile.find((reading) => (likes.get(keyOf(reading)) ?? 0) > 1));
+  for (const name of names) for (const key of readingsOf(name).map(keyOf)) likes.set(key, (likes.get(key) ?? 0) + 1);
 
   const alone: number[] = [];
-  const numbered: Numbered[] = [];
-  for (const [file, reading] of chosen.entries()) {
-    if (reading) numbered.push({ ...reading, file });
-    else alone.push(file);
+  const series = new Map<string, Series>();
+  for (const [file, name] of names.entries()) {
+    const reading = readingsOf(name).find((one) => (likes.get(keyOf(one)) ?? 0) > 1);
+    if (!reading) {
+      alone.push(file);
+      continue;
+    }
+    const { head, digits, tail } = reading;
+    const known = series.get(keyOf(reading)) ?? { head, tail, frames: [] };
+    known.frames.push({ file, digits });
+    series.set(keyOf(reading), known);
   }
+
   const groups: Group[] = [];
-  for (const series of Map.groupBy(numbered, keyOf).values()) {
-    const paddings = paddingsOf(series);
-    for (const [padding, frames] of Map.groupBy(series, ({ digits }) => paddingOf(digits, paddings))) {
-      if (frames.length > 1) groups.push(sequence(padding, frames));
+  for (const { head, tail, frames: numbered } of series.values()) {
+    const paddings = paddingsOf(numbered);
+    for (const [padding, frames] of Map.groupBy(numbered, ({ digits }) => paddingOf(digits, paddings))) {
+      const name = `${head}%${padding > 1 ? `0${padding}` : ""}d${tail}`;
+      if (frames.length > 1) groups.push(sequence(name, frames));
       else alone.push(...frames.map(({ file }) => file));
     }
   }
@@ -62,7 +76,7 @@ function keyOf({ head, tail }: Reading): string {
 }
 
 /** Widths that zeros in front give away, widest first. */
-function paddingsOf(series: readonly Reading[]): readonly number[] {
+function paddingsOf(series: readonly Frame[]): readonly number[] {
   const widths = series.filter(({ digits }) => digits.startsWith("0")).map(({ digits }) => digits.length);
   return [...new Set(widths)].filter((width) => width > 1).sort((a, b) => b - a);
 }
@@ -73,15 +87,10 @@ function paddingOf(digits: string, paddings: readonly number[]): number {
   return paddings.find((width) => width <= digits.length) ?? 1;
 }
 
-function sequence(padding: number, frames: readonly Numbered[]): Group {
+function sequence(name: string, frames: readonly Frame[]): Group {
   const sorted = frames.toSorted((a, b) => Number(a.digits) - Number(b.digits));
   const numbers = sorted.map(({ digits }) => Number(digits));
-  const { head = "", tail = "" } = sorted[0] ?? {};
-  return {
-    files: sorted.map(({ file }) => file),
-    kind: "sequence",
-    details: { name: `${head}%${padding > 1 ? `0${padding}` : ""}d${tail}`, ...gapsIn(numbers) },
-  };
+  return { files: sorted.map(({ file }) => file), kind: "sequence", details: { name, ...gapsIn(numbers) } };
 }
 
 /** @param numbers in order, each once. `gaps` are the first hundred, both ends included. */

@@ -23,17 +23,22 @@ export function batchesOfSingles(files: readonly SourceEntry[]): readonly BatchC
 export function batchesByFamily(files: readonly SourceEntry[], grouper: Grouper): readonly BatchContent[] {
   const groups = grouper(files);
   const sizes = files.map(({ sizeBytes }) => sizeBytes);
-  const families = familiesOf(groups, sizes).flatMap((family) => splitFamily(family, groups, sizes, FAMILY_BYTES));
+  const whole = familiesOf(groups, sizes);
+  const families = whole.flatMap((family) => splitFamily(family, groups, sizes, FAMILY_BYTES));
   // Parts of a family that was split may share files still.
-  const inseparable = familiesOf(
-    families.map((family) => ({ files: family.files, kind: "" })),
-    sizes,
-  );
+  const inseparable =
+    families.length === whole.length
+      ? families.map(({ files: shared }, at) => ({ groups: [at], files: shared }))
+      : familiesOf(
+          families.map((family) => ({ files: family.files, kind: "" })),
+          sizes,
+        );
   const batches: BatchContent[] = [];
+  const places = new Uint32Array(files.length);
   let waiting: Family[] = [];
   let fileCount = 0;
   const cut = () => {
-    if (waiting.length > 0) batches.push(batchOf(waiting, groups, files));
+    if (waiting.length > 0) batches.push(batchOf(waiting, groups, files, places));
     waiting = [];
     fileCount = 0;
   };
@@ -46,19 +51,29 @@ export function batchesByFamily(files: readonly SourceEntry[], grouper: Grouper)
   return batches;
 }
 
-function batchOf(families: readonly Family[], groups: readonly Group[], files: readonly SourceEntry[]): BatchContent {
-  const places = new Map<number, number>();
-  for (const family of families) for (const file of family.files) if (!places.has(file)) places.set(file, places.size);
-  const crawled = families.map(
+/** @param places where each of the folder's files is in its batch, counted from 1; 0 of those that are in none yet. */
+function batchOf(
+  families: readonly Family[],
+  groups: readonly Group[],
+  files: readonly SourceEntry[],
+  places: Uint32Array,
+): BatchContent {
+  const crawled: CrawledFile[] = [];
+  for (const family of families) {
+    for (const at of family.files) {
+      const file = files[at];
+      if (file && places[at] === 0) places[at] = crawled.push(crawledFile(file));
+    }
+  }
+  const told = families.map(
     (family): CrawledFamily => ({
       groups: family.groups.map((at) => {
         const { files: members, ...group } = groups[at] ?? { files: [], kind: "" };
-        return { ...group, files: members.map((file) => places.get(file) ?? 0) };
+        return { ...group, files: members.map((file) => (places[file] ?? 1) - 1) };
       }),
     }),
   );
-  const chosen = [...places.keys()].flatMap((file) => files[file] ?? []).map(crawledFile);
-  return { files: chosen, families: crawled.every(isSingle) ? null : crawled };
+  return { files: crawled, families: told.every(isSingle) ? null : told };
 }
 
 /** Places are given in the order of families: the n-th of singles has the n-th file. */
