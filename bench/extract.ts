@@ -11,18 +11,22 @@ import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { childProcessSandbox } from "../src/adapters/sandbox/child-process.ts";
+import { builtInExtractors } from "../src/adapters/sandbox/built-in.ts";
 import type { ExtractFile } from "../src/core/extract/extractor.ts";
+import type { ExtractorSet } from "../src/core/extract/registry.ts";
 import { MACHINE, median, rounded } from "./measure.ts";
 
 const MIB = 1024 * 1024;
+/** Of files that are certainly an extractor's; of others, it says itself which endings it takes. */
 const ENDINGS: Readonly<Record<string, RegExp>> = {
-  json: /\.json$/,
-  xml: /\.(xml|svg)$/,
   "tabular-text": /\.(csv|tsv)$/,
   "keyword-text": /\.(txt|md|rst)$/,
+  "keyword-document": /\.(pdf|docx|odt|html?|rtf)$/,
   "image-headers": /\.(png|jpe?g|gif|tiff?|webp|bmp)$/,
   "archive-listing": /\.(zip|tar|t?gz)$/,
+  pdf: /\.pdf$/,
+  media: /\.(wav|mp3|mp4|ogg|oga|flac|mkv|avi|mov)$/,
+  xml: /\.(xml|svg)$/,
   generic: /./,
 };
 
@@ -36,44 +40,41 @@ const { values } = parseArgs({
 });
 
 const made = mkdtempSync(join(tmpdir(), "longshore-extract-bench-"));
+const set = builtInExtractors({
+  readable: [values.folder, made],
+  limits: { silenceMs: 60_000, totalMs: 600_000, memoryBytes: 512 * MIB, outputBytes: 16 * MIB },
+  processes: 1,
+});
 try {
   const found = await filesBelow(values.folder);
-  for (const [name, ending] of Object.entries(ENDINGS)) {
+  for (const { name, takes } of await set.facts()) {
     if (values.only && values.only !== name) continue;
+    const ending = ENDINGS[name] ?? new RegExp(`\\.(${takes.extensions.join("|")})$`);
     const own = name === "tabular-text" ? madeTables() : [];
     const files = [...found.filter((path) => ending.test(path)), ...own].slice(0, Number(values.files)).map(asFile);
-    if (files.length > 0) console.log(JSON.stringify(await measure(name, files)));
+    if (files.length > 0) console.log(JSON.stringify(await measure(set, name, files)));
   }
 } finally {
+  await set.sandbox.close();
   rmSync(made, { recursive: true, force: true });
 }
 
-async function measure(name: string, files: readonly ExtractFile[]) {
-  const sandbox = childProcessSandbox({
-    modules: new Map([[name, new URL(`../src/core/extract/extractors/${name}.ts`, import.meta.url).href]]),
-    readable: [values.folder, made],
-    limits: { silenceMs: 60_000, totalMs: 600_000, memoryBytes: 512 * MIB, outputBytes: 16 * MIB },
-    processes: 1,
-  });
+async function measure({ sandbox }: ExtractorSet, name: string, files: readonly ExtractFile[]) {
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const perSecond: number[] = [];
   let failed = 0;
   let withProblems = 0;
-  try {
-    // The first run warms the page cache and the process.
-    for (let run = -1; run < Number(values.runs); run++) {
-      const begun = performance.now();
-      failed = 0;
-      withProblems = 0;
-      const groups = files.map((file) => [file]);
-      for await (const outcome of sandbox.run({ extractor: name, groups, signal: new AbortController().signal })) {
-        if ("reason" in outcome) failed += 1;
-        else if (outcome.result.problems.length > 0) withProblems += 1;
-      }
-      if (run >= 0) perSecond.push(files.length / ((performance.now() - begun) / 1000));
+  // The first run warms the page cache and the process.
+  for (let run = -1; run < Number(values.runs); run++) {
+    const begun = performance.now();
+    failed = 0;
+    withProblems = 0;
+    const groups = files.map((file) => [file]);
+    for await (const outcome of sandbox.run({ extractor: name, groups, signal: new AbortController().signal })) {
+      if ("reason" in outcome) failed += 1;
+      else if (outcome.result.problems.length > 0) withProblems += 1;
     }
-  } finally {
-    await sandbox.close();
+    if (run >= 0) perSecond.push(files.length / ((performance.now() - begun) / 1000));
   }
   const middle = median(perSecond);
   return {
