@@ -88,7 +88,7 @@ export const XMP = `<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:x
 <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmp:Rating="4" xmlns:dc="d">
 <dc:title><rdf:Alt><rdf:li xml:lang="x-default">Core &amp; moraine</rdf:li></rdf:Alt></dc:title>
 <dc:subject><rdf:Bag><rdf:li>ice</rdf:li><rdf:li>rock</rdf:li></rdf:Bag></dc:subject><photoshop:City>Bern</photoshop:City>
-<xmpMM:History><rdf:Seq><rdf:li rdf:parseType="Resource"><stEvt:action>saved</stEvt:action></rdf:li></rdf:Seq></xmpMM:History>
+<exif:Flash rdf:parseType="Resource"><exif:Fired>False</exif:Fired></exif:Flash><xmpMM:History><rdf:Seq><rdf:li rdf:parseType="Resource"><stEvt:action>saved</stEvt:action></rdf:li></rdf:Seq></xmpMM:History>
 </rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>`;
 
 /** ICC.1:2022: a header, one tag, and its description in two letters for a language and a country. */
@@ -96,7 +96,8 @@ export function iccProfile(name: string): Buffer {
   const text = Buffer.from(name, "utf16le").swap16();
   const profile = Buffer.alloc(144 + 28 + text.length);
   profile.writeUInt32BE(profile.length, 0);
-  latin1("RGB XYZ ").copy(profile, 16);
+  profile.writeUInt32BE(0x04300000, 8);
+  latin1("mntrRGB XYZ ").copy(profile, 12);
   latin1("acsp").copy(profile, 36);
   profile.writeUInt32BE(1, 128);
   latin1("desc").copy(profile, 132);
