@@ -1,6 +1,6 @@
 /**
  * The main jobs, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch one file back and all of
- * them as a cart; then have a portal's resource packed, and open the link that is mailed.
+ * them as a cart, search; then have a portal's resource packed, and open the link that is mailed.
  * Everything it shows is done through the command line, as a user would.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -181,6 +181,22 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   say(`${file.path}: ${original.length} bytes, identical to what was deposited.`);
 
   await fetchAsCart(transactionId, server.url);
+
+  step("Search it by words and fields, and put whatever is found into a cart");
+  say(
+    await longshore(
+      "search",
+      "type:text site:north size:<2kB",
+      "--type",
+      "file",
+      "--facet",
+      "extension",
+      "--limit",
+      "3",
+    ),
+  );
+  say(await longshore("search", "extension:csv", "--cart", "tables"));
+
   await packAndMail(portal, mailbox);
 
   step("Where everything is");
