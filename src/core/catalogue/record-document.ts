@@ -30,11 +30,8 @@ const OWN: ReadonlySet<string> = new Set([
   ...["extractor", "crawl", "endpoint", "group", "file", "failure"],
 ]);
 
-/** Names that extractors have for the same. */
-const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
-  ["phrase", "keywords"],
-  ["keyword", "keywords"],
-]);
+/** What extractors call keywords. */
+const KEYWORDS: ReadonlySet<string> = new Set(["phrase", "keyword", "keywords"]);
 
 const MEDIA_TYPE = /^[a-z0-9.+-]+\/[a-z0-9.+-]+$/i;
 const HEX = /^[0-9a-f]{32,}$/i;
@@ -152,7 +149,10 @@ function fieldName(name: string): string {
   return /^[\p{L}_]/u.test(spelled) ? spelled : `_${spelled}`;
 }
 
-/** Under all its names, joined by dots; and under the last one, where no other value of the record has that. */
+/**
+ * Under all its names, joined by dots; and under the last one, where no other value of the record has that. Keywords are
+ * keywords, wherever they stand.
+ */
 function fieldsOfData(leaves: readonly Leaf[]): Fields {
   const full = new Map<string, Set<string | number>>();
   /** The full names that end so. */
@@ -165,13 +165,14 @@ function fieldsOfData(leaves: readonly Leaf[]): Fields {
     if (full.size < MAX_FIELDS) full.set(name, values);
     if (values.size < MAX_VALUES_OF_FIELD) values.add(typeof value === "boolean" ? String(value) : value);
     const last = names.at(-1) ?? "";
-    const ending = SHORT_NAMES.get(last) ?? last;
+    const ending = KEYWORDS.has(last) ? "keywords" : last;
     endings.set(ending, (endings.get(ending) ?? new Set()).add(name));
   }
-  const short = [...endings].flatMap(([ending, [name = "", ...others]]) => {
-    const values = full.get(name);
-    const isOurs = values && others.length === 0 && !full.has(ending) && !OWN.has(ending.toLowerCase());
-    return isOurs ? [{ [ending]: [...values] }] : [];
+  const short = [...endings].flatMap(([ending, ofThese]) => {
+    const values = [...ofThese].flatMap((name) => [...(full.get(name) ?? [])]);
+    if (ending === "keywords") return [{ keywords: values.slice(0, MAX_VALUES_OF_FIELD) }];
+    const isOurs = ofThese.size === 1 && !full.has(ending) && !OWN.has(ending.toLowerCase());
+    return isOurs ? [{ [ending]: values }] : [];
   });
   return merged(...Array.from(full, ([name, values]) => ({ [name]: [...values] })), ...short);
 }

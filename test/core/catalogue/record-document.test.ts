@@ -114,14 +114,14 @@ test("nested values have their full name, and their last one where it is theirs 
   );
 });
 
-test("keywords are found as such, whatever the extractor calls them", () => {
+test("keywords are found as such, whatever the extractor calls them and however many lists it has", () => {
   const fields = fieldsOf({
-    phrases: [
-      { phrase: "mass spectrum", score: 4 },
-      { phrase: "blank", score: 1 },
-    ],
+    phrases: [{ phrase: "mass spectrum", score: 4 }],
+    terms: [{ phrase: "blank", score: 1 }],
+    keywords: ["noise"],
   });
-  assert.deepEqual(fields.keywords, ["mass spectrum", "blank"]);
+  assert.deepEqual(fields.keywords?.toSorted(), ["blank", "mass spectrum", "noise"]);
+  assert.deepEqual(fields["terms.phrase"], ["blank"]);
 });
 
 test("what a record says cannot pass for what Longshore says", () => {
