@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, utimesSync, write
 import { join } from "node:path";
 import { test } from "node:test";
 import type { FeedItem } from "../../src/core/crawl/crawls.ts";
-import { GROUPER_NAMES } from "../../src/core/crawl/groups.ts";
+import { GROUPER_NAMES } from "../../src/core/crawl/grouping/groups.ts";
 import { ADA, feedOf, find, findCounts, openCrawling } from "../support/crawling.ts";
 import { seededRandom } from "../support/random.ts";
 

@@ -7,7 +7,7 @@ import { eachAtOnce } from "../streams.ts";
 import { type Crawl, type CrawledFile, type Endpoint, FINISHED_CRAWLS } from "./crawl.ts";
 import type { CrawlStore, FolderOf } from "./crawl-store.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { GROUPS_PART_BY_PART, grouperNamed } from "./groupers.ts";
+import { GROUPS_PART_BY_PART, grouperNamed } from "./grouping/groupers.ts";
 import type { Listing, Source } from "./source.ts";
 import { type FolderHistory, folderWalk, NOTHING } from "./walk/folder.ts";
 import { tellGoneFolders } from "./walk/gone-folders.ts";

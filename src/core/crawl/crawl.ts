@@ -1,6 +1,6 @@
 import type { Details, ErrorRecord } from "../errors.ts";
 import type { CrawlId, JobId } from "../ids.ts";
-import type { GrouperName } from "./groups.ts";
+import type { GrouperName } from "./grouping/groups.ts";
 
 /**
  * `initializing`: accepted, nothing listed yet. `crawling`: folders are being listed. `complete`: everything was listed.

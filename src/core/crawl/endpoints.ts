@@ -2,7 +2,7 @@ import type { Principal } from "../access/access.ts";
 import { AppError } from "../errors.ts";
 import type { Endpoint } from "./crawl.ts";
 import type { EndpointRequest } from "./crawls.ts";
-import { grouperNamed, isGrouperName } from "./groupers.ts";
+import { grouperNamed, isGrouperName } from "./grouping/groupers.ts";
 import type { Source } from "./source.ts";
 
 /** Schemes of endpoints' URLs, and the setting that opens stores of each. */

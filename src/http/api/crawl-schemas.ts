@@ -3,7 +3,7 @@ import { isoTime } from "../../core/clock.ts";
 import { CRAWL_STATUSES, type Crawl } from "../../core/crawl/crawl.ts";
 import type { EndpointProblem } from "../../core/crawl/crawl-store.ts";
 import type { CrawlRequest, FeedItem } from "../../core/crawl/crawls.ts";
-import { GROUPER_NAMES } from "../../core/crawl/groups.ts";
+import { GROUPER_NAMES } from "../../core/crawl/grouping/groups.ts";
 import { crawlId } from "../../core/ids.ts";
 import { FileProblemSchema, timeOrNull } from "./schemas.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { grouperNamed } from "../../../src/core/crawl/groupers.ts";
-import type { Grouper } from "../../../src/core/crawl/groups.ts";
+import { grouperNamed } from "../../../src/core/crawl/grouping/groupers.ts";
+import type { Grouper } from "../../../src/core/crawl/grouping/groups.ts";
 import type { SourceEntry } from "../../../src/core/crawl/source.ts";
 import { type BatchContent, batchesByFamily, batchesOfSingles } from "../../../src/core/crawl/walk/batches.ts";
 import { seededRandom } from "../../support/random.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { familiesOf, splitFamily } from "../../../src/core/crawl/families.ts";
-import type { Family, Group } from "../../../src/core/crawl/groups.ts";
+import { familiesOf, splitFamily } from "../../../src/core/crawl/grouping/families.ts";
+import type { Family, Group } from "../../../src/core/crawl/grouping/groups.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const group = (...files: number[]): Group => ({ files, kind: "test" });

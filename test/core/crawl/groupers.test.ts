@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type GrouperOptions, grouperNamed } from "../../../src/core/crawl/groupers.ts";
-import { GROUPER_NAMES } from "../../../src/core/crawl/groups.ts";
+import { type GrouperOptions, grouperNamed } from "../../../src/core/crawl/grouping/groupers.ts";
+import { GROUPER_NAMES } from "../../../src/core/crawl/grouping/groups.ts";
 import type { SourceEntry } from "../../../src/core/crawl/source.ts";
 import { seededRandom } from "../../support/random.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { compilePattern } from "../../../src/core/crawl/name-pattern.ts";
+import { compilePattern } from "../../../src/core/crawl/grouping/name-pattern.ts";
 import { seededRandom } from "../../support/random.ts";
 
 /** What the runtime's own engine says. */

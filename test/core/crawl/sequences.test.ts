@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { frameSequences } from "../../../src/core/crawl/sequences.ts";
+import { frameSequences } from "../../../src/core/crawl/grouping/sequences.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const told = (names: readonly string[]) =>

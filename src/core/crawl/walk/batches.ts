@@ -1,6 +1,6 @@
 import type { CrawlBatch, CrawledFamily, CrawledFile } from "../crawl.ts";
-import { familiesOf, splitFamily } from "../families.ts";
-import type { Family, Group, Grouper } from "../groups.ts";
+import { familiesOf, splitFamily } from "../grouping/families.ts";
+import type { Family, Group, Grouper } from "../grouping/groups.ts";
 import { nameOf } from "../names.ts";
 import type { SourceEntry } from "../source.ts";
 

@@ -1,6 +1,6 @@
 import type { CrawlBatch, CrawlCounts, CrawledFile } from "../crawl.ts";
 import type { EndpointProblem, FolderOf, Found } from "../crawl-store.ts";
-import type { Grouper } from "../groups.ts";
+import type { Grouper } from "../grouping/groups.ts";
 import { nameOf } from "../names.ts";
 import type { Listing, SourceEntry } from "../source.ts";
 import { type BatchContent, batchesByFamily, batchesOfSingles, chunksOf } from "./batches.ts";

@@ -1,5 +1,5 @@
+import { extensionOf, stemOf, uncompressedName } from "../names.ts";
 import type { Group } from "./groups.ts";
-import { extensionOf, stemOf, uncompressedName } from "./names.ts";
 
 /** Files of a VASP run, as the VASP manual names them. */
 const VASP = [

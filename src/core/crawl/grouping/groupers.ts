@@ -1,8 +1,8 @@
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
+import { extensionOf, nameOf } from "../names.ts";
 import { GROUPER_NAMES, type Group, type Grouper, type GrouperName } from "./groups.ts";
 import { materialSets } from "./material-sets.ts";
 import { compilePattern } from "./name-pattern.ts";
-import { extensionOf, nameOf } from "./names.ts";
 import { frameSequences } from "./sequences.ts";
 import { sameStem } from "./stems.ts";
 

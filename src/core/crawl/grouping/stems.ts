@@ -1,5 +1,5 @@
+import { stemOf } from "../names.ts";
 import type { Group } from "./groups.ts";
-import { stemOf } from "./names.ts";
 
 /**
  * Files and what describes them: `scan.tif` with `scan.xml` (the same stem), with `scan.tif.xmp` and `scan.tif.aux.xml` (the

@@ -1,4 +1,4 @@
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 
 /*
  * Regular expressions that users give, over names that others give. The runtime's own engine backtracks, and takes for ever

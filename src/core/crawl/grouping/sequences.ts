@@ -1,6 +1,6 @@
-import type { Details } from "../errors.ts";
+import type { Details } from "../../errors.ts";
+import { stemOf } from "../names.ts";
 import type { Group } from "./groups.ts";
-import { stemOf } from "./names.ts";
 
 /** A name as text around a number: `shot.0007.dpx` is `shot.`, `0007`, `.dpx`. */
 interface Reading {

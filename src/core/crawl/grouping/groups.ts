@@ -1,5 +1,5 @@
-import type { Details } from "../errors.ts";
-import type { SourceEntry } from "./source.ts";
+import type { Details } from "../../errors.ts";
+import type { SourceEntry } from "../source.ts";
 
 /** Files that one extraction looks at together; indexes into the folder's files. */
 export interface Group {
