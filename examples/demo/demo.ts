@@ -1,6 +1,7 @@
 /**
  * The main jobs, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch one file back and all of
- * them as a cart, search; then have a portal's resource packed, and open the link that is mailed.
+ * them as a cart, search; walk a folder and the archive, and have their files described; then have a portal's resource
+ * packed, and open the link that is mailed.
  * Everything it shows is done through the command line, as a user would.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
@@ -10,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { crawlFolder, describeArchive } from "./crawl.ts";
 import { makeFiles } from "./files.ts";
 import { type Mailbox, openMailbox } from "./mailbox.ts";
 import { RESOURCE, startPortal } from "./portal.ts";
@@ -197,6 +199,9 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   );
   say(await longshore("search", "extension:csv", "--cart", "tables"));
 
+  const voice = { longshore, say, step };
+  await crawlFolder(voice, join(folder, "measurements"));
+  await describeArchive(voice, transactionId);
   await packAndMail(portal, mailbox);
 
   step("Where everything is");
@@ -209,6 +214,7 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   say("  npm run longshore -- jobs list");
   say(`  npm run longshore -- transactions files ${transactionId}`);
   say("  npm run longshore -- cart list");
+  say("  npm run longshore -- crawl list");
   say("  npm run longshore -- package list");
   say("  npm run longshore -- doctor");
   say(`  rm -r ${folder}    when you are done`);
@@ -216,8 +222,9 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
 
 const portal = await startPortal();
 const mailbox = await openMailbox();
-// Nothing is fetched that is not named here.
+// Nothing is fetched or crawled that is not named here.
 environment.LONGSHORE_FETCH_ORIGINS = portal.url;
+environment.LONGSHORE_CRAWL_ROOTS = folder;
 environment.LONGSHORE_SMTP_URL = `smtp://127.0.0.1:${mailbox.port}`;
 const server = await startServer();
 try {
