@@ -1,10 +1,11 @@
 import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
 import { folderTargets, openTargets } from "./adapters/source/open-target.ts";
+import { s3Endpoints, s3Targets } from "./adapters/source/s3-endpoints.ts";
 import type { Config } from "./config.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import type { CatalogueStore } from "./core/catalogue/catalogue-store.ts";
 import type { Clock } from "./core/clock.ts";
-import type { Endpoints } from "./core/crawl/endpoints.ts";
+import { type Endpoints, schemeOf } from "./core/crawl/endpoints.ts";
 import type { Targets } from "./core/crawl/targets.ts";
 import type { Fetch } from "./core/outbound/fetch.ts";
 import type { Origins } from "./core/outbound/origins.ts";
@@ -27,15 +28,21 @@ export interface OpenStores {
 }
 
 export function composeStores(config: Config, { catalogue, storage, fetch, origins, clock }: StoreParts): OpenStores {
-  const { crawlRoots, recordRoots, moveRoots } = config;
+  const { crawlRoots, recordRoots, moveRoots, crawlBuckets, offloadStores, s3 } = config;
+  const writable = Map.groupBy(offloadStores, schemeOf);
+  const writableS3 = writable.get("s3");
   const elsewhere = {
     http: httpEndpoints({ origins, fetch, clock }),
     https: httpEndpoints({ origins, fetch, clock }),
     archive: archiveEndpoints({ catalogue, storage }),
+    ...(crawlBuckets.length > 0 && { s3: s3Endpoints({ settings: s3, buckets: crawlBuckets }) }),
   };
   return {
     crawled: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: crawlRoots }) }),
     offloaded: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: [...crawlRoots, ...recordRoots] }) }),
-    targets: openTargets({ file: folderTargets({ writable: recordRoots, removable: moveRoots }) }),
+    targets: openTargets({
+      file: folderTargets({ writable: recordRoots, removable: moveRoots }),
+      ...(writableS3 && { s3: s3Targets({ settings: s3, writable: writableS3 }) }),
+    }),
   };
 }

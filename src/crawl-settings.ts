@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import type { z } from "zod";
 import { bytes, folder, list, text, whole } from "./setting-forms.ts";
+import { STORE_SETTINGS, storeConfig } from "./store-settings.ts";
 
 const SECOND_MS = 1_000;
 
@@ -39,14 +40,7 @@ export const CRAWL_SETTINGS = {
     .transform(bytes)
     .prefault("10GiB")
     .describe("Most that is fetched to the server of files that belong together, to be described; larger ones fail."),
-  LONGSHORE_GLOBUS_COLLECTION: text
-    .optional()
-    .describe(
-      "Id of the Globus collection that is this machine's own: the xtract door takes it for folders of the server.",
-    ),
-  LONGSHORE_GLOBUS_FOLDER: folder
-    .optional()
-    .describe("Folder of this machine that its own Globus collection shows as its top; / when not set."),
+  ...STORE_SETTINGS,
 } as const;
 
 /** What podman and docker go by; nothing else of Longshore looks at these. */
@@ -70,6 +64,7 @@ export function crawlConfig(
 ) {
   const variables = CONTAINER_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []));
   return {
+    ...storeConfig(e),
     crawlRoots: e.LONGSHORE_CRAWL_ROOTS,
     recordRoots: e.LONGSHORE_RECORD_ROOTS ?? [join(dataDir, "records")],
     extractorsDir: e.LONGSHORE_EXTRACTORS,
@@ -82,7 +77,7 @@ export function crawlConfig(
     xtract: {
       ownCollection: e.LONGSHORE_GLOBUS_COLLECTION,
       ownFolder: e.LONGSHORE_GLOBUS_FOLDER,
-      hasGlobus: false,
+      hasGlobus: e.LONGSHORE_GLOBUS_TOKEN !== undefined,
     },
   } as const;
 }

@@ -61,6 +61,31 @@ describe("configuration", () => {
     assert.deepEqual([config.extractMs, config.extractMemoryBytes], [5_000, 2 ** 30]);
   });
 
+  test("stores beyond this machine are named; with an endpoint, buckets are in the path unless it is said otherwise", () => {
+    const config = loadConfig({
+      LONGSHORE_CRAWL_BUCKETS: "scans, plates/2024/",
+      LONGSHORE_OFFLOAD_STORES: "s3://shelf/records,globus://9d6d994a-6d04-11e5-ba46-22000b92c6ec/in",
+      LONGSHORE_S3_ENDPOINT: "https://s3.example.org",
+    });
+    assert.deepEqual(config.crawlBuckets, ["scans", "plates/2024"]);
+    assert.equal(config.offloadStores.length, 2);
+    assert.deepEqual([config.s3.pathStyle, config.s3.region, config.s3.credentials], [true, "us-east-1", undefined]);
+    assert.equal(loadConfig({}).s3.pathStyle, false);
+    const { s3 } = loadConfig({
+      LONGSHORE_S3_ENDPOINT: "https://s3.example.org",
+      LONGSHORE_S3_PATH_STYLE: "false",
+      LONGSHORE_S3_ACCESS_KEY_ID: "a",
+      LONGSHORE_S3_SECRET_ACCESS_KEY: "b",
+    });
+    assert.deepEqual([s3.pathStyle, s3.credentials], [false, { accessKeyId: "a", secretAccessKey: "b" }]);
+    for (const [name, value] of [
+      ["LONGSHORE_CRAWL_BUCKETS", "s3://scans"],
+      ["LONGSHORE_OFFLOAD_STORES", "/srv/shelf"],
+      ["LONGSHORE_S3_PATH_STYLE", "yes"],
+    ] as const)
+      assert.equal(problemsOf({ [name]: value }).length, 1, name);
+  });
+
   test("addresses lose the slash at their end, so that paths can be appended", () => {
     const config = loadConfig({ LONGSHORE_URL: "http://h:1/", LONGSHORE_PUBLIC_URL: "https://h/x/" });
     assert.equal(config.url, "http://h:1");
@@ -138,7 +163,7 @@ describe("configuration", () => {
   test("effective settings say where each value came from", () => {
     const settings = effectiveSettings({ LONGSHORE_PORT: "8080" });
     assert.deepEqual(
-      settings.filter((setting) => /_(PORT|HOST|TOKEN)$/.test(setting.name)),
+      settings.filter((setting) => /E_(PORT|HOST|TOKEN)$/.test(setting.name)),
       [
         { name: "LONGSHORE_HOST", value: "127.0.0.1", from: "default" },
         { name: "LONGSHORE_PORT", value: "8080", from: "environment" },

@@ -26,12 +26,21 @@ export interface OffloadStores {
   readonly targets: Targets;
 }
 
-/** Folders of this machine: `crawl` may be crawled, `scratch` and `shelf` as well; the latter two may be written. */
-export function localStores(base: string): OffloadStores {
+/** Openers of other schemes. */
+export interface StoresElsewhere {
+  readonly endpoints: Parameters<typeof openEndpoints>[0];
+  readonly targets: Parameters<typeof openTargets>[0];
+}
+
+/**
+ * Folders of this machine, which all may be crawled: from `scratch` files may be moved, `shelf` may be written; and stores
+ * elsewhere.
+ */
+export function localStores(base: string, elsewhere?: StoresElsewhere): OffloadStores {
   const [crawl = "", scratch = "", shelf = ""] = ["crawl", "scratch", "shelf"].map((name) => join(base, name));
   return {
-    endpoints: openEndpoints({ file: folderEndpoints({ roots: [crawl, scratch, shelf] }) }),
-    targets: openTargets({ file: folderTargets({ writable: [shelf], removable: [scratch] }) }),
+    endpoints: openEndpoints({ ...elsewhere?.endpoints, file: folderEndpoints({ roots: [crawl, scratch, shelf] }) }),
+    targets: openTargets({ ...elsewhere?.targets, file: folderTargets({ writable: [shelf], removable: [scratch] }) }),
   };
 }
 
@@ -104,12 +113,16 @@ export interface Offloading extends OffloadServices {
 export async function openOffloading(
   t: TestContext,
   change: (stores: OffloadStores) => OffloadStores = (stores) => stores,
-  options: Partial<Omit<OffloadServicesOptions, "path">> = {},
+  { elsewhere, clock }: { readonly elsewhere?: StoresElsewhere; readonly clock?: Clock } = {},
 ): Promise<Offloading> {
   const base = await realpath(await mkdtemp(join(tmpdir(), "longshore-offload-")));
   for (const name of ["crawl", "scratch", "shelf"]) mkdirSync(join(base, name));
   const path = join(base, "jobs.sqlite");
-  const services = await openOffloadServices({ ...change(localStores(base)), path, ...options });
+  const services = await openOffloadServices({
+    ...change(localStores(base, elsewhere)),
+    path,
+    ...(clock && { clock }),
+  });
   const workers: Worker[] = [];
   t.after(async () => {
     for (const worker of workers) await worker.stop();

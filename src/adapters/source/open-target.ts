@@ -2,7 +2,7 @@ import { realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Principal } from "../../core/access/access.ts";
-import { ENDPOINT_SCHEMES, type EndpointScheme, schemeOf } from "../../core/crawl/endpoints.ts";
+import { type EndpointScheme, schemeOf } from "../../core/crawl/endpoints.ts";
 import type { Conveyance } from "../../core/crawl/offload/conveyance.ts";
 import type { Target } from "../../core/crawl/target.ts";
 import type { Targets, TargetUse } from "../../core/crawl/targets.ts";
@@ -28,8 +28,8 @@ export function openTargets(openers: Readonly<Partial<Record<EndpointScheme, Tar
     if (!URL.canParse(text)) throw new AppError("request_invalid", { url: text, expected: "a URL" });
     const opener = openers[scheme];
     if (opener) return [opener, new URL(text)];
-    const isStore = scheme === "s3" || scheme === "globus";
-    const hint = isStore ? `${ENDPOINT_SCHEMES[scheme]} is not set` : `nothing can be ${DONE[use]} there`;
+    const isOpenable = scheme === "s3" || scheme === "globus";
+    const hint = isOpenable ? "LONGSHORE_OFFLOAD_STORES names no such store" : `nothing can be ${DONE[use]} there`;
     throw new AppError("endpoint_refused", { url: text, hint });
   }
 

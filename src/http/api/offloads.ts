@@ -21,7 +21,7 @@ const OffloadBody = z.strictObject({
 
 const StartedOffloadSchema = z
   .object({
-    job: z.int().describe("Progress and outcome are this job's."),
+    job: z.int().positive().describe("Progress and outcome are this job's."),
     folder: z.string().describe("Where the files will be; of several sources, each has a folder of its own."),
   })
   .meta({ id: "StartedOffload" });

@@ -313,7 +313,7 @@ describe("offload: what may be asked for", () => {
     await assert.rejects(start(at("crawl"), at("scratch")), refused);
     await assert.rejects(start(at("crawl"), at("shelf"), "move"), /LONGSHORE_MOVE_ROOTS/);
     await assert.rejects(start(at("crawl"), "https://example.org/x"), refused);
-    await assert.rejects(start(at("crawl"), "s3://bucket/x"), /LONGSHORE_CRAWL_BUCKETS is not set/);
+    await assert.rejects(start(at("crawl"), "s3://bucket/x"), /LONGSHORE_OFFLOAD_STORES/);
     symlinkSync(at("elsewhere"), at("shelf/out"));
     await assert.rejects(start(at("crawl"), at("shelf/out")), refused);
     await assert.rejects(start(at("crawl"), at("shelf/out/deeper")), refused);

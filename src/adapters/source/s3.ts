@@ -1,0 +1,227 @@
+import { Readable } from "node:stream";
+import type { ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
+import type { ByteRange } from "../../core/archive/object-storage.ts";
+import { nameOf } from "../../core/crawl/names.ts";
+import type { Listing, Source, SourceEntry } from "../../core/crawl/source.ts";
+import { AppError, type Problem, problem } from "../../core/errors.ts";
+import { mapInOrder } from "../../core/streams.ts";
+import { folderQueue } from "./folder-queue.ts";
+import { isPlainPath } from "./plain-path.ts";
+import { isPassing, openS3Store, type S3Settings, type S3Store, s3Failure } from "./s3-store.ts";
+
+const FOLDERS_AT_ONCE = 8;
+/** Of a body that breaks off, each from where the one before did. */
+const READS = 5;
+
+export interface S3SourceParts {
+  /** Bucket and prefix, as in `bucket/some/folder`. */
+  readonly place: string;
+  readonly settings: S3Settings;
+}
+
+/**
+ * Objects of a bucket below a prefix. Keys are taken for paths: what they have before a `/` is a folder. A key that is no
+ * plain path is a problem of the folder it would be in; objects that only stand for a folder (empty, with a key that ends
+ * with `/`) are left out. There are no links and no modes. Some folders are listed at once, each page of thousand keys as it
+ * is wanted.
+ */
+export async function s3Source({ place, settings }: S3SourceParts): Promise<Source> {
+  const store = await openS3Store(place, settings);
+  const { client, driver, bucket, prefix } = store;
+  const closing = new AbortController();
+
+  async function page(folder: string, signal: AbortSignal, token?: string): Promise<ListObjectsV2CommandOutput> {
+    const command = new driver.ListObjectsV2Command({
+      Bucket: bucket,
+      Prefix: `${prefix}${folder === "" ? "" : `${folder}/`}`,
+      Delimiter: "/",
+      // XML has no way to write every character that a key may have.
+      EncodingType: "url",
+      ContinuationToken: token,
+    });
+    return client.send(command, { abortSignal: signal });
+  }
+
+  /** The first page, or why there is none. @throws AppError endpoint_unreachable when that concerns the whole store. */
+  async function firstPage(folder: string, signal: AbortSignal): Promise<ListObjectsV2CommandOutput | Problem> {
+    try {
+      const found = await page(folder, signal);
+      const isThere = (found.Contents ?? []).length > 0 || (found.CommonPrefixes ?? []).length > 0;
+      if (isThere || (folder === "" && prefix === "")) return found;
+      if (folder !== "") return problem("entry_unreadable", { path: folder, hint: "it is not there" });
+      throw new AppError("endpoint_unreachable", { reason: "nothing lies there" });
+    } catch (error) {
+      return failureOf(error, folder, signal);
+    }
+  }
+
+  function failureOf(error: unknown, folder: string, signal: AbortSignal): Problem {
+    signal.throwIfAborted();
+    const failure = s3Failure(error);
+    const { reason } = failure;
+    if (folder === "" || isPassing(failure)) throw new AppError("endpoint_unreachable", { reason }, { cause: error });
+    return problem("entry_unreadable", { path: folder, hint: reason });
+  }
+
+  async function* list(
+    folder: string,
+    first: ListObjectsV2CommandOutput | Problem,
+    hidden: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<Listing> {
+    const broken = (found: Problem) => ({ folder, entries: [], problems: [found], isLast: true });
+    if ("code" in first) return yield broken(first);
+    for (let found = first; ; ) {
+      const token = found.NextContinuationToken;
+      yield { folder, ...entriesOf(found, folder, hidden), isLast: token === undefined };
+      if (token === undefined) return;
+      try {
+        found = await page(folder, signal, token);
+      } catch (error) {
+        return yield broken(failureOf(error, folder, signal));
+      }
+    }
+  }
+
+  function entriesOf(found: ListObjectsV2CommandOutput, folder: string, hidden: boolean) {
+    const entries: SourceEntry[] = [];
+    const problems: Problem[] = [];
+    const below = `${prefix}${folder === "" ? "" : `${folder}/`}`;
+
+    function take(encoded: string | undefined, entry: Omit<SourceEntry, "path">): void {
+      const key = decoded(encoded ?? "");
+      // The object that stands for this folder.
+      if (key === below && entry.sizeBytes === 0) return;
+      const path = key.slice(prefix.length, entry.kind === "folder" ? -1 : undefined);
+      if (!hidden && nameOf(path).startsWith(".") && nameOf(path) !== "." && nameOf(path) !== "..") return;
+      if (isPlainPath(path)) entries.push({ ...entry, path });
+      else problems.push(problem("entry_unreadable", { path: key, hint: "its key is no plain path" }));
+    }
+
+    for (const { Prefix } of found.CommonPrefixes ?? [])
+      take(Prefix, { kind: "folder", sizeBytes: 0, modifiedAt: null, mode: null });
+    for (const { Key, Size = 0, LastModified } of found.Contents ?? [])
+      take(Key, { kind: "file", sizeBytes: Size, modifiedAt: LastModified?.getTime() ?? null, mode: null });
+    return { entries, problems };
+  }
+
+  return {
+    async *walk({ folders, hidden, isDone, signal: asked }) {
+      const signal = AbortSignal.any([asked, closing.signal]);
+      const queue = folderQueue(folders, isDone);
+      for (let next = queue.take(FOLDERS_AT_ONCE); next.length > 0; next = queue.take(FOLDERS_AT_ONCE)) {
+        signal.throwIfAborted();
+        const pages = mapInOrder(next, FOLDERS_AT_ONCE, async (folder) => ({
+          folder,
+          first: await firstPage(folder, signal),
+        }));
+        for await (const { folder, first } of pages) {
+          for await (const listing of list(folder, first, hidden, signal)) {
+            for (const { kind, path } of listing.entries) if (kind === "folder") queue.add(path);
+            yield listing;
+            signal.throwIfAborted();
+          }
+        }
+      }
+    },
+
+    async open(path, range) {
+      if (!isPlainPath(path)) throw new AppError("object_missing", { path });
+      return readable(store, path, range, closing.signal);
+    },
+
+    async close() {
+      closing.abort(new AppError("remote_unavailable", { reason: "the store was closed" }));
+      client.destroy();
+    },
+  };
+}
+
+/** S3 writes a blank as `+` there. */
+const decoded = (key: string) => decodeURIComponent(key.replaceAll("+", "%20"));
+
+/**
+ * The bytes of an object. When the body breaks off, the rest is asked for, of the very same object.
+ * @throws AppError object_missing, range_not_satisfiable, remote_unavailable, remote_refused.
+ */
+export async function readable(
+  store: S3Store,
+  path: string,
+  range: ByteRange | undefined,
+  signal: AbortSignal,
+): Promise<Readable> {
+  const { client, driver, bucket, prefix } = store;
+  const object = { Bucket: bucket, Key: `${prefix}${path}` };
+  const start = range?.start ?? 0;
+
+  async function get(from: number, tag?: string) {
+    const isWhole = from === 0 && range?.end === undefined;
+    const command = new driver.GetObjectCommand({
+      ...object,
+      ...(isWhole ? {} : { Range: `bytes=${from}-${range?.end ?? ""}` }),
+      ...(tag === undefined ? {} : { IfMatch: tag }),
+    });
+    try {
+      const { Body, ETag, ContentLength } = await client.send(command, { abortSignal: signal });
+      return { body: Body as Readable, tag: ETag, sizeBytes: ContentLength ?? 0 };
+    } catch (error) {
+      signal.throwIfAborted();
+      throw refusal(error, path);
+    }
+  }
+
+  /** A server refuses ranges that begin at the end; here these are empty. */
+  async function requireEnd(cause: unknown): Promise<Readable> {
+    const { ContentLength = 0 } = await client.send(new driver.HeadObjectCommand(object), { abortSignal: signal });
+    if (start === ContentLength) return Readable.from([]);
+    throw new AppError("range_not_satisfiable", { path, start, sizeBytes: ContentLength }, { cause });
+  }
+
+  let begun: Awaited<ReturnType<typeof get>>;
+  try {
+    begun = await get(start);
+  } catch (error) {
+    if (error instanceof AppError && error.details.status === 416) return requireEnd(error);
+    throw error;
+  }
+
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    const { tag, sizeBytes } = begun;
+    let { body } = begun;
+    let passed = 0;
+    for (let reads = 1; ; reads++) {
+      try {
+        for await (const chunk of body as AsyncIterable<Uint8Array>) {
+          passed += chunk.length;
+          yield chunk;
+        }
+        if (passed >= sizeBytes) return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (reads === READS) throw refusal(error, path);
+      } finally {
+        body.on("error", () => undefined).destroy();
+      }
+      if (reads === READS) throw new AppError("remote_unavailable", { path, expected: sizeBytes, found: passed });
+      ({ body } = await get(start + passed, tag));
+    }
+  }
+  return Readable.from(bytes(), { objectMode: false });
+}
+
+/** What reading an object met, in our words. */
+function refusal(error: unknown, path: string): AppError {
+  const failure = s3Failure(error);
+  const { reason, status } = failure;
+  const details = { path, reason, ...(status === undefined ? {} : { status }) };
+  const code = isPassing(failure)
+    ? "remote_unavailable"
+    : status === 412
+      ? "source_changed"
+      : status === 416
+        ? "range_not_satisfiable"
+        : status === 404 || status === 403
+          ? "object_missing"
+          : "remote_refused";
+  return new AppError(code, details, { cause: error });
+}
