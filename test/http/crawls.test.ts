@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdir, mkdtemp, realpath, rm, symlink, unlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -48,19 +51,28 @@ const UNKNOWN = "00000000-0000-4000-8000-000000000000";
 describe("crawls over HTTP", { timeout: 240_000 }, () => {
   let server: ServerProcess;
   let folder: string;
+  /** A store that keeps everybody waiting. */
+  const silent = createServer(() => {});
   before(async () => {
+    silent.listen(0, "127.0.0.1");
+    await once(silent, "listening");
     folder = await realpath(await mkdtemp(join(tmpdir(), "longshore-crawls-")));
     await write("store/a.csv", "x,y\n1,2\n3,4\n");
     await write("store/deep/b.json", '{"b": 1}');
     await write("store/deep/.c", "hidden");
     await symlink("nowhere", join(folder, "store/link"));
     await mkdir(join(folder, "elsewhere"));
-    server = await startServer({ env: { LONGSHORE_CRAWL_ROOTS: join(folder, "store") } });
+    server = await startServer({
+      env: { LONGSHORE_CRAWL_ROOTS: join(folder, "store"), LONGSHORE_FETCH_ORIGINS: silentUrl() },
+    });
   });
   after(async () => {
     await server.stop();
+    silent.closeAllConnections();
+    silent.close();
     await rm(folder, { recursive: true });
   });
+  const silentUrl = () => `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
 
   async function write(path: string, text: string): Promise<void> {
     await mkdir(dirname(join(folder, path)), { recursive: true });
@@ -245,6 +257,18 @@ describe("crawls over HTTP", { timeout: 240_000 }, () => {
       await problem(await send("GET", path), 404, "crawl_unknown");
     await problem(await send("GET", `/extractions/${UNKNOWN}`), 404, "extraction_unknown");
     await problem(await send("GET", "/crawls/no-uuid"), 400, "request_invalid");
+  });
+
+  test("a crawl and its extraction are ended while they run", async () => {
+    const { id, extractions } = await started({ endpoints: [{ url: `${silentUrl()}/` }], extract: {} });
+    const path = `/extractions/${extractions[0]?.id}`;
+    await until("it crawls", async () => (await json<WireCrawl>(api(`/crawls/${id}`))).status === "crawling");
+    await problem(await send("DELETE", `/crawls/${id}`), 409, "crawl_state_conflict");
+    assert.equal((await send("POST", `${path}/cancel`)).status, 200);
+    assert.equal((await send("POST", `/crawls/${id}/cancel`)).status, 200);
+    const crawl = await ended({ id });
+    assert.deepEqual([crawl.status, crawl.extractions[0]?.status], ["cancelled", "cancelled"]);
+    assert.equal((await files(id)).next, null);
   });
 
   test("an ended crawl is not cancelled, and is forgotten with its records", async () => {

@@ -9,7 +9,7 @@ import { FileProblemSchema, timeOrNull } from "./schemas.ts";
 
 /** What the wire says of crawls, with the functions that make it from ours. */
 
-const MAX_ENDPOINTS = 1_000;
+const MAX_ENDPOINTS = 100;
 const MAX_FOLDERS = 10_000;
 /** Thousands of folders may be named. */
 export const CRAWL_BODY_LIMIT_BYTES = 8 * 1024 ** 2;
