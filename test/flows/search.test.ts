@@ -11,14 +11,22 @@ import { seededRandom } from "../support/random.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
+/** One grey pixel, put together by Python's `zlib` and `struct`. */
+const PIXEL = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==",
+  "base64",
+);
+
+const PROJECT = [{ destinationTable: "Transactions.project", value: "1234a" }];
+
 async function folderFor(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "longshore-search-flow-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-async function deposit(client: Longshore, files: Readonly<Record<string, string>>): Promise<number> {
-  const { id } = await client.bundles.deposit(await bundleBlob(files));
+async function deposit(client: Longshore, files: Readonly<Record<string, string | Uint8Array>>): Promise<number> {
+  const { id } = await client.bundles.deposit(await bundleBlob(files, PROJECT));
   assert.equal((await client.jobs.wait(id)).state, "succeeded");
   return id;
 }
@@ -72,16 +80,37 @@ test("what is deposited is found, also after a restart, and by a server that los
   assert.deepEqual(await everything(client), before);
 });
 
+test("what extractors say of archived files is found beside what depositors said, and leads to the files", async (t) => {
+  const server = await startServer();
+  t.after(() => server.stop());
+  const env = { LONGSHORE_URL: server.url };
+  const client = longshore({ url: server.url });
+  const transaction = await deposit(client, { "pixel.png": PIXEL, "other.png": "no image", "readme.txt": "hello" });
+  const crawled = await runCli(["crawl", "start", "archive:", "--extract", "--wait"], { env });
+  assert.equal(crawled.code, 0, crawled.stderr);
+  await indexed(client);
+  const { items } = await client.search.find("type:image width:1..1 project:1234a").page();
+  const [hit = assert.fail(), ...others] = items;
+  assert.deepEqual([hit.type, hit.title, others], ["record", "pixel.png · image-headers", []]);
+  assert.deepEqual([hit.fields.colour, hit.fields.transaction], [["grey"], [transaction]]);
+  const cart = await client.carts.create({ search: "width:1..1" });
+  const files = await Array.fromAsync(client.carts.files(cart.id));
+  assert.deepEqual(
+    files.map(({ path, fileId }) => [path, fileId]),
+    [[`${transaction}/pixel.png`, hit.fields.file?.[0]]],
+  );
+});
+
 test("killed again and again while it indexes, a server has everything in its index in the end, once", async (t) => {
   const below = seededRandom(t);
   const dataDir = await folderFor(t);
   let server: ServerProcess = await startServer({ dataDir });
   t.after(() => server.stop());
   const names: string[] = [];
-  const KILLS = 4;
+  const KILLS = 3;
   for (let round = 0; round < KILLS; round++) {
     const client = longshore({ url: server.url });
-    const files = Array.from({ length: 1500 }, (_, i) => `r${round}-${i}.txt`);
+    const files = Array.from({ length: 1000 }, (_, i) => `r${round}-${i}.txt`);
     names.push(...files);
     await deposit(client, Object.fromEntries(files.map((name) => [name, name])));
     await setTimeout(below(600)); // anywhere in the indexing of what was just deposited, or behind it
