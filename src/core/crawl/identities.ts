@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { CrawlId } from "../ids.ts";
 
 /** What of a crawl's batch an id is for. */
@@ -10,9 +10,7 @@ export type Identified = "family" | "group" | "file";
  * @param place counts from 0 in the batch: of families, of all families' groups one behind the other, of files.
  */
 export function identityOf(crawl: CrawlId, seq: number, what: Identified, place: number): string {
-  const bytes = createHash("sha256").update(`${crawl}\n${seq}\n${what}\n${place}`).digest().subarray(0, 16);
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString("hex");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  const hex = hash("sha256", `${crawl}\n${seq}\n${what}\n${place}`, "hex");
+  const variant = ((Number.parseInt(hex.charAt(16), 16) & 0x3) | 0x8).toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
