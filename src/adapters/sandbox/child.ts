@@ -37,6 +37,9 @@ function answer(value: ChildAnswer): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(ANSWER_FD, bytes, at);
 }
 
+// A parser may leave behind a promise that nobody awaits; when it is rejected, the file it was about may long have been
+// described. What an extractor is itself told, it throws: only the rest comes here, and must not end what is next.
+process.on("unhandledRejection", () => {});
 forbidNetwork();
 await serve(Number(process.argv[2]));
 process.exit();

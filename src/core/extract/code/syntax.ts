@@ -6,8 +6,8 @@ import { COUNT, FLAG, objectSchema, TEXT } from "../record-schema.ts";
 import { encodingOf, HEAD_BYTES, textOf } from "../text-encoding.ts";
 import { textSample } from "../text-sample.ts";
 
-/** What is parsed of a file. A tree takes up to 350 bytes for each character of code that is nothing but brackets. */
-const MAX_CHARS = 1024 * 1024;
+/** What is parsed of a file; hardly any that a person wrote is longer. A tree takes up to 800 bytes for each character. */
+const MAX_CHARS = 512 * 1024;
 /** Of each list of a record. */
 export const MAX_LISTED = 5000;
 

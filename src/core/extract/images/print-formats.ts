@@ -96,7 +96,8 @@ export function psd(read: ReadAt): ImageHeader {
   const resourcesAt = 30 + head.readUInt32BE(26);
   let xmp: Buffer | undefined;
   let profile: Buffer | undefined;
-  const end = resourcesAt + 4 + (read(resourcesAt, 4).length === 4 ? read(resourcesAt, 4).readUInt32BE(0) : 0);
+  const resources = read(resourcesAt, 4);
+  const end = resourcesAt + 4 + (resources.length === 4 ? resources.readUInt32BE(0) : 0);
   for (let at = resourcesAt + 4, blocks = 0; at < end && blocks < MAX_PARTS; blocks++) {
     const block = read(at, 7);
     if (block.length < 7 || block.toString("latin1", 0, 4) !== "8BIM") break;
