@@ -123,17 +123,20 @@ test("counts add up at any time, and in the end there is one record for each tas
   const { id } = await extractions.start(ADA, crawl.id, { extractors: ["json", "generic"] });
   const seen = new Set<string>();
   let success = 0;
+  let scheduled = 0;
   for (let isOver = false; !isOver; ) {
     const now = await stores.extractions.get(id);
     assert.ok(now && addsUp(now), JSON.stringify(now?.counts));
     assert.ok(now.counts.success >= success, "successes were taken back");
     success = now.counts.success;
+    scheduled = Math.max(scheduled, now.counts.toSchedule);
     seen.add(JSON.stringify(now.counts));
     isOver = now.status === "complete";
   }
   assert.ok(seen.size > 3, `only ${seen.size} different counts were seen`);
   const extraction = await ended(await extractions.get(ADA, id));
   assert.equal(extraction.counts.pending, 0);
+  assert.equal(extraction.counts.toSchedule, scheduled, "a task was counted twice while it was under way");
   const records = await allRecords(extraction);
   assert.equal(records.length, extraction.counts.success + extraction.counts.failed);
   assert.equal(

@@ -144,7 +144,7 @@ export function extractJob(parts: ExtractJobParts): JobHandler {
       const { code, message, details } = job.error ?? new AppError("job_cancelled");
       const status = job.state === "cancelled" ? "cancelled" : "failed";
       const over = { status, error: { code, message, details }, finishedAt: clock.now() } as const;
-      if (await extractions.update(id, ["waiting", "extracting"], over)) await extractions.pending(id, 0);
+      await extractions.update(id, ["waiting", "extracting"], over);
       await scratch.discard(id);
     },
 
