@@ -51,7 +51,7 @@ export interface FetchAnswer {
  * minutes, six times in all and as long as `totalMs` lasts. Every other status is an answer, and so is one of these in the end.
  *
  * @throws AppError fetch_refused (not allowed, with the reason), remote_unavailable (no answer, too slow),
- * remote_refused (not HTTP, too many redirects), the reason of `signal`.
+ * remote_refused (not HTTP, too many redirects), the reason of `signal`; out of the body also remote_too_large.
  */
 export type Fetch = (request: FetchRequest) => Promise<FetchAnswer>;
 
@@ -118,8 +118,8 @@ export function guardedFetch({ exchange, origins, pace, clock, userAgent }: Fetc
     let { method, body } = request;
     let headers: Readonly<Record<string, string>> = {
       accept: "*/*",
-      ...request.headers,
       "accept-encoding": "gzip, deflate, br",
+      ...request.headers,
       "user-agent": userAgent,
     };
     try {
@@ -217,7 +217,7 @@ function limited(
     transform(chunk: Uint8Array, _encoding, done) {
       passed += chunk.length;
       if (passed <= bodyBytes) done(null, chunk);
-      else done(new AppError("remote_refused", { origin, expected: `at most ${bodyBytes} bytes`, found: "more" }));
+      else done(new AppError("remote_too_large", { origin, expected: `at most ${bodyBytes} bytes`, found: "more" }));
     },
     destroy(error, done) {
       signal.removeEventListener("abort", aborted);

@@ -14,6 +14,7 @@ import type { PackageFiles } from "./package-files.ts";
 import { describing, writeManifest } from "./package-manifest.ts";
 import type { PackageStore } from "./package-store.ts";
 import { type PackageZip, packageZip } from "./package-zip.ts";
+import { patiently } from "./patience.ts";
 import type { PackageSink } from "./row-format.ts";
 import type { Telling } from "./telling.ts";
 
@@ -135,7 +136,7 @@ export function packageJob(parts: PackageJobParts): JobHandler {
       const made = await begun(context.job);
       if (made.status === "ready") return resultOf(made);
       await removeUnclaimed(context.job);
-      return resultOf(await build(made, context));
+      return resultOf(await patiently(context, clock, (watched) => build(made, watched)));
     },
 
     async cleanUp(job) {

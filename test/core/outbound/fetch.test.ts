@@ -203,7 +203,7 @@ describe("a guarded fetch", () => {
     const fetch = fetchFrom([origin]);
     const limits = { ...get(origin).limits, bodyBytes: big.length };
     assert.deepEqual(await buffer((await fetch(get(origin, { limits }))).body), big);
-    await assert.rejects(buffer((await fetch(get(origin))).body), code("remote_refused"));
+    await assert.rejects(buffer((await fetch(get(origin))).body), code("remote_too_large"));
   });
 
   test("breaks off a body without end, a silent one, and one that is cut", async () => {
@@ -221,7 +221,7 @@ describe("a guarded fetch", () => {
       }
     });
     const fetch = fetchFrom([origin]);
-    await assert.rejects(buffer((await fetch(get(`${origin}/endless`))).body), code("remote_refused"));
+    await assert.rejects(buffer((await fetch(get(`${origin}/endless`))).body), code("remote_too_large"));
     const limits = { ...get(origin).limits, silenceMs: 50 };
     await assert.rejects(buffer((await fetch(get(`${origin}/silent`, { limits }))).body), code("remote_unavailable"));
     await assert.rejects(

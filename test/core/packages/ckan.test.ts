@@ -41,8 +41,11 @@ const hasty: Clock = {
   },
 };
 
-function rowsOf(from: Ckan, recipe: Partial<Recipe> = {}, more: { key?: string; clock?: Clock } = {}) {
-  const { clock = systemClock, key } = more;
+function rowsOf(
+  from: Ckan,
+  recipe: Partial<Recipe> = {},
+  { clock = systemClock, ...more }: { key?: string; clock?: Clock; maxPageBytes?: number } = {},
+) {
   return ckanRows({
     fetch: guardedFetch({
       exchange,
@@ -53,7 +56,7 @@ function rowsOf(from: Ckan, recipe: Partial<Recipe> = {}, more: { key?: string; 
     }),
     clock,
     recipe: { kind: "datastore", resourceId: "r", format: "csv", manifest: false, apiUrl: from.apiUrl, ...recipe },
-    key,
+    ...more,
     signal: new AbortController().signal,
   });
 }
@@ -382,7 +385,8 @@ describe("a portal that does not keep its word", () => {
       /409.*field x not in table/,
     ],
     "500 for good": [(response) => fail(response, 500, { message: "broken" }), /500.*broken/],
-    "429 for good": [(response) => response.writeHead(429).end(), /429; found: no reason given/],
+    "429 for good": [(response) => response.writeHead(429).end(), /busy.*429; found: no reason given/],
+    "503 for good": [(response) => response.writeHead(503).end("<html>"), /busy.*503/],
     "JSON that is nothing of CKAN's": [
       (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"message":1}'),
       /without a reason/,
@@ -406,11 +410,26 @@ describe("a portal that does not keep its word", () => {
         },
       });
       await assert.rejects(rowsOf(from, {}, { clock: hasty }), (error: AppError) => {
-        assert.ok(["portal_refused", "fetch_refused"].includes(error.code), error.code);
+        assert.ok(["portal_refused", "portal_busy", "fetch_refused"].includes(error.code), error.code);
         assert.match(error.message, expected);
         return true;
       });
     });
+
+  test("is asked for fewer rows when a page is too large, and refused when one row is", async () => {
+    const table: CkanTable = {
+      columns: [{ id: "t", type: "text" }],
+      rowCount: 600,
+      row: (id) => ["x".repeat(id === 400 ? 20_000 : 500)],
+    };
+    const from = await portal({ tables: { r: table } });
+    const source = await rowsOf(from, {}, { maxPageBytes: 30_000 });
+    assert.deepEqual(await idsOf(source), counting(600));
+    await assert.rejects(idsOf(await rowsOf(from, {}, { maxPageBytes: 10_000 })), {
+      code: "remote_too_large",
+      details: { origin: from.origin, expected: "at most 10000 bytes", found: "more" },
+    });
+  });
 
   test("is not believed when it gives more than was asked for, or rows of another width", async () => {
     for (const records of ["1,a,x\n".repeat(50), "1,a\n", "1,a,b,c\n", '1,"a\n', "1,a,b"]) {

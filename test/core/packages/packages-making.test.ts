@@ -278,7 +278,7 @@ describe("packages of a file by URL", { timeout: 120_000 }, () => {
     assert.ok(content.equals(unzipped(pathOf(here, one), "half.csv")));
     await here.packages.clear();
     const error = await failed(here, { kind: "url", resourceUrl: `${here.portal.origin}/huge` });
-    assert.equal(error?.code, "remote_refused");
+    assert.equal(error?.code, "remote_too_large");
   });
 });
 

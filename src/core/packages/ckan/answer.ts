@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { AppError } from "../../errors.ts";
+import { AppError, type Code } from "../../errors.ts";
 import type { WholeAnswer } from "../../outbound/fetch-whole.ts";
 import { parseExactly } from "../csv/exact-json.ts";
 import type { Cell, Field } from "../rows.ts";
@@ -23,11 +23,12 @@ export interface SearchResult {
 
 const MAX_MESSAGE = 1_000;
 const GONE_WRONG_STATUS = 500;
-/** Servers before a portal say so, in words of their own or none (RFC 6585 §4). */
-const BUSY_STATUS = 429;
+/** Busy, or down for the moment; servers before a portal say so, in words of their own or none (RFC 9110 §15.6, RFC 6585 §4). */
+const BUSY_STATUSES = [429, 502, 503, 504];
 
-/** An answer that another try may mend: a server error, or JSON that is cut off. */
+/** An answer that another try may mend soon: a server error, or JSON that is cut off. */
 export function unfit(answer: WholeAnswer): AppError | undefined {
+  if (BUSY_STATUSES.includes(answer.status)) return undefined; // was tried again already
   if (answer.status >= GONE_WRONG_STATUS) return refusal(answer);
   if (!isJson(answer) || answer.status !== 200) return undefined;
   return /\}\s*$/.test(answer.body.subarray(-100).toString("utf8"))
@@ -35,9 +36,9 @@ export function unfit(answer: WholeAnswer): AppError | undefined {
     : refusal(answer, "JSON that is cut off");
 }
 
-/** @throws AppError portal_refused, with the portal's own reason. */
+/** @throws AppError portal_refused, with the portal's own reason; portal_busy. */
 export function searchResult(answer: WholeAnswer): SearchResult {
-  if (answer.status === BUSY_STATUS) throw refusal(answer);
+  if (BUSY_STATUSES.includes(answer.status)) throw refusal({ ...answer, code: "portal_busy" });
   if (!isJson(answer)) throw refusal(answer, describe(answer));
   const { document, csv } = parsed(answer);
   const envelope = record(document);
@@ -103,10 +104,14 @@ function messageOf(error: Cell | undefined): string {
   return text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
 }
 
-function refusal({ status, url, body }: WholeAnswer, found?: string, cause?: unknown): AppError {
+function refusal(
+  { status, url, body, code = "portal_refused" }: WholeAnswer & { readonly code?: Code },
+  found?: string,
+  cause?: unknown,
+): AppError {
   const portal = new URL(url).origin;
   const what = found ?? (messageOfText(body.subarray(0, 65_536).toString("utf8")) || "no reason given");
-  return new AppError("portal_refused", { portal, status, found: what }, cause === undefined ? {} : { cause });
+  return new AppError(code, { portal, status, found: what }, cause === undefined ? {} : { cause });
 }
 
 function messageOfText(text: string): string {

@@ -17,17 +17,22 @@ export interface CkanSearch {
   /** The user's key, or the service's own: sent as it is in `Authorization`, to the portal only. */
   readonly key?: string | undefined;
   readonly signal: AbortSignal;
+  /** Of a page, whatever is in it: when it would be more, fewer rows are asked for, down to one. */
+  readonly maxPageBytes?: number;
 }
 
 /** What CKAN gives at most (ckan.datastore.search.rows_max); portals that give less say so. */
 const MAX_PAGE_ROWS = 32_000;
 /** Small: it shows how wide the rows are, and brings the first of them soon. */
-const FIRST_PAGE_ROWS = 2_000;
-/** Pages are made as long as this many bytes of rows of the width seen so far. */
-const PAGE_BYTES = 12 * 1024 * 1024;
-/** Of a page, whatever is in it. */
+const FIRST_PAGE_ROWS = 500;
+/**
+ * Pages are made as long as this many bytes of rows of the width seen so far, as two of them are there at a time. By offset
+ * they are longer, since there a portal goes through all rows before a page to find it.
+ */
+const PAGE_BYTES = 4 * 1024 * 1024;
+const OFFSET_PAGE_BYTES = 8 * 1024 * 1024;
 const MAX_PAGE_BYTES = 64 * 1024 * 1024;
-const LIMITS = { headMs: 120_000, silenceMs: 60_000, totalMs: 600_000, bodyBytes: MAX_PAGE_BYTES };
+const LIMITS = { headMs: 120_000, silenceMs: 60_000, totalMs: 600_000 };
 
 /**
  * Asks a portal what it has, then gives its rows page by page: `datastore_search` as CKAN 2.9 to 2.13 answer it, and
@@ -38,7 +43,8 @@ const LIMITS = { headMs: 120_000, silenceMs: 60_000, totalMs: 600_000, bodyBytes
  * by offset where it cannot: then in an order that is made unique, and by what really came rather than what was asked.
  * @throws AppError portal_refused, remote_unavailable, fetch_refused.
  */
-export async function ckanRows({ fetch, clock, recipe, key, signal }: CkanSearch): Promise<RowSource> {
+export async function ckanRows(portal: CkanSearch): Promise<RowSource> {
+  const { fetch, clock, recipe, key, signal, maxPageBytes = MAX_PAGE_BYTES } = portal;
   const { offset = 0 } = recipe;
   const limit = recipe.limit || undefined;
   const query = queryOf(recipe);
@@ -56,7 +62,7 @@ export async function ckanRows({ fetch, clock, recipe, key, signal }: CkanSearch
           ...(key === undefined ? {} : { authorization: key, "x-ckan-api-key": key }),
         },
         body: JSON.stringify({ ...query, ...parameters }),
-        limits: LIMITS,
+        limits: { ...LIMITS, bodyBytes: maxPageBytes },
         signal,
       },
       clock,
@@ -97,6 +103,10 @@ export async function ckanRows({ fetch, clock, recipe, key, signal }: CkanSearch
       try {
         found = await search(parameters, rooms[pages % rooms.length]);
       } catch (error) {
+        if (asked > 1 && error instanceof AppError && error.code === "remote_too_large") {
+          pageRows = Math.ceil(asked / 8);
+          continue;
+        }
         // CKAN up to 2.11 knows no ranges in filters, and says so with a validation error.
         if (position.by !== "id" || !isValidationError(error)) throw error;
         usesId = false;
@@ -126,7 +136,8 @@ export async function ckanRows({ fetch, clock, recipe, key, signal }: CkanSearch
         break;
       }
       position = next;
-      pageRows = Math.max(100, Math.min(MAX_PAGE_ROWS, Math.floor((PAGE_BYTES * page.rowCount) / found.bytes)));
+      const pageBytes = position.by === "offset" ? OFFSET_PAGE_BYTES : PAGE_BYTES;
+      pageRows = Math.max(1, Math.min(MAX_PAGE_ROWS, Math.floor((pageBytes * page.rowCount) / found.bytes)));
     }
     if (declaredRows !== null && position.done !== declaredRows)
       throw new AppError("package_short", { expected: declaredRows, found: position.done });
