@@ -1,4 +1,5 @@
-import { encodingOf } from "./text-encoding.ts";
+import type { LocalBytes } from "./local-bytes.ts";
+import { encodingOf, HEAD_BYTES } from "./text-encoding.ts";
 
 /** Bytes that a file of a kind has at a place; letters stand for themselves, `\x..` for others, `?` for any byte. */
 interface Magic {
@@ -94,11 +95,16 @@ const MAGIC: readonly Magic[] = [
   magic("application/wasm", "\0asm"),
 ];
 
-/** Parts of a ZIP whose names, in its first bytes, tell what the ZIP is: Office Open XML (ECMA-376 part 2). */
+/** Folders of a ZIP that tell what the ZIP is: Office Open XML (ECMA-376 part 2). */
 const ZIP_PARTS: readonly (readonly [string, string])[] = [
   ["word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"],
   ["xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
   ["ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"],
+];
+/** What a member's name follows: its own header, and its entry in the directory (APPNOTE 4.3.7, 4.3.12). */
+const ZIP_HEADERS: readonly (readonly [string, number])[] = [
+  ["PK\x03\x04", 30],
+  ["PK\x01\x02", 46],
 ];
 
 /** Streams of an OLE file, whose names are UTF-16 ([MS-CFB] 2.6.1). */
@@ -139,8 +145,8 @@ const ANYWHERE = MAGIC_BY_FIRST.get(-1) ?? [];
 export function mediaTypeOf(head: Buffer): string {
   if (head.length === 0) return "inode/x-empty";
   const known = [...(MAGIC_BY_FIRST.get(head[0] ?? 0) ?? []), ...ANYWHERE].find((one) => fits(head, one));
-  if (known?.type === "application/zip") return zipType(head);
-  if (known?.type === "application/x-ole-storage") return named(OLE_STREAMS, head, "utf16le") ?? known.type;
+  if (known?.type === "application/zip") return zipType(head.toString("latin1")) ?? known.type;
+  if (known?.type === "application/x-ole-storage") return oleType(head) ?? known.type;
   if (known?.type === "application/x-hdf5" || (!known && hasUserBlock(head))) return hdf5Type(head);
   if (known) return known.type;
   const encoding = encodingOf(head);
@@ -170,19 +176,39 @@ function hdf5Type(head: Buffer): string {
   return NETCDF4_MARKS.some((mark) => head.includes(mark)) ? "application/x-netcdf4" : "application/x-hdf5";
 }
 
-/** OpenDocument says its type in its first member, stored (OpenDocument 1.3 part 2, 3.3). */
-function zipType(head: Buffer): string {
-  if (head.toString("latin1", 30, 38) === "mimetype") {
-    const length = head.length >= 26 ? head.readUInt32LE(22) : 0;
-    if (length > 0 && length < 256) return head.toString("latin1", 38, 38 + length);
-  }
-  return named(ZIP_PARTS, head, "latin1") ?? "application/zip";
+/**
+ * OpenDocument and EPUB say their type in a member, stored, which should be the first (OpenDocument 1.3 part 2, 3.3); Office
+ * Open XML is known by where its parts lie. Only names count: packed data may look like any of them.
+ */
+function zipType(entries: string): string | undefined {
+  const itself = /mimetype(application\/[a-z0-9.+-]+)/.exec(entries)?.[1];
+  if (itself !== undefined) return itself;
+  for (const [signature, headerBytes] of ZIP_HEADERS)
+    for (let at = entries.indexOf(signature); at >= 0; at = entries.indexOf(signature, at + 4)) {
+      const known = ZIP_PARTS.find(([folder]) => entries.startsWith(folder, at + headerBytes));
+      if (known) return known[1];
+    }
+  return undefined;
 }
 
-function named(
-  names: readonly (readonly [string, string])[],
-  head: Buffer,
-  as: "latin1" | "utf16le",
-): string | undefined {
-  return names.find(([name]) => head.includes(Buffer.from(name, as)))?.[1];
+function oleType(names: Buffer): string | undefined {
+  return OLE_STREAMS.find(([name]) => names.includes(Buffer.from(name, "utf16le")))?.[1];
+}
+
+/** Of a directory: enough for the names that count. */
+const ELSEWHERE_BYTES = 64 * 1024;
+
+/** As {@link mediaTypeOf}, of a whole file: where its beginning says too little, the place of its directory is looked at. */
+export function mediaTypeOfFile(bytes: Pick<LocalBytes, "sizeBytes" | "read">): string {
+  const head = bytes.read(0, HEAD_BYTES);
+  const type = mediaTypeOf(head);
+  if (bytes.sizeBytes <= head.length) return type;
+  if (type === "application/zip") {
+    const tail = bytes.read(Math.max(0, bytes.sizeBytes - ELSEWHERE_BYTES), ELSEWHERE_BYTES);
+    return zipType(tail.toString("latin1")) ?? type;
+  }
+  if (type !== "application/x-ole-storage") return type;
+  // [MS-CFB] 2.2: sectors are counted from behind the header, which takes one.
+  const directoryAt = (head.readUInt32LE(48) + 1) * 2 ** Math.min(head.readUInt16LE(30), 16);
+  return oleType(bytes.read(directoryAt, ELSEWHERE_BYTES)) ?? type;
 }

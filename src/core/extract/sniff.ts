@@ -1,9 +1,8 @@
 import { AppError, type Problem } from "../errors.ts";
 import type { ExtractFile, Extractor, RecordData } from "./extractor.ts";
 import { requireNoLink, withLocalFile } from "./local-bytes.ts";
-import { mediaTypeOf } from "./media-type.ts";
+import { mediaTypeOfFile } from "./media-type.ts";
 import { objectSchema, TEXT } from "./record-schema.ts";
-import { HEAD_BYTES } from "./text-encoding.ts";
 
 /** The name under which a sandbox for built-in extractors knows this one; it is not among those that describe files. */
 export const SNIFFER = "media-type";
@@ -29,7 +28,7 @@ export const extractor: Extractor = {
 async function sniff({ localPath }: ExtractFile): Promise<Sniffed & RecordData> {
   try {
     requireNoLink(localPath);
-    return { mediaType: await withLocalFile(localPath, (bytes) => mediaTypeOf(bytes.read(0, HEAD_BYTES))) };
+    return { mediaType: await withLocalFile(localPath, mediaTypeOfFile) };
   } catch (error) {
     return { unreadable: reasonOf(error) };
   }

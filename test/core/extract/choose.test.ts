@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { chooseExtractors, extensionOf } from "../../../src/core/extract/choose.ts";
-import { mediaTypeOf } from "../../../src/core/extract/media-type.ts";
+import { mediaTypeOf, mediaTypeOfFile } from "../../../src/core/extract/media-type.ts";
+import { zipOf } from "./documents.ts";
 import { sampleImages } from "./images.ts";
 
 /** By their formats' documents; names are not seen. */
@@ -34,6 +36,24 @@ for (const [type, content] of CONTENTS)
   test(`content alone tells ${type}: ${JSON.stringify(String(content).slice(0, 12))}`, () => {
     assert.equal(mediaTypeOf(Buffer.from(content)), type);
   });
+
+test("where a directory lies behind the beginning, it is looked at there", () => {
+  const typeOf = (content: Buffer) =>
+    mediaTypeOfFile({ sizeBytes: content.length, read: (at, length) => content.subarray(at, at + length) });
+  const large = randomBytes(200_000);
+  const sheet = { "docProps/thumbnail.bin": large, "xl/workbook.xml": "<workbook/>" };
+  assert.equal(typeOf(zipOf(sheet)), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet");
+  assert.equal(typeOf(zipOf({ "a.bin": large, "excel/xl/workbook.xml": "" })), "application/zip");
+
+  // [MS-CFB] 2.2: sectors of 512 bytes, the directory in the last.
+  const ole = Buffer.alloc(100_352);
+  ole.write("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "latin1");
+  ole.writeUInt16LE(9, 30);
+  ole.writeUInt32LE(ole.length / 512 - 2, 48);
+  assert.equal(typeOf(ole), "application/x-ole-storage");
+  ole.write("Workbook", ole.length - 512, "utf16le");
+  assert.equal(typeOf(ole), "application/vnd.ms-excel");
+});
 
 test("the name's ending is asked where content says no more than text or bytes", () => {
   const table = { name: "table", takes: { mediaTypes: ["text/csv"], extensions: ["csv"] } };

@@ -7,18 +7,32 @@ function u32(...values: readonly number[]): Buffer {
   return Buffer.from(Uint32Array.from(values).buffer);
 }
 
+/** A member that is packed already: one too large to be held otherwise. */
+export interface Deflated {
+  readonly packed: Buffer;
+  readonly checksum: number;
+  readonly sizeBytes: number;
+}
+
+function isDeflated(content: string | Uint8Array | Deflated): content is Deflated {
+  return typeof content === "object" && "packed" in content;
+}
+
+function packedOf(bytes: Buffer, isStored: boolean): Deflated {
+  return { packed: isStored ? bytes : deflateRawSync(bytes), checksum: crc32(bytes), sizeBytes: bytes.length };
+}
+
 /** A ZIP of these members, as APPNOTE 6.3 has it: deflated, or stored when it is the first, named `mimetype`. */
-export function zipOf(members: Readonly<Record<string, string | Uint8Array>>): Buffer {
+export function zipOf(members: Readonly<Record<string, string | Uint8Array | Deflated>>): Buffer {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let at = 0;
   for (const [name, content] of Object.entries(members)) {
-    const bytes = Buffer.from(content);
     const isStored = name === "mimetype";
-    const packed = isStored ? bytes : deflateRawSync(bytes);
+    const { packed, checksum, sizeBytes } = isDeflated(content) ? content : packedOf(Buffer.from(content), isStored);
     const facts = Buffer.concat([
       u16(20, 0x800, isStored ? 0 : 8, 0, 0x5a21),
-      u32(crc32(bytes), packed.length, bytes.length),
+      u32(checksum, packed.length, sizeBytes),
       u16(Buffer.byteLength(name), 0),
     ]);
     const local = Buffer.concat([Buffer.from("PK\x03\x04"), facts, Buffer.from(name), packed]);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { extensionOf } from "../choose.ts";
 import { fileByFile } from "../file-by-file.ts";
-import { mediaTypeOf } from "../media-type.ts";
+import { mediaTypeOfFile } from "../media-type.ts";
 import { COUNT, objectSchema, orNull, TEXT } from "../record-schema.ts";
 import { encodingOf, HEAD_BYTES, textOf } from "../text-encoding.ts";
 
@@ -20,7 +20,7 @@ export const extractor = fileByFile({
   }),
   describe(bytes, { name }) {
     const head = bytes.read(0, HEAD_BYTES);
-    const mediaType = mediaTypeOf(head);
+    const mediaType = mediaTypeOfFile(bytes);
     const encoding = head.length === 0 ? null : (encodingOf(head) ?? null);
     const hash = createHash("sha256");
     const isBytewise = encoding === "utf-8" || encoding === "windows-1252";

@@ -6,7 +6,7 @@ import { fileByFile } from "../file-by-file.ts";
 import { KEYWORD_SCHEMA, keywordRecord, MAX_KEYWORD_CHARS } from "../keyword-record.ts";
 import type { LocalBytes } from "../local-bytes.ts";
 import { malformed } from "../malformed.ts";
-import { mediaTypeOf } from "../media-type.ts";
+import { mediaTypeOfFile } from "../media-type.ts";
 import { encodingOf, HEAD_BYTES } from "../text-encoding.ts";
 
 /** Of a document's markup: most of it is not text. */
@@ -45,7 +45,7 @@ export const extractor = fileByFile({
   takes: { mediaTypes: Object.keys(READERS), extensions: ["html", "htm", "xhtml"] },
   schema: KEYWORD_SCHEMA,
   async describe(bytes, { name }) {
-    const read = READERS[mediaTypeOf(bytes.read(0, HEAD_BYTES))] ?? htmlText;
+    const read = READERS[mediaTypeOfFile(bytes)] ?? htmlText;
     const { pieces, isAll, problems } = await read(bytes, name);
     const data = keywordRecord(pieces, isAll);
     const isTextless = data.words === 0 && problems.length === 0;
