@@ -29,7 +29,14 @@ const CORE_PACKAGES = new Set([
   "hyparquet-writer",
 ]);
 /** What reads foreign formats: only below core/extract, which runs it in the sandbox. */
-const EXTRACTOR_PACKAGES = new Set(["htmlparser2", "mediainfo.js", "unpdf/pdfjs", "web-tree-sitter"]);
+const EXTRACTOR_PACKAGES = new Set([
+  "@e965/xlsx",
+  "htmlparser2",
+  "hyparquet-compressors",
+  "mediainfo.js",
+  "unpdf/pdfjs",
+  "web-tree-sitter",
+]);
 /** Extractors are given a file on this machine, in a process that may only read: this is what they read it with. */
 const CORE_EXCEPTIONS: Readonly<Record<string, string>> = { "node:fs": "core/extract/local-bytes.ts" };
 /** Collaborators that core is given (a clock, settings), never takes. */

@@ -1,14 +1,19 @@
 import { type Problem, problem } from "../../errors.ts";
 import { fileByFile } from "../file-by-file.ts";
 import { malformed } from "../malformed.ts";
-import { COUNT, FLAG, listSchema, objectSchema, orNull, TEXT } from "../record-schema.ts";
-import { COLUMN_SCHEMA, ColumnStatistics, columnBudget, isMissing, typeOfCell } from "../tables/column-statistics.ts";
+import { objectSchema } from "../record-schema.ts";
+import {
+  type Cell,
+  ColumnStatistics,
+  columnBudget,
+  isMissing,
+  MAX_COLUMNS,
+  typeOfCell,
+} from "../tables/column-statistics.ts";
 import { behindPreamble, linesOfText, MAX_LINE_CHARS, type Row, rowsOf, shapeOf } from "../tables/delimited.ts";
+import { headerText, isHeader, preambleTexts, TABLE_FIELDS } from "../tables/table-record.ts";
 import { encodingOf, HEAD_BYTES, textOf } from "../text-encoding.ts";
 
-/** Columns that are described; tables with more are matrices, whose columns have no names. */
-const MAX_COLUMNS = 4096;
-const MAX_PREAMBLE_LINES = 200;
 /** Lines that delimiter, preamble and headers are told from. */
 const SAMPLE_LINES = 200;
 
@@ -25,13 +30,7 @@ export const extractor = fileByFile({
       enum: [",", "\t", ";", "|", " ", ""],
       description: "a blank stands for runs of blanks; empty: one column",
     },
-    hasHeader: FLAG,
-    headers: orNull(listSchema(TEXT)),
-    preamble: { ...listSchema(TEXT), description: "lines before the table" },
-    rows: { ...COUNT, description: "without the header" },
-    unevenRows: { ...COUNT, description: "with more or fewer fields than the table has columns" },
-    columnCount: COUNT,
-    columns: listSchema(COLUMN_SCHEMA),
+    ...TABLE_FIELDS,
   }),
   describe(bytes, { name }) {
     const encoding = encodingOf(bytes.read(0, HEAD_BYTES));
@@ -42,7 +41,8 @@ export const extractor = fileByFile({
     const rows = rowsOf(behindPreamble(linesOfText(textOf(bytes, encoding)), preamble.length), delimiter);
     const first = rows.next().value ?? undefined;
     const below = [...rowsOf(behindPreamble(asLines(sample), preamble.length), delimiter)].slice(1);
-    const headers = first && isHeader(first.cells, below) ? first.cells.map((cell) => cell.trim().slice(0, 500)) : null;
+    const isNamed = first !== undefined && isHeader(typed(first), below.map(typed));
+    const headers = isNamed ? first.cells.map(headerText) : null;
 
     const budget = columnBudget();
     const columns = Array.from({ length: Math.min(columnCount, MAX_COLUMNS) }, () => new ColumnStatistics(budget));
@@ -61,8 +61,8 @@ export const extractor = fileByFile({
     const data = {
       delimiter,
       hasHeader: headers !== null,
-      headers: headers?.slice(0, MAX_COLUMNS).map((header) => header.toWellFormed()) ?? null,
-      preamble: preamble.slice(0, MAX_PREAMBLE_LINES).map((line) => line.slice(0, 1000).toWellFormed()),
+      headers: headers?.slice(0, MAX_COLUMNS) ?? null,
+      preamble: preambleTexts(preamble),
       rows: rowCount,
       unevenRows,
       columnCount,
@@ -87,17 +87,9 @@ function* asLines(lines: readonly string[]) {
   for (const line of lines) yield { line, isCut: false };
 }
 
-/**
- * Names, all different, with no number or date among them; and below, either some column is of another type, or no name
- * comes again in its column.
- */
-function isHeader(cells: readonly string[], below: readonly Row[]): boolean {
-  const names = cells.map((cell) => cell.trim());
-  if (new Set(names).size !== names.length || names.some((name) => name === "" || typeOfCell(name) !== "text"))
-    return false;
-  if (below.length === 0) return true;
-  return (
-    names.every((name, i) => below.every((row) => row.cells[i]?.trim() !== name)) &&
-    (cells.length > 1 || below.some(({ cells: [cell = ""] }) => !isMissing(cell) && typeOfCell(cell.trim()) !== "text"))
-  );
+function typed({ cells }: Row): readonly (Cell | undefined)[] {
+  return cells.map((raw) => {
+    const text = raw.trim();
+    return text === "" ? undefined : { type: isMissing(text) ? "text" : typeOfCell(text), text };
+  });
 }

@@ -4,9 +4,11 @@ import type { SimpleValue } from "./values.ts";
 
 /** Values of one attribute that are given. */
 export const MAX_VALUES = 100;
+/** Of a record, whatever the attribute. */
+const OVERHEAD_CHARS = 80;
 const MAX_NAME_CHARS = 1000;
 /** Of all attributes of a file together. */
-const MAX_CHARS = 1_000_000;
+const MAX_CHARS = 2_000_000;
 
 const SIMPLE: RecordData = { type: ["string", "number", "null"] };
 
@@ -44,7 +46,7 @@ export function attributeRecords(): AttributeRecords {
     record(name, about, elements, read) {
       if (left <= 0) return [];
       const values = read(MAX_VALUES).map((value) => (typeof value === "string" ? value.toWellFormed() : value));
-      left -= name.length + about.type.length;
+      left -= OVERHEAD_CHARS + name.length + about.type.length;
       for (const value of values) left -= typeof value === "string" ? value.length : 8;
       const value = elements === null ? (values[0] ?? null) : values;
       return [

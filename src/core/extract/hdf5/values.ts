@@ -69,16 +69,16 @@ function floatOf(bytes: Buffer, isBigEndian: boolean): SimpleValue {
   return jsonNumber(half & 0x8000 ? -size : size);
 }
 
-/** What JSON has no numbers for, in words. */
+/** What JSON has no numbers for, in words; minus zero, which it has not either, as zero. */
 export function jsonNumber(value: number): number | string {
-  return Number.isFinite(value) ? value : String(value);
+  return Number.isFinite(value) ? value + 0 : String(value);
 }
 
 /** A number that was written with 32 bits, in the fewest digits that mean it: 1e20, and not 100000002004087730000. */
 export function float32(value: number): number | string {
   for (let digits = 6; digits < 9; digits++) {
     const shorter = Number(value.toPrecision(digits));
-    if (Math.fround(shorter) === value) return shorter;
+    if (Math.fround(shorter) === value) return shorter + 0;
   }
   return jsonNumber(value);
 }

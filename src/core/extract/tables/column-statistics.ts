@@ -6,6 +6,9 @@ const DISTINCT_IN_ALL = 200_000;
 const DISTINCT_PER_COLUMN = 10_000;
 const VALUE_CHARS = 200;
 const MODES = 10;
+const MODE_CHARS_IN_ALL = 1_000_000;
+/** Tables with more columns are matrices, whose columns have no names. */
+export const MAX_COLUMNS = 4096;
 
 /** How a missing value is written; compared in lower case. */
 const MISSING = new Set(["", "na", "n/a", "nan", "null", "none", "-", "#n/a", "?", "."]);
@@ -32,7 +35,16 @@ export function typeOfCell(cell: string): CellType {
   return cell.length <= 5 && BOOLEAN.test(cell) ? "boolean" : "text";
 }
 
-export const COLUMN_SCHEMA = objectSchema({
+/** A cell of a table that knows what it holds; `undefined` where nothing is. */
+export interface Cell {
+  readonly type: CellType;
+  readonly text: string;
+  /** Of an integer or number. */
+  readonly number?: number;
+}
+
+/** What a column's record has. */
+export const COLUMN_FIELDS: RecordData = {
   name: TEXT,
   type: {
     enum: ["integer", "number", "boolean", "date", "text", "empty"],
@@ -45,16 +57,24 @@ export const COLUMN_SCHEMA = objectSchema({
   max: orNull(NUMBER),
   mean: orNull(NUMBER),
   distinct: orNull({ ...COUNT, description: "null when there are too many to count" }),
-  modes: orNull({ ...listSchema(objectSchema({ value: TEXT, count: COUNT })), description: "the commonest first" }),
-});
+  modes: orNull({
+    ...listSchema(objectSchema({ value: TEXT, count: COUNT })),
+    description: "the commonest first; null when there are too many to count, or to tell",
+  }),
+};
+export const COLUMN_SCHEMA = objectSchema(COLUMN_FIELDS);
 
+/** What is left for all columns of a file together. */
 export interface ColumnBudget {
   distinct: number;
+  /** Of modes that are told. */
+  modeChars: number;
+  /** That are described. */
+  columns: number;
 }
 
-/** What all columns of a table share. */
 export function columnBudget(): ColumnBudget {
-  return { distinct: DISTINCT_IN_ALL };
+  return { distinct: DISTINCT_IN_ALL, modeChars: MODE_CHARS_IN_ALL, columns: MAX_COLUMNS };
 }
 
 /** Counts one column's values as they pass. */
@@ -75,6 +95,7 @@ export class ColumnStatistics {
     this.#budget = budget;
   }
 
+  /** A cell of a table that is text: what it holds is told from how it is written. */
   add(raw: string): void {
     const cell = raw.trim();
     if (isMissing(cell)) {
@@ -82,9 +103,28 @@ export class ColumnStatistics {
       return;
     }
     const type = typeOfCell(cell);
+    this.#addPresent(type, type === "integer" || type === "number" ? Number(cell) : undefined, cell);
+  }
+
+  addCell(cell: Cell | undefined): void {
+    if (cell === undefined) this.#missing += 1;
+    else this.#addPresent(cell.type, cell.number, cell.text);
+  }
+
+  addMissing(count: number): void {
+    this.#missing += count;
+  }
+
+  /** Of a value that has no words, such as bytes. */
+  addOpaque(): void {
+    this.#addPresent("text", undefined, "");
+    this.#stopCounting();
+  }
+
+  #addPresent(type: CellType, value: number | undefined, text: string): void {
     this.#types.set(type, (this.#types.get(type) ?? 0) + 1);
-    if (type === "integer" || type === "number") this.#addNumber(Number(cell));
-    if (this.#isCounting) this.#countValue(cell);
+    if (value !== undefined) this.#addNumber(value);
+    if (this.#isCounting) this.#countValue(text);
   }
 
   #addNumber(value: number): void {
@@ -105,29 +145,39 @@ export class ColumnStatistics {
       this.#budget.distinct -= 1;
       // A copy: a slice would keep all the text it was cut from.
       this.#values.set(Buffer.from(key).toString(), 1);
-    } else {
-      this.#isCounting = false;
-      this.#budget.distinct += this.#values.size;
-      this.#values.clear();
-    }
+    } else this.#stopCounting();
+  }
+
+  #stopCounting(): void {
+    this.#isCounting = false;
+    this.#budget.distinct += this.#values.size;
+    this.#values.clear();
   }
 
   record(name: string): RecordData {
     const counts = [...this.#types];
     const mean = (this.#sum + this.#lost) / this.#numbers;
-    const modes = [...this.#values].toSorted(([, a], [, b]) => b - a).slice(0, MODES);
+    const modes = this.#modes();
     return {
       name: name.toWellFormed(),
       type: this.#type(),
       types: Object.fromEntries(counts),
       count: counts.reduce((sum, [, count]) => sum + count, 0),
       missing: this.#missing,
-      min: this.#numbers > 0 ? this.#min : null,
-      max: this.#numbers > 0 ? this.#max : null,
+      // JSON has no minus zero: + 0 makes it the other.
+      min: this.#numbers > 0 ? this.#min + 0 : null,
+      max: this.#numbers > 0 ? this.#max + 0 : null,
       mean: this.#numbers > 0 && Number.isFinite(mean) ? mean : null,
       distinct: this.#isCounting ? this.#values.size : null,
-      modes: this.#isCounting ? modes.map(([value, count]) => ({ value, count })) : null,
+      modes,
     };
+  }
+
+  #modes(): readonly RecordData[] | null {
+    if (!this.#isCounting || this.#budget.modeChars <= 0) return null;
+    const modes = [...this.#values].toSorted(([, a], [, b]) => b - a).slice(0, MODES);
+    for (const [value] of modes) this.#budget.modeChars -= value.length;
+    return modes.map(([value, count]) => ({ value, count }));
   }
 
   #type(): CellType | "empty" {
