@@ -1,3 +1,8 @@
+import { join, relative, sep } from "node:path";
+import { httpExchange } from "./adapters/outbound/http-exchange.ts";
+import { globusApi } from "./adapters/source/globus-api.ts";
+import { type GlobusEndpointsParts, globusEndpoints, globusTargets } from "./adapters/source/globus-endpoints.ts";
+import type { OwnCollection } from "./adapters/source/globus-landing.ts";
 import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
 import { folderTargets, openTargets } from "./adapters/source/open-target.ts";
 import { s3Endpoints, s3Targets } from "./adapters/source/s3-endpoints.ts";
@@ -8,6 +13,7 @@ import type { Clock } from "./core/clock.ts";
 import { type Endpoints, schemeOf } from "./core/crawl/endpoints.ts";
 import type { Targets } from "./core/crawl/targets.ts";
 import type { Fetch } from "./core/outbound/fetch.ts";
+import { hostPace } from "./core/outbound/host-pace.ts";
 import type { Origins } from "./core/outbound/origins.ts";
 
 export interface StoreParts {
@@ -27,15 +33,21 @@ export interface OpenStores {
   readonly targets: Targets;
 }
 
+/** Globus bears more, but is shared with all that the token's owner does. */
+const GLOBUS_PACE = { connections: 4, perSecond: 10 };
+
 export function composeStores(config: Config, { catalogue, storage, fetch, origins, clock }: StoreParts): OpenStores {
   const { crawlRoots, recordRoots, moveRoots, crawlBuckets, offloadStores, s3 } = config;
+  const globus = globusParts(config, clock);
   const writable = Map.groupBy(offloadStores, schemeOf);
   const writableS3 = writable.get("s3");
+  const writableGlobus = writable.get("globus");
   const elsewhere = {
     http: httpEndpoints({ origins, fetch, clock }),
     https: httpEndpoints({ origins, fetch, clock }),
     archive: archiveEndpoints({ catalogue, storage }),
     ...(crawlBuckets.length > 0 && { s3: s3Endpoints({ settings: s3, buckets: crawlBuckets }) }),
+    ...(globus && { globus: globusEndpoints(globus) }),
   };
   return {
     crawled: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: crawlRoots }) }),
@@ -43,6 +55,23 @@ export function composeStores(config: Config, { catalogue, storage, fetch, origi
     targets: openTargets({
       file: folderTargets({ writable: recordRoots, removable: moveRoots }),
       ...(writableS3 && { s3: s3Targets({ settings: s3, writable: writableS3 }) }),
+      ...(globus && writableGlobus && { globus: globusTargets({ ...globus, writable: writableGlobus }) }),
     }),
   };
+}
+
+/** `undefined` without a token. Its idle connections keep no process from ending. */
+function globusParts(config: Config, clock: Clock): GlobusEndpointsParts | undefined {
+  const { token, url } = config.globus;
+  if (token === undefined) return undefined;
+  const api = globusApi({ url, token, exchange: httpExchange(), pace: hostPace(GLOBUS_PACE, clock), clock });
+  return { api, own: ownCollection(config), clock };
+}
+
+/** Files on their way lie in the data folder when the collection shows it, else at the collection's top. */
+function ownCollection({ globus: { collection, folder }, dataDir }: Config): OwnCollection | undefined {
+  if (collection === undefined) return undefined;
+  const [first = ""] = relative(folder, dataDir).split(sep);
+  const landing = first === ".." ? join(folder, ".longshore-globus") : join(dataDir, "globus");
+  return { id: collection, top: folder, landing };
 }

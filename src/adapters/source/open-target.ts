@@ -5,7 +5,7 @@ import type { Principal } from "../../core/access/access.ts";
 import { type EndpointScheme, schemeOf } from "../../core/crawl/endpoints.ts";
 import type { Conveyance } from "../../core/crawl/offload/conveyance.ts";
 import type { Target } from "../../core/crawl/target.ts";
-import type { Targets, TargetUse } from "../../core/crawl/targets.ts";
+import type { DirectWay, Targets, TargetUse } from "../../core/crawl/targets.ts";
 import { AppError } from "../../core/errors.ts";
 import { ABSENT, ignoring } from "../storage/fs/errors.ts";
 import { fsTarget } from "./fs-target.ts";
@@ -18,7 +18,7 @@ export interface TargetOpener {
   /** Where it really is, without a slash at the end: what begins with it and a slash lies in it. */
   placeOf?(url: URL): Promise<string>;
   /** From another store of this scheme. */
-  between?(source: URL, target: URL, label: string): Conveyance | undefined;
+  between?(source: URL, target: URL, way: DirectWay): Conveyance;
 }
 
 /** @param openers of the schemes that this server can write to. */
@@ -52,10 +52,10 @@ export function openTargets(openers: Readonly<Partial<Record<EndpointScheme, Tar
       const [first, second] = await Promise.all([placeOf(one), placeOf(other)]);
       return !isWithin(first, second) && !isWithin(second, first);
     },
-    async between(source, target, label) {
+    async between(source, target, way) {
       const scheme = schemeOf(source);
       if (scheme !== schemeOf(target)) return undefined;
-      return openers[scheme]?.between?.(new URL(source), new URL(target), label);
+      return openers[scheme]?.between?.(new URL(source), new URL(target), way);
     },
   };
 }

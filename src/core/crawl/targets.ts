@@ -5,6 +5,12 @@ import type { Target } from "./target.ts";
 /** What of a store an offload needs: that files may be written to it, or removed from it. */
 export type TargetUse = "write" | "remove";
 
+export interface DirectWay {
+  readonly label: string;
+  /** Files are removed at the source. */
+  readonly isMove: boolean;
+}
+
 /**
  * The stores that files may be put into or removed from, by the URLs that endpoints have.
  *
@@ -23,8 +29,9 @@ export interface Targets {
   areApart(one: string, other: string): Promise<boolean>;
   /**
    * Stores that bring files to each other without their passing through this machine.
-   * @param label tells this offload's doings from others', for whoever takes over after this process died.
+   * @param way `label` tells this offload's doings from others', for whoever takes over after this process died.
    * @returns `undefined` where there is no such way. For the caller to close.
+   * @throws AppError endpoint_refused when the settings do not open both for it.
    */
-  between(source: string, target: string, label: string): Promise<Conveyance | undefined>;
+  between(source: string, target: string, way: DirectWay): Promise<Conveyance | undefined>;
 }

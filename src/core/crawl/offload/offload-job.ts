@@ -145,9 +145,10 @@ export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobH
   }
 
   async function wayFor({ id }: Job, source: Source, url: string, target: string, mode: Offload["mode"]) {
-    const direct = await targets.between(url, target, `longshore offload ${id}`);
+    const isMove = mode === "move";
+    const direct = await targets.between(url, target, { label: `longshore offload ${id}`, isMove });
     if (direct) return direct;
-    const origin = mode === "move" ? await targets.open(url, "remove") : undefined;
+    const origin = isMove ? await targets.open(url, "remove") : undefined;
     return throughHere({ source, target: await targets.open(target, "write"), origin });
   }
 

@@ -2,6 +2,7 @@ import { addAbortSignal } from "node:stream";
 import { factsOfStream, type StreamFacts } from "../../digest.ts";
 import { AppError, type Problem, problem } from "../../errors.ts";
 import { mapInOrder } from "../../streams.ts";
+import { beforeAbort } from "../before-abort.ts";
 import type { Source } from "../source.ts";
 import type { Target } from "../target.ts";
 import type { Conveyance, Freight, Outcome, Proven } from "./conveyance.ts";
@@ -25,7 +26,8 @@ export function throughHere({ source, target, origin }: ThroughHereParts): Conve
   /** Throws {@link SourceFailure}, so that the one who writes is not blamed for it. */
   async function* bytesOf(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     try {
-      yield* addAbortSignal(signal, await source.open(path));
+      const stream = await beforeAbort(signal, source.open(path), (late) => late.destroy());
+      yield* addAbortSignal(signal, stream);
     } catch (error) {
       signal.throwIfAborted();
       throw new SourceFailure("The source does not give the file.", { cause: error });
