@@ -26,7 +26,7 @@ type Step =
 
 const LONGEST_PATTERN = 500;
 /** Repetitions with counts are written out. */
-const MOST_STEPS = 5_000;
+const MOST_STEPS = 1_000;
 /** Of a file system's names none is longer; of others, the rest is not looked at. */
 const LONGEST_NAME = 1_024;
 
@@ -165,8 +165,13 @@ function absolute(steps: readonly Step[]): readonly Step[] {
   });
 }
 
-/** Where captures begin and end, in characters; -1 where there is none. Shared between threads, never changed. */
-type Slots = readonly number[];
+/**
+ * What happened to captures on the way to a thread, last first. Threads share what they have in common: to note one thing
+ * costs the same however many groups there are.
+ */
+type Trace =
+  | { readonly before: Trace; readonly from: number; readonly until: number; readonly position: number | undefined }
+  | undefined;
 
 /** @returns what each group matched, or `undefined`. */
 function run(
@@ -174,53 +179,63 @@ function run(
   groups: number,
   characters: readonly string[],
 ): readonly (string | undefined)[] | undefined {
-  let found: Slots | undefined;
-  let threads: { readonly at: number; readonly slots: Slots }[] = [];
+  let found: { readonly trace: Trace } | undefined;
+  let threads: { readonly at: number; readonly trace: Trace }[] = [];
   /** The position at which a step was reached last: by a thread that is preferred to any later one. */
   const reached = new Int32Array(steps.length).fill(-1);
 
-  function follow(start: number, startSlots: Slots, position: number, into: typeof threads): void {
-    const pending = [{ at: start, slots: startSlots }];
+  function follow(start: number, startTrace: Trace, position: number, into: typeof threads): void {
+    const pending = [{ at: start, trace: startTrace }];
     for (let next = pending.pop(); next; next = pending.pop()) {
-      const { at, slots } = next;
+      const { at, trace } = next;
       const step = steps[at];
       if (!step || reached[at] === position) continue;
       reached[at] = position;
       if (step.op === "one" || step.op === "match") into.push(next);
-      else if (step.op === "jump") pending.push({ at: step.to, slots });
-      else if (step.op === "fork") pending.push({ at: step.second, slots }, { at: step.first, slots });
-      else if (step.op === "save") pending.push({ at: at + 1, slots: slots.with(step.slot, position) });
-      else if (step.op === "clear") {
+      else if (step.op === "jump") pending.push({ at: step.to, trace });
+      else if (step.op === "fork") pending.push({ at: step.second, trace }, { at: step.first, trace });
+      else if (step.op === "save") {
+        const { slot } = step;
+        pending.push({ at: at + 1, trace: { before: trace, from: slot, until: slot + 1, position } });
+      } else if (step.op === "clear") {
         const { from, until } = step;
-        pending.push({ at: at + 1, slots: slots.map((slot, n) => (n >= 2 * from && n < 2 * until ? -1 : slot)) });
-      } else if (position === (step.where === "start" ? 0 : characters.length)) pending.push({ at: at + 1, slots });
+        pending.push({ at: at + 1, trace: { before: trace, from: 2 * from, until: 2 * until, position: undefined } });
+      } else if (position === (step.where === "start" ? 0 : characters.length)) pending.push({ at: at + 1, trace });
     }
   }
 
-  const none: Slots = Array<number>(2 * groups).fill(-1);
   for (let position = 0; position <= characters.length; position++) {
     // A match may begin here, unless one has been found that began earlier.
     const here: typeof threads = threads;
-    if (!found) follow(0, none, position, here);
+    if (!found) follow(0, undefined, position, here);
     if (here.length === 0) break;
     threads = [];
     const character = characters[position];
-    for (const { at, slots } of here) {
-      const step = steps[at];
+    for (const thread of here) {
+      const step = steps[thread.at];
       if (step?.op === "match") {
-        found = slots;
+        found = thread;
         break; // those behind it are less preferred
       }
       if (step?.op === "one" && character !== undefined && step.fits(character))
-        follow(at + 1, slots, position + 1, threads);
+        follow(thread.at + 1, thread.trace, position + 1, threads);
     }
   }
   if (!found) return undefined;
-  const ends = found;
+  const slots = slotsOf(found.trace, 2 * groups);
   return Array.from({ length: groups }, (_, group) => {
-    const [start = -1, end = -1] = ends.slice(2 * group, 2 * group + 2);
-    return start < 0 || end < 0 ? undefined : characters.slice(start, end).join("");
+    const [start, end] = slots.slice(2 * group, 2 * group + 2);
+    return start === undefined || end === undefined ? undefined : characters.slice(start, end).join("");
   });
+}
+
+/** Where captures begin and end, in characters: of each, what happened to it last. */
+function slotsOf(last: Trace, count: number): readonly (number | undefined)[] {
+  const slots = Array<number | undefined>(count).fill(undefined);
+  const open = new Set(slots.keys());
+  for (let trace = last; trace && open.size > 0; trace = trace.before)
+    for (let slot = trace.from; slot < trace.until; slot++) if (open.delete(slot)) slots[slot] = trace.position;
+  return slots;
 }
 
 function invalid(pattern: string, expected: string, found?: string | number): AppError {
