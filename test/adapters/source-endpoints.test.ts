@@ -54,6 +54,7 @@ describe("Endpoints: folders", () => {
       for (const refused of [check(url(path), ADA), open({ url: url(path) })])
         await assert.rejects(refused, { code: "endpoint_refused" }, path);
     await assert.rejects(check(url("root/in/..%2f../rootless"), ADA), { code: "request_invalid" });
+    await assert.rejects(check(url("root/in%00"), ADA), { code: "request_invalid" });
     await assert.rejects(check("file://example.org/root", ADA), { code: "request_invalid" });
     await assert.rejects(check(`${url("root")}?x`, ADA), { code: "request_invalid" });
     await assert.rejects(endpoints().check(url("root"), ADA), /LONGSHORE_CRAWL_ROOTS is not set/);

@@ -68,7 +68,8 @@ export function folderEndpoints({ roots }: { readonly roots: readonly string[] }
 /** @throws AppError request_invalid. */
 export function pathOf(url: URL): string {
   const expected = "file:///, then the folder's absolute path";
-  if (url.search !== "" || url.hash !== "") throw new AppError("request_invalid", { url: url.href, expected });
+  if (url.search !== "" || url.hash !== "" || /%00/.test(url.pathname))
+    throw new AppError("request_invalid", { url: url.href, expected });
   try {
     return resolve(fileURLToPath(url));
   } catch (error) {

@@ -55,6 +55,7 @@ export function endpointOf({ url, folders, grouper, pattern, hidden }: EndpointR
   const name = grouper ?? "file_is_group";
   grouperNamed(name, { pattern });
   if (!isGrouperName(name)) throw new AppError("request_invalid", { grouper: name });
+  if (!url.isWellFormed()) throw new AppError("request_invalid", { url, expected: "Unicode without lone surrogates" });
   const withScheme = url.startsWith("/") ? `file://${url.split("/").map(encodeURIComponent).join("/")}` : url;
   schemeOf(withScheme);
   return {

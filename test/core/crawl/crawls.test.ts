@@ -150,6 +150,8 @@ test("requests that cannot be met are refused before anything is queued", async 
     start(),
     start({ url: "ftp://example.org/" }),
     start({ url: "plates" }),
+    start({ url: `${url}/\ud800` }),
+    start({ url: `file://${url}/\ud800` }),
     start({ url, grouper: "extensions" }),
     start({ url, grouper: "regex" }),
     start({ url, pattern: "x" }),
