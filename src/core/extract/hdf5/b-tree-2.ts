@@ -1,5 +1,5 @@
 import { malformed } from "../malformed.ts";
-import type { Fields } from "./fields.ts";
+import { bytesFor, type Fields } from "./fields.ts";
 import type { Hdf5Source } from "./source.ts";
 
 /** Signature, version, type and checksum of a node. */
@@ -63,9 +63,4 @@ export function* recordsOf(source: Hdf5Source, address: number): Generator<Field
       if (between) yield between;
     }
   }
-}
-
-/** Needed for a number up to so many. */
-function bytesFor(limit: number): number {
-  return limit <= 0 ? 1 : Math.floor(Math.log2(limit) / 8) + 1;
 }

@@ -92,3 +92,8 @@ export class Fields {
     return at;
   }
 }
+
+/** Bytes that fields take that hold numbers up to so many. */
+export function bytesFor(limit: number): number {
+  return limit <= 0 ? 1 : Math.floor(Math.log2(limit) / 8) + 1;
+}

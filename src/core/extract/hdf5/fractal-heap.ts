@@ -1,6 +1,6 @@
 import { malformed } from "../malformed.ts";
 import { recordsOf } from "./b-tree-2.ts";
-import { Fields } from "./fields.ts";
+import { bytesFor, Fields } from "./fields.ts";
 import type { Hdf5Source } from "./source.ts";
 
 /** Managed, huge or tiny: where an object lies, by bits 4 and 5 of its id. */
@@ -110,9 +110,4 @@ function addressOf(
   source.fields(address, 4).expect("FHDB");
   // Offsets count a block's own header.
   return address + left;
-}
-
-/** Needed for a number up to so many. */
-function bytesFor(limit: number): number {
-  return limit === 0 ? 1 : Math.floor(Math.log2(limit) / 8) + 1;
 }
