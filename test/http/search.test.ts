@@ -42,7 +42,7 @@ describe("searches", () => {
 
   const api = () => `${server.url}/api/v1`;
   const indexed = () => until("everything is indexed", async () => (await server.stores.searchChanges.depth()) === 0);
-  const found = (parameters: Fields | string[][], headers: Fields = {}) =>
+  const found = (parameters: Fields | [string, string][], headers: Fields = {}) =>
     json<WireHits>(`${api()}/search?${new URLSearchParams(parameters)}`, headers);
   const idsOf = ({ items }: WireHits) => items.map(({ id }) => id).sort();
   const file = (deposited: Deposited, path: string) => `file:${deposited.ids[path] ?? assert.fail(path)}`;
