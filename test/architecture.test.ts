@@ -25,6 +25,8 @@ const CORE_PACKAGES = new Set([
   "zod",
   "ajv",
   "ajv/dist/2020.js",
+  "croner",
+  "cronstrue",
   "hyparquet",
   "hyparquet-writer",
 ]);

@@ -121,6 +121,9 @@ export const CODES = {
   search_unavailable: ["unavailable", "The search index does not answer."],
   saved_query_unknown: ["not_found", "No saved query with this id is known."],
   saved_query_exists: ["conflict", "A saved query of this name exists already."],
+  // Schedules
+  crontab_invalid: ["invalid", "The crontab, or the times of a schedule, are not such as cron reads."],
+  time_zone_unknown: ["invalid", "There is no time zone of this name."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],
