@@ -19,8 +19,14 @@ import { type Placing, placing } from "./place-files.ts";
 import { type RecordFiles, recordFiles, recordsFolder } from "./record-files.ts";
 import type { Scratch, ScratchFolder } from "./scratch.ts";
 
-/** What is kept together, and repeated when a worker dies: batches of a crawl with about so many files. */
-const WINDOW_FILES = 2_000;
+/**
+ * What is kept together, repeated when a worker dies and lost when somebody cancels: batches of a crawl with about so many
+ * files. The first window has few, so that a few slow files do not hold up the counts of many; others have as many as would
+ * have been described in about `WINDOW_MS`, and never so few that processes would have nothing to do.
+ */
+const SMALLEST_WINDOW_FILES = 100;
+const LARGEST_WINDOW_FILES = 2_000;
+const WINDOW_MS = 4_000;
 /** While one window is kept or waits for its slowest file, the next one is described. */
 const WINDOWS_AT_ONCE = 2;
 /** Of all records of a window, as JSON: that much memory it may take, times two. */
@@ -169,6 +175,7 @@ function extractionRun(
   let seq = doneSeq;
   let doneFiles = numberIn(job.checkpoint.files) ?? 0;
   let pauseMs = numberIn(job.checkpoint.pauseMs) ?? FIRST_PAUSE_MS / 2;
+  let windowFiles = SMALLEST_WINDOW_FILES;
   /** Tasks of windows that are not kept yet. */
   let underWay = 0;
   /** What is said to the store, one after the other: two that overtake each other would leave the older number. */
@@ -190,7 +197,7 @@ function extractionRun(
         batches.push(batch);
         count += batch.files.length;
         at = batch.seq;
-        if (count < WINDOW_FILES) continue;
+        if (count < windowFiles) continue;
         yield { batches, files: count };
         batches = [];
         count = 0;
@@ -202,6 +209,7 @@ function extractionRun(
   }
 
   async function describe(window: Window, extractors: readonly ExtractorFacts[]) {
+    const begunAt = clock.now();
     const families: DescribedFamily[] = [];
     const telling: Promise<unknown>[] = [];
     let own = 0;
@@ -217,6 +225,8 @@ function extractionRun(
     for await (const part of files.parts(found))
       families.push(...(await describeFamilies(part, { crawl: crawlId, extractors, sandbox, onTasks, room, signal })));
     await Promise.all(telling);
+    const affordable = Math.ceil((window.files * WINDOW_MS) / Math.max(1, clock.now() - begunAt));
+    windowFiles = Math.max(SMALLEST_WINDOW_FILES, Math.min(LARGEST_WINDOW_FILES, 2 * windowFiles, affordable));
     return { ...window, families, tasks: own };
   }
 
