@@ -28,3 +28,9 @@ test("an endpoint's URL in place of a path is taken as it is", () => {
     assert.equal(urlOf(OTHER, url), url);
   assert.equal(pathOf("s3://bucket/prefix/"), "s3://bucket/prefix");
 });
+
+test("what is not Unicode is refused: no address can have it", () => {
+  const { urlOf } = collections({ hasGlobus: true });
+  assert.throws(() => urlOf(OTHER, "/data/\ud800"), { code: "request_invalid" });
+  assert.throws(() => urlOf("\ud800", "/data"), { code: "request_invalid" });
+});

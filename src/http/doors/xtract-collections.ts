@@ -1,3 +1,5 @@
+import { AppError } from "../../core/errors.ts";
+
 /** How names of Globus collections ("endpoints", as the clients have it) lead to stores. */
 export interface CollectionSettings {
   /** Id of the collection that is this machine's own. */
@@ -9,7 +11,10 @@ export interface CollectionSettings {
 }
 
 export interface Collections {
-  /** @param path absolute in its collection; or an endpoint's URL, which is taken as it is. */
+  /**
+   * @param path absolute in its collection; or an endpoint's URL, which is taken as it is.
+   * @throws AppError request_invalid.
+   */
   urlOf(collection: string, path: string): string;
   /** The way back: the path that `urlOf` was given, of a URL in the form in which it is kept. */
   pathOf(url: string): string;
@@ -25,6 +30,8 @@ export function collections({ ownCollection, ownFolder, hasGlobus }: CollectionS
   const top = (ownFolder ?? "").replace(/\/+$/, "");
   return {
     urlOf(collection, path) {
+      if (!path.isWellFormed() || !collection.isWellFormed())
+        throw new AppError("request_invalid", { path, expected: "Unicode without lone surrogates" });
       if (URL_FORM.test(path)) return path;
       const isOwn = collection.toLowerCase() === ownCollection?.toLowerCase();
       const parts = path.split("/").map(encodeURIComponent).join("/");
