@@ -67,6 +67,8 @@ async function made(format: RowFormat, pages: readonly (Cell[][] | string)[], fi
 
 const noPython = without("Python 3", ["python3", "--version"], "Debian: python3");
 const noOpenpyxl = without("openpyxl", ["python3", "-c", "import openpyxl"], "PyPI: openpyxl");
+const noDuckdb = without("DuckDB", ["python3", "-c", "import duckdb"], "PyPI: duckdb");
+const noLibreOffice = without("LibreOffice Calc", ["soffice", "--version"], "Debian: libreoffice-calc-nogui");
 const noPyarrow = without("pyarrow", ["python3", "-c", "import pyarrow"], "PyPI: pyarrow");
 const python = (script: string, ...args: readonly string[]) =>
   JSON.parse(execFileSync("python3", ["-c", script, ...args], { encoding: "utf8", maxBuffer: 2 ** 28 }));
@@ -210,6 +212,20 @@ describe("XLSX", () => {
     assert.deepEqual(rows[3], [3, "", null, null, null, null, null]);
   });
 
+  test("is converted by LibreOffice to the CSV that was to be expected", { skip: noLibreOffice }, async () => {
+    const fields = FIELDS.slice(0, 3);
+    const rows = ROWS.slice(0, 3).map((row) => row.slice(0, 3));
+    const { "resource.xlsx": xlsx = Buffer.alloc(0) } = await made(xlsxFormat(3), [copied(rows, fields)], fields);
+    await writeFile(join(folder, "calc.xlsx"), xlsx);
+    const profile = `-env:UserInstallation=file://${join(folder, "soffice")}`;
+    const words = ["--headless", "--convert-to", "csv:Text - txt - csv (StarCalc):44,34,76", "--outdir", folder];
+    execFileSync("soffice", [profile, ...words, join(folder, "calc.xlsx")], { stdio: "ignore" });
+    assert.equal(
+      await readFile(join(folder, "calc.csv"), "utf8"),
+      '_id,a text,n\n1,plain,1.10\n2,"say ""hi"", you\nthere",12345678901234567890.123\n3,,\n',
+    );
+  });
+
   test("is a ZIP of well-formed parts", { skip: noPython }, async () => {
     const { "resource.xlsx": xlsx = Buffer.alloc(0) } = await made(xlsxFormat(null), [ROWS]);
     await writeFile(join(folder, "z.xlsx"), xlsx);
@@ -271,6 +287,17 @@ describe("Parquet", () => {
     assert.deepEqual(types, ["int32", "string", "string", "int64", "double", "bool", "string"]);
     assert.deepEqual(rows[0], { ...expected[0], big: 7 });
     assert.equal(rows[2]["a text"], "");
+  });
+
+  test("is queried by DuckDB", { skip: noDuckdb }, async () => {
+    const script = `import duckdb,json,sys
+query = "select count(*), sum(_id)::bigint, max(big), count(n), count(distinct \\"a text\\"), bool_or(b) from read_parquet(?)"
+print(json.dumps(duckdb.execute(query, [sys.argv[1]]).fetchone()))`;
+    const [count, sum, ...rest] = python(script, join(folder, "r.parquet"));
+    assert.equal(count, 120_000);
+    assert.equal(sum, (120_000 * 120_001) / 2);
+    // Of the three rows that repeat: the larger of 7 and 2^53 + 1, which Python keeps and JSON.parse rounds.
+    assert.deepEqual(rest, [2 ** 53, 80_000, 3, true]);
   });
 
   test("refuses a value that its type cannot hold", async () => {

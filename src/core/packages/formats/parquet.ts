@@ -7,8 +7,8 @@ import type { PackageSink, RowFormat } from "../row-format.ts";
 import { type Cell, ExactNumber, type Field } from "../rows.ts";
 
 const NAME = "resource.parquet";
-/** Rows that are held before they are written as one row group. */
-const GROUP_ROWS = 50_000;
+/** Rows that are held, as values, before they are written as one row group: of 21 columns, 50,000 took 130 MiB more. */
+const GROUP_ROWS = 10_000;
 
 interface Column {
   readonly element: SchemaElement;
@@ -18,7 +18,7 @@ interface Column {
 }
 
 /**
- * Parquet with snappy pages, a row group for about {@link GROUP_ROWS} rows. PostgreSQL's types are kept where Parquet has
+ * Parquet with snappy pages, a row group for {@link GROUP_ROWS} rows. PostgreSQL's types are kept where Parquet has
  * the same: whole numbers, floating point, booleans. Decimals without a declared precision, times and everything else are
  * text as the portal spelled them; JSON is JSON.
  */
@@ -62,8 +62,8 @@ export function parquetFormat(): RowFormat {
       for (const row of valuesOf(content, fields)) {
         for (const [at, column] of columns.entries()) column.values.push(column.value(row[at] ?? null));
         rows++;
+        if (rows === GROUP_ROWS) await flush(sink);
       }
-      if (rows >= GROUP_ROWS) await flush(sink);
     },
     async end(sink) {
       await flush(sink);
