@@ -45,6 +45,11 @@ function writeSample(file: File): void {
   const group = file.create_group("group");
   for (let i = 0; i < 40; i++) group.create_attribute(`attribute ${i}`, i);
   group.create_attribute("long", "x".repeat(20_000));
+  // Too large for a heap's blocks: an object of its own.
+  group.create_attribute(
+    "list",
+    Float64Array.from({ length: 3000 }, (_, i) => i / 2),
+  );
   file.create_hard_link("/group", "group/again");
   file.create_hard_link("/", "group/up");
   file.create_soft_link("/grid", "group/soft");
@@ -92,9 +97,11 @@ for (const form of FORMS)
         ],
       );
       const group = list(at(data.groups, "/group")?.attributes);
-      assert.equal(group.length, 41);
+      assert.equal(group.length, 42);
       for (let i = 0; i < 40; i++) assert.equal(group.find(({ name }) => name === `attribute ${i}`)?.value, i);
       assert.equal(String(group.find(({ name }) => name === "long")?.value).length, 8192);
+      const { value, isCut } = group.find(({ name }) => name === "list") ?? {};
+      assert.deepEqual([value, isCut], [Array.from({ length: 100 }, (_, i) => i / 2), true]);
     });
 
     test("links are told, and circles of them end", async (t) => {

@@ -4,6 +4,7 @@ import { constants, deflateRawSync } from "node:zlib";
 import { type BookType, utils, write } from "@e965/xlsx";
 import type { RecordData } from "../../../src/core/extract/extractor.ts";
 import { extractor } from "../../../src/core/extract/extractors/spreadsheet.ts";
+import { dateCell, dateFormatOf } from "../../../src/core/extract/tables/workbook.ts";
 import { seededRandom } from "../../support/random.ts";
 import { type Deflated, zipOf } from "./documents.ts";
 import { describing } from "./records.ts";
@@ -136,6 +137,41 @@ test("xlsx: shared, rich and inline texts, errors, gaps, dates by format and fro
       [["in line", "12:00:00", "2024-05-06"], 0],
     ],
   );
+});
+
+test("a preamble of pairs is no part of the table below", async (t) => {
+  const { describe } = await describing(t, extractor);
+  const book = utils.book_new();
+  const rows = [
+    ["Station", "7"],
+    ["Place", "Kiel"],
+    ["a", "b", "c", "d"],
+    ...Array.from({ length: 9 }, () => [1, 2, 3, 4]),
+  ];
+  utils.book_append_sheet(book, utils.aoa_to_sheet(rows), "Data");
+  const [sheet] = list((await describe(Buffer.from(write(book, { type: "buffer", bookType: "xlsx" })))).data.sheets);
+  assert.deepEqual(sheet?.preamble, ["Station 7", "Place Kiel"]);
+  assert.deepEqual([sheet?.headers, sheet?.rows], [["a", "b", "c", "d"], 9]);
+});
+
+test("days are counted as Excel counts them, with its 29 February 1900", () => {
+  // ECMA-376 part 1, 18.17.4.1: 1 is 1 January 1900, 61 is 1 March; 60 is a day that never was.
+  for (const [serial, day] of [
+    [1, "1900-01-01"],
+    [59, "1900-02-28"],
+    [61, "1900-03-01"],
+    [45_292.5, "2024-01-01T12:00:00"],
+  ] as const)
+    assert.equal(dateCell(serial, "date", false)?.text, day);
+  assert.equal(dateCell(0.25, "time", false)?.text, "06:00:00");
+  for (const [code, shown] of [
+    ["yyyy\\-mm\\-dd", "date"],
+    ["[$-409]h:mm AM/PM", "time"],
+    ["[h]:mm", "time"],
+    ['0.0" days"', undefined],
+    ["[Red]General", undefined],
+  ] as const)
+    assert.equal(dateFormatOf(code), shown, code);
 });
 
 test("xlsx: a sheet that is damaged, or not there, is a problem, and the others are described", async (t) => {
