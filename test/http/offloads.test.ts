@@ -39,7 +39,7 @@ describe("offloads over HTTP", { timeout: 120_000 }, () => {
     const job = await client.jobs.wait(id);
     assert.deepEqual(
       [job.kind, job.state, job.result],
-      ["offload", "succeeded", { target: folder, files: 2, bytes: 2, others: 0 }],
+      ["offload", "succeeded", { folder, files: 2, bytes: 2, others: 0 }],
     );
     const found = execFileSync("find", [".", "-type", "f"], { cwd: fileURLToPath(folder), encoding: "utf8" });
     assert.deepEqual(found.split("\n").toSorted(), ["", "./a.txt", "./deep/b.txt"]);

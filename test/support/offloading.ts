@@ -113,7 +113,10 @@ export interface Offloading extends OffloadServices {
 export async function openOffloading(
   t: TestContext,
   change: (stores: OffloadStores) => OffloadStores = (stores) => stores,
-  { elsewhere, clock }: { readonly elsewhere?: StoresElsewhere; readonly clock?: Clock } = {},
+  {
+    elsewhere,
+    ...options
+  }: Pick<OffloadServicesOptions, "clock" | "leaseMs"> & { readonly elsewhere?: StoresElsewhere } = {},
 ): Promise<Offloading> {
   const base = await realpath(await mkdtemp(join(tmpdir(), "longshore-offload-")));
   for (const name of ["crawl", "scratch", "shelf"]) mkdirSync(join(base, name));
@@ -121,7 +124,7 @@ export async function openOffloading(
   const services = await openOffloadServices({
     ...change(localStores(base, elsewhere)),
     path,
-    ...(clock && { clock }),
+    ...options,
   });
   const workers: Worker[] = [];
   t.after(async () => {

@@ -76,11 +76,13 @@ export function offloadService({ endpoints, targets, jobs, clock }: OffloadParts
         }
         urls.push(url);
       }
-      const place = inNewFolder ? below(target, newFolder()) : target;
-      const folders = urls.length === 1 ? [""] : folderNames(urls);
+      const folder = inNewFolder ? newFolder() : "";
+      const place = folder === "" ? target : `${target.replace(/\/+$/, "")}/${folder}`;
+      const names = urls.length === 1 ? [] : folderNames(urls);
       const offload: Offload = {
-        sources: urls.map((url, at) => ({ url, folder: folders[at] ?? "" })),
-        target: place,
+        sources: urls.map((url, at) => ({ url, folder: [folder, names[at] ?? ""].filter((part) => part).join("/") })),
+        target,
+        place,
         mode,
         deadline: timeoutMs === undefined ? null : clock.now() + timeoutMs,
       };
@@ -90,8 +92,6 @@ export function offloadService({ endpoints, targets, jobs, clock }: OffloadParts
     },
   };
 }
-
-const below = (url: string, name: string) => `${url.replace(/\/+$/, "")}/${encodeURIComponent(name)}`;
 
 /** The last part of each URL that can be a name; numbered when another has it, whatever its case. */
 function folderNames(urls: readonly string[]): readonly string[] {

@@ -12,9 +12,12 @@ export const OFFLOAD_JOB = "offload";
 
 /** What jobs of this kind read as their input. */
 export interface Offload {
+  /** `folder`: where each one's files go, below the target; `""` for the target itself. */
   readonly sources: readonly { readonly url: string; readonly folder: string }[];
-  /** A URL; each source's files go into its folder below it. */
+  /** A URL. */
   readonly target: string;
+  /** The URL that was told when it was asked for. */
+  readonly place: string;
   readonly mode: "copy" | "move";
   /** Epoch milliseconds. */
   readonly deadline: number | null;
@@ -55,7 +58,7 @@ export interface OffloadJobParts {
  */
 export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobHandler {
   async function run({ job, tasks, checkpoint }: JobContext, signal: AbortSignal): Promise<Details> {
-    const { sources, target, mode } = offloadIn(job);
+    const { sources, target, place, mode } = offloadIn(job);
     const journal = mode === "move" ? journalIn(job) : NO_JOURNAL;
     let done = journal.done;
     let others = 0;
@@ -141,7 +144,7 @@ export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobH
         problems: problemCount,
         first: problems.map((one) => ({ ...one })),
       });
-    return { target, ...done, others };
+    return { folder: place, ...done, others };
   }
 
   async function wayFor({ id }: Job, source: Source, url: string, target: string, mode: Offload["mode"]) {
