@@ -57,8 +57,12 @@ export function fsTarget({ root }: { readonly root: string }): Target {
 
   async function folderFor(path: string): Promise<string> {
     const folder = dirname(placeOf(path));
+    await makeFolder(top);
+    // Also what is not there yet is not made behind a link.
+    let above = folder;
+    while ((await stat(above).catch(absent)) === undefined) above = dirname(above);
+    await requireOwn(above, path);
     await makeFolder(folder);
-    await requireOwn(folder, path);
     return folder;
   }
 
