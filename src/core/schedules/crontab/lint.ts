@@ -18,9 +18,14 @@ export function lintCommand({ text, at }: WrittenCommand): readonly Finding[] {
     warn("command_missing", 0, "", "a command", "is missing", "The entry would run nothing.");
     return findings;
   }
-  const [seconds] = /^[*\d][-\d*,/]*(?=[ \t])/.exec(text) ?? [];
-  if (seconds !== undefined)
-    warn("extra_field", 0, seconds, "a command", "looks like a sixth field of time", "Cron has five, without seconds.");
+  const [sixth] = /^(?:\*\S*|\d[-\d*,/]*(?=[ \t]))/.exec(text) ?? [];
+  if (sixth !== undefined) {
+    // Debian's cron refuses a command that begins with `*`.
+    const severity = sixth.startsWith("*") ? "error" : "warning";
+    const what = { field: "command", value: sixth, expected: "a command" };
+    const hint = "Five fields say when; cron has no seconds and no years.";
+    findings.push(finding(severity, "extra_field", at, what, "looks like a sixth field of time", hint));
+  }
   const percent = firstPercent(text);
   if (percent !== undefined) {
     const hint = "Write \\% for a percent sign: cron ends the command here and gives it the rest as input.";
