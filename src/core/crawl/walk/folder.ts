@@ -1,3 +1,4 @@
+import type { Problem } from "../../errors.ts";
 import type { CrawlBatch, CrawlCounts, CrawledFile } from "../crawl.ts";
 import type { EndpointProblem, FolderOf, Found } from "../crawl-store.ts";
 import type { Grouper } from "../grouping/groups.ts";
@@ -80,7 +81,7 @@ export function folderWalk(
         else files.push(entry);
       }
       for (const one of met) {
-        problems.push({ ...one, endpoint: at.endpoint });
+        problems.push({ ...storable(one), endpoint: at.endpoint });
         if (one.path === undefined || one.path === folder) isUnreadable = true;
         // What cannot be read is there still, for all we know.
         else previous?.delete(nameOf(one.path));
@@ -112,6 +113,12 @@ export function folderWalk(
 export function goneIn(at: FolderOf, names: readonly string[]): readonly Omit<CrawlBatch, "seq">[] {
   const none = { files: [], families: null, changes: { new: [], changed: [] } };
   return chunksOf(names, GONE_AT_ONCE).map((gone) => ({ ...at, ...none, gone }));
+}
+
+/** Names are what stores say, and may have NUL, which PostgreSQL's text cannot hold. */
+function storable({ message, path, ...one }: Problem): Problem {
+  const shown = (text: string) => text.replaceAll("\0", "\uFFFD");
+  return { ...one, message: shown(message), ...(path === undefined ? {} : { path: shown(path) }) };
 }
 
 function countsOf(batches: readonly BatchContent[]): CrawlCounts {
