@@ -249,3 +249,22 @@ test("assignments are read with their quotes and blanks, and hold for the entrie
   assert.equal(second?.timeZone, "America/New_York");
   assert.deepEqual(third?.environment, { ...all, A: "z" });
 });
+
+test("hostile lines are read in a time that grows with their length", () => {
+  const long = 200_000;
+  for (const text of [
+    `${" ".repeat(long)}x`,
+    `A${" ".repeat(long)}x`,
+    `A="${" ".repeat(long)}`,
+    `@daily ${"sudo echo ".repeat(long / 10)}`,
+    `@daily ${"\\%".repeat(long / 2)}`,
+    `@${"daily".repeat(long / 5)} x`,
+    `${"1-59,".repeat(long / 5)} * * * * x`,
+    "A=b\n".repeat(long / 4),
+  ]) {
+    const before = performance.now();
+    const { problems } = read(`${text}\n`);
+    assert.notEqual(problems.length, 0, text.slice(0, 20));
+    assert.ok(performance.now() - before < 5_000, text.slice(0, 20));
+  }
+});

@@ -22,13 +22,13 @@ const YEARS = [2024, 2027];
 const EXPRESSIONS = 70;
 const TIMES_EACH = 150;
 
-/** Minutes to add to UTC, for each quarter of an hour of the year and of the day before and after. */
+/** Minutes to add to UTC, for each half hour of the year and of the day before and after. */
 interface Year {
   readonly firstMinute: number;
   readonly offsets: Int16Array;
 }
 
-/** Every change there ever was in these zones since 2023 is at a quarter of an hour. */
+/** Every change there ever was in these zones since 2023 is at a full or a half hour of UTC. */
 function yearOf(zone: string, year: number): Year {
   const format = new Intl.DateTimeFormat("en-GB", {
     timeZone: zone,
@@ -40,8 +40,8 @@ function yearOf(zone: string, year: number): Year {
     minute: "numeric",
   });
   const firstMinute = Date.UTC(year, 0, 0) / MINUTE_MS;
-  const offsets = Int16Array.from({ length: 368 * 96 }, (_, quarter) => {
-    const minute = firstMinute + quarter * 15;
+  const offsets = Int16Array.from({ length: 368 * 48 }, (_, half) => {
+    const minute = firstMinute + half * 30;
     const [day = 0, month = 0, ...rest] =
       format
         .format(minute * MINUTE_MS)
@@ -80,8 +80,8 @@ function naiveRuns({ fields }: Generated, { firstMinute, offsets }: Year): reado
 
   const runs: number[] = [];
   let done = firstMinute + (offsets[0] ?? 0) - 1;
-  for (let i = 0; i < offsets.length * 15; i++) {
-    const local = firstMinute + i + (offsets[Math.floor(i / 15)] ?? 0);
+  for (let i = 0; i < offsets.length * 30; i++) {
+    const local = firstMinute + i + (offsets[Math.floor(i / 30)] ?? 0);
     let due = byTheClock && matches(local);
     if (!byTheClock) for (let time = done + 1; time <= local; time++) due ||= matches(time);
     if (due) runs.push(firstMinute + i);

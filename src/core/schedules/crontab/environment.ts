@@ -10,7 +10,7 @@ export interface Assignment {
  * @returns `undefined` when cron would try to read the line as an entry.
  */
 export function readAssignment(line: string): Assignment | undefined {
-  const { quote, quoted, bare, rest = "" } = ASSIGNMENT.exec(line)?.groups ?? {};
+  const { quote, quoted, bare, rest = "" } = ASSIGNMENT.exec(line.replace(/^[ \t]+/, ""))?.groups ?? {};
   const name = quote === undefined ? bare : quoted;
   if (name === undefined) return undefined;
   const value = readAssigned(rest);
@@ -18,7 +18,7 @@ export function readAssignment(line: string): Assignment | undefined {
 }
 
 const ASSIGNMENT =
-  /^[ \t]*(?:(?<quote>["'])(?<quoted>(?:(?!\k<quote>)[^=])*)\k<quote>|(?<bare>(?!["'])[^\s=]*))\s*=\s*(?<rest>.*)$/s;
+  /^(?:(?<quote>["'])(?<quoted>(?:(?!\k<quote>)[^=])*)\k<quote>|(?<bare>(?!["'])[^\s=]*))\s*=\s*(?<rest>.*)$/s;
 
 function readAssigned(text: string): string | undefined {
   const quote = text[0];

@@ -60,12 +60,15 @@ export interface ReadOptions {
 
 /** Bytes that Debian's cron has room for. */
 const COMMAND_BYTES = 998;
+/** Each entry holds the variables above it: this bounds what a file of nothing but variables and entries costs. */
+const MAX_LINES = 10_000;
 
 /** Reads a whole crontab; all that is wrong with it is found at once. */
 export function readCrontab(text: string, options: ReadOptions): CrontabReading {
   const written = text.split("\n");
   const endsWithNewline = written.at(-1) === "";
   if (endsWithNewline) written.pop();
+  if (written.length > MAX_LINES) return { problems: [tooManyLines()], warnings: [] };
   const lines: CrontabLine[] = [];
   const commands: WrittenCommand[] = [];
   const findings: Finding[] = [];
@@ -139,10 +142,11 @@ function readEntry(
     position += blanksAt(text, position);
   }
   const command = { text: text.slice(position), at: further(at, position) };
+  const tooLong = checkLength(command);
+  if (tooLong.length > 0) return { findings: [...findings, ...tooLong] };
   if (dialect === "user") findings.push(...lintCommand(command), ...checkNoUser(command.text, command.at, users));
   else if (command.text !== "") findings.push(...lintCommand(command));
   else if (user !== "") findings.push(commandMissing(command.at));
-  findings.push(...checkLength(command));
   const timeZone = environment.CRON_TZ;
   return {
     line: {
@@ -198,6 +202,11 @@ function checkAssignment(line: string, { name, value }: Assignment, at: Position
   if (name === "LOGNAME")
     findings.push(finding("warning", "variable_fixed", column, what, "is overridden by cron with the user's name"));
   return findings;
+}
+
+function tooManyLines(): Finding {
+  const what = { field: "line", value: "", expected: `at most ${MAX_LINES} lines` };
+  return finding("error", "line_unusable", { line: MAX_LINES + 1, column: 1 }, what, "is one too many");
 }
 
 function lintLineEnds(lines: readonly string[], endsWithNewline: boolean): readonly Finding[] {
