@@ -18,7 +18,7 @@ const skip = without(
 );
 
 /** One call of crontab(1) takes a few milliseconds, and tells of the first error in a file only. */
-const CHECKED_ALONE = 700;
+const CHECKED_ALONE = 450;
 const GENERATED = 5000;
 
 /** Debian takes a variable without a name: one of the differences below. */
