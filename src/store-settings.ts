@@ -1,16 +1,18 @@
 import { z } from "zod";
 import { folder, httpUrl, list, refuse, text } from "./setting-forms.ts";
 
+const STORE = /^(s3:\/\/[a-z0-9][a-z0-9.-]{1,62}|globus:\/\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(\/|$)/i;
+
 /** Settings of stores beyond this machine; a part of `CRAWL_SETTINGS`. */
 export const STORE_SETTINGS = {
   LONGSHORE_OFFLOAD_STORES: list((input, context) =>
-    /^(s3|globus):\/\/[^/]/.test(input) && URL.canParse(input)
+    STORE.test(input) && URL.canParse(input)
       ? input
-      : refuse(context, "expected addresses like s3://bucket/folder or globus://collection/folder"),
+      : refuse(context, "expected addresses like s3://bucket/folder or globus://collection-id/folder"),
   )
     .prefault("")
     .describe(
-      "Stores beyond this machine, separated by commas, below which offloads may write and what is moved may be removed: s3://bucket/folder, globus://collection/folder.",
+      "Stores beyond this machine, separated by commas, below which offloads may write and what is moved may be removed: s3://bucket/folder, globus://collection-id/folder.",
     ),
   LONGSHORE_CRAWL_BUCKETS: list((input, context) =>
     /^[a-z0-9][a-z0-9.-]{1,62}(\/[^/]+)*\/?$/.test(input)

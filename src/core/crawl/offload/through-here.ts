@@ -9,7 +9,13 @@ import type { Conveyance, Freight, Outcome, Proven } from "./conveyance.ts";
 
 /** What the journal of a move names at once: some ten KiB. */
 const FILES_AT_ONCE = 256;
+/**
+ * Of large files; of small ones eight times as many, for stores that are slow to answer, as Globus is, which brings as one
+ * task what is wanted at once. From folder to folder it makes no difference (2,000 files of 4 KiB, five runs each, 2026-11).
+ */
 const COPIES_AT_ONCE = 8;
+const LARGE_BYTES = 8 * 1024 ** 2;
+const weigh = ({ entry }: Freight) => Math.min(1, Math.max(1 / 8, entry.sizeBytes / LARGE_BYTES));
 
 export interface ThroughHereParts {
   readonly source: Pick<Source, "open">;
@@ -69,22 +75,27 @@ export function throughHere({ source, target, origin }: ThroughHereParts): Conve
     /** Nothing is begun that outlives its process. */
     settle: async () => {},
 
-    copy: (files, signal) =>
-      Array.fromAsync(
-        mapInOrder(files, COPIES_AT_ONCE, async (file): Promise<Outcome> => {
+    async copy(files, signal) {
+      async function outcome(file: Freight): Promise<Outcome> {
+        signal.throwIfAborted();
+        try {
+          return await copy(file, signal);
+        } catch (error) {
           signal.throwIfAborted();
-          try {
-            return await copy(file, signal);
-          } catch (error) {
-            signal.throwIfAborted();
-            return { problem: problemOf(error, file.entry.path) };
-          }
-        }),
-      ),
+          return { problem: problemOf(error, file.entry.path) };
+        }
+      }
+      return Array.fromAsync(mapInOrder(files, COPIES_AT_ONCE, outcome, weigh));
+    },
 
     async remove(files, signal) {
-      const found = await Array.fromAsync(mapInOrder(files, COPIES_AT_ONCE, (file) => remove(file, signal)));
-      return found.filter((one) => one !== undefined);
+      const removing = mapInOrder(
+        files,
+        COPIES_AT_ONCE,
+        (one) => remove(one, signal),
+        ({ file }) => weigh(file),
+      );
+      return (await Array.fromAsync(removing)).filter((one) => one !== undefined);
     },
 
     async close() {
