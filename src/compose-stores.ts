@@ -1,11 +1,11 @@
 import { join, relative, sep } from "node:path";
 import { httpExchange } from "./adapters/outbound/http-exchange.ts";
-import { globusApi } from "./adapters/source/globus-api.ts";
-import { type GlobusEndpointsParts, globusEndpoints, globusTargets } from "./adapters/source/globus-endpoints.ts";
-import type { OwnCollection } from "./adapters/source/globus-landing.ts";
+import { globusApi } from "./adapters/source/globus/api.ts";
+import { type GlobusEndpointsParts, globusEndpoints, globusTargets } from "./adapters/source/globus/endpoints.ts";
+import type { OwnCollection } from "./adapters/source/globus/landing.ts";
 import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
 import { folderTargets, openTargets } from "./adapters/source/open-target.ts";
-import { s3Endpoints, s3Targets } from "./adapters/source/s3-endpoints.ts";
+import { s3Endpoints, s3Targets } from "./adapters/source/s3/endpoints.ts";
 import type { Config } from "./config.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import type { CatalogueStore } from "./core/catalogue/catalogue-store.ts";

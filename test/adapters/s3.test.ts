@@ -15,9 +15,9 @@ import {
 } from "@aws-sdk/client-s3";
 import { openEndpoints } from "../../src/adapters/source/open-endpoint.ts";
 import { openTargets } from "../../src/adapters/source/open-target.ts";
-import { s3Source } from "../../src/adapters/source/s3.ts";
-import { s3Endpoints, s3Targets } from "../../src/adapters/source/s3-endpoints.ts";
-import { s3Target } from "../../src/adapters/source/s3-target.ts";
+import { s3Endpoints, s3Targets } from "../../src/adapters/source/s3/endpoints.ts";
+import { s3Source } from "../../src/adapters/source/s3/source.ts";
+import { s3Target } from "../../src/adapters/source/s3/target.ts";
 import { eachAtOnce } from "../../src/core/streams.ts";
 import { entriesOf, sourceConformance, walkAll } from "../conformance/source.ts";
 import { targetConformance } from "../conformance/target.ts";

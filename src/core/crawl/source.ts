@@ -39,7 +39,7 @@ export interface WalkOptions {
 /**
  * A store that can be walked.
  *
- * Adapters: `adapters/source/{fs,http,archive,s3,globus}.ts`. Contract: `test/conformance/source.ts`.
+ * Adapters: `adapters/source/{fs,http,archive}.ts`, `adapters/source/{s3,globus}/source.ts`. Contract: `test/conformance/source.ts`.
  */
 export interface Source {
   /**

@@ -3,7 +3,7 @@ import type { StreamFacts } from "../digest.ts";
 /**
  * A store that files can be put into: the other end of an offload, and where records are written as files.
  *
- * Adapters: `adapters/source/{fs,s3,globus}-target.ts`. Contract: `test/conformance/target.ts`.
+ * Adapters: `adapters/source/fs-target.ts`, `adapters/source/{s3,globus}/target.ts`. Contract: `test/conformance/target.ts`.
  */
 export interface Target {
   /**

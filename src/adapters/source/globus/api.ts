@@ -1,7 +1,7 @@
-import type { Clock } from "../../core/clock.ts";
-import { AppError } from "../../core/errors.ts";
-import type { Exchange, ExchangeAnswer } from "../../core/outbound/exchange.ts";
-import type { HostPace } from "../../core/outbound/host-pace.ts";
+import type { Clock } from "../../../core/clock.ts";
+import { AppError } from "../../../core/errors.ts";
+import type { Exchange, ExchangeAnswer } from "../../../core/outbound/exchange.ts";
+import type { HostPace } from "../../../core/outbound/host-pace.ts";
 
 /** One entry of a listing, as far as it is used (Globus Transfer API, "File Operations", file document). */
 export interface GlobusFile {

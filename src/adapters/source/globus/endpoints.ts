@@ -1,13 +1,13 @@
-import type { Clock } from "../../core/clock.ts";
-import { AppError } from "../../core/errors.ts";
-import { type GlobusPlace, globusSource } from "./globus.ts";
-import type { GlobusApi } from "./globus-api.ts";
-import { globusConveyance } from "./globus-conveyance.ts";
-import type { OwnCollection } from "./globus-landing.ts";
-import { globusTarget } from "./globus-target.ts";
-import type { EndpointOpener } from "./open-endpoint.ts";
-import type { TargetOpener } from "./open-target.ts";
-import { isPlainPath } from "./plain-path.ts";
+import type { Clock } from "../../../core/clock.ts";
+import { AppError } from "../../../core/errors.ts";
+import type { EndpointOpener } from "../open-endpoint.ts";
+import type { TargetOpener } from "../open-target.ts";
+import { isPlainPath } from "../plain-path.ts";
+import type { GlobusApi } from "./api.ts";
+import { globusConveyance } from "./conveyance.ts";
+import type { OwnCollection } from "./landing.ts";
+import { type GlobusPlace, globusSource } from "./source.ts";
+import { globusTarget } from "./target.ts";
 
 export interface GlobusEndpointsParts {
   readonly api: GlobusApi;

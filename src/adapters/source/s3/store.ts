@@ -1,6 +1,6 @@
 import type { S3Client } from "@aws-sdk/client-s3";
-import { AppError } from "../../core/errors.ts";
-import { optionalDriver } from "../db/optional-driver.ts";
+import { AppError } from "../../../core/errors.ts";
+import { optionalDriver } from "../../db/optional-driver.ts";
 
 export interface S3Settings {
   /** Amazon's own of the region, when left out. */

@@ -1,9 +1,9 @@
-import type { Conveyance, Freight, Outcome } from "../../core/crawl/offload/conveyance.ts";
-import type { SourceEntry } from "../../core/crawl/source.ts";
-import { AppError, type Problem, problem } from "../../core/errors.ts";
-import { eachAtOnce } from "../../core/streams.ts";
-import { factsOf, type GlobusPlace, isAbsent, pathsBelow } from "./globus.ts";
-import type { GlobusApi } from "./globus-api.ts";
+import type { Conveyance, Freight, Outcome } from "../../../core/crawl/offload/conveyance.ts";
+import type { SourceEntry } from "../../../core/crawl/source.ts";
+import { AppError, type Problem, problem } from "../../../core/errors.ts";
+import { eachAtOnce } from "../../../core/streams.ts";
+import type { GlobusApi } from "./api.ts";
+import { factsOf, type GlobusPlace, isAbsent, pathsBelow } from "./source.ts";
 
 /** The journal of a move names so many at once: some hundred KiB. */
 const FILES_AT_ONCE = 2_000;

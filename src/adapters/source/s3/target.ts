@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import type { CompletedPart } from "@aws-sdk/client-s3";
-import type { Target } from "../../core/crawl/target.ts";
-import { factsOfStream, multiHash, type StreamFacts } from "../../core/digest.ts";
-import { AppError } from "../../core/errors.ts";
-import { mapInOrder } from "../../core/streams.ts";
-import { isPlainPath } from "./plain-path.ts";
-import { readable } from "./s3.ts";
-import { openS3Store, type S3Settings, s3Failure } from "./s3-store.ts";
+import type { Target } from "../../../core/crawl/target.ts";
+import { factsOfStream, multiHash, type StreamFacts } from "../../../core/digest.ts";
+import { AppError } from "../../../core/errors.ts";
+import { mapInOrder } from "../../../core/streams.ts";
+import { isPlainPath } from "../plain-path.ts";
+import { readable } from "./source.ts";
+import { openS3Store, type S3Settings, s3Failure } from "./store.ts";
 
 const FIRST_PART_BYTES = 8 * 1024 ** 2;
 const PARTS_AT_ONCE = 2;

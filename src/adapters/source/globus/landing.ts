@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import type { Readable } from "node:stream";
-import type { Clock } from "../../core/clock.ts";
-import { beforeAbort } from "../../core/crawl/before-abort.ts";
-import { AppError } from "../../core/errors.ts";
-import { ABSENT, ignoring, storageError } from "../storage/fs/errors.ts";
-import type { GlobusApi } from "./globus-api.ts";
+import type { Clock } from "../../../core/clock.ts";
+import { beforeAbort } from "../../../core/crawl/before-abort.ts";
+import { AppError } from "../../../core/errors.ts";
+import { ABSENT, ignoring, storageError } from "../../storage/fs/errors.ts";
+import type { GlobusApi } from "./api.ts";
 import { togetherSoon } from "./together-soon.ts";
 
 /** The Globus collection that shows a folder of this machine. */

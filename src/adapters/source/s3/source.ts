@@ -1,13 +1,13 @@
 import { Readable } from "node:stream";
 import type { ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
-import type { ByteRange } from "../../core/archive/object-storage.ts";
-import { nameOf } from "../../core/crawl/names.ts";
-import type { Listing, Source, SourceEntry } from "../../core/crawl/source.ts";
-import { AppError, type Problem, problem } from "../../core/errors.ts";
-import { mapInOrder } from "../../core/streams.ts";
-import { folderQueue } from "./folder-queue.ts";
-import { isPlainPath } from "./plain-path.ts";
-import { isPassing, openS3Store, type S3Settings, type S3Store, s3Failure } from "./s3-store.ts";
+import type { ByteRange } from "../../../core/archive/object-storage.ts";
+import { nameOf } from "../../../core/crawl/names.ts";
+import type { Listing, Source, SourceEntry } from "../../../core/crawl/source.ts";
+import { AppError, type Problem, problem } from "../../../core/errors.ts";
+import { mapInOrder } from "../../../core/streams.ts";
+import { folderQueue } from "../folder-queue.ts";
+import { isPlainPath } from "../plain-path.ts";
+import { isPassing, openS3Store, type S3Settings, type S3Store, s3Failure } from "./store.ts";
 
 const FOLDERS_AT_ONCE = 8;
 /** Of a body that breaks off, each from where the one before did. */

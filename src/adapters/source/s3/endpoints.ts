@@ -1,9 +1,9 @@
-import { AppError } from "../../core/errors.ts";
-import type { EndpointOpener } from "./open-endpoint.ts";
-import type { TargetOpener } from "./open-target.ts";
-import { s3Source } from "./s3.ts";
-import type { S3Settings } from "./s3-store.ts";
-import { s3Target } from "./s3-target.ts";
+import { AppError } from "../../../core/errors.ts";
+import type { EndpointOpener } from "../open-endpoint.ts";
+import type { TargetOpener } from "../open-target.ts";
+import { s3Source } from "./source.ts";
+import type { S3Settings } from "./store.ts";
+import { s3Target } from "./target.ts";
 
 export interface S3EndpointsParts {
   readonly settings: S3Settings;

@@ -1,13 +1,13 @@
 import { Readable } from "node:stream";
-import type { Clock } from "../../core/clock.ts";
-import type { Listing, Source, SourceEntry } from "../../core/crawl/source.ts";
-import { AppError, type Problem, problem } from "../../core/errors.ts";
-import { mapInOrder } from "../../core/streams.ts";
-import { rangeWithin } from "../storage/byte-range.ts";
-import { folderQueue } from "./folder-queue.ts";
-import type { GlobusApi, GlobusFile } from "./globus-api.ts";
-import { globusLanding, type OwnCollection } from "./globus-landing.ts";
-import { isPlainPath } from "./plain-path.ts";
+import type { Clock } from "../../../core/clock.ts";
+import type { Listing, Source, SourceEntry } from "../../../core/crawl/source.ts";
+import { AppError, type Problem, problem } from "../../../core/errors.ts";
+import { mapInOrder } from "../../../core/streams.ts";
+import { rangeWithin } from "../../storage/byte-range.ts";
+import { folderQueue } from "../folder-queue.ts";
+import { isPlainPath } from "../plain-path.ts";
+import type { GlobusApi, GlobusFile } from "./api.ts";
+import { globusLanding, type OwnCollection } from "./landing.ts";
 
 /** A collection forgives few listings at once. */
 const FOLDERS_AT_ONCE = 2;

@@ -1,11 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
-import { beforeAbort } from "../../core/crawl/before-abort.ts";
-import type { Target } from "../../core/crawl/target.ts";
-import { factsOfStream } from "../../core/digest.ts";
-import { AppError } from "../../core/errors.ts";
-import { type GlobusParts, globusSource, pathsBelow, statOf } from "./globus.ts";
-import { globusLanding, type OwnCollection } from "./globus-landing.ts";
-import { isPlainPath } from "./plain-path.ts";
+import { beforeAbort } from "../../../core/crawl/before-abort.ts";
+import type { Target } from "../../../core/crawl/target.ts";
+import { factsOfStream } from "../../../core/digest.ts";
+import { AppError } from "../../../core/errors.ts";
+import { isPlainPath } from "../plain-path.ts";
+import { globusLanding, type OwnCollection } from "./landing.ts";
+import { type GlobusParts, globusSource, pathsBelow, statOf } from "./source.ts";
 import { togetherSoon } from "./together-soon.ts";
 
 const REMOVED_AT_ONCE = 1_000;
