@@ -4,8 +4,11 @@ import type { Family, Group, Grouper } from "../grouping/groups.ts";
 import { nameOf } from "../names.ts";
 import type { SourceEntry } from "../source.ts";
 
-/** Files of a batch, unless one family has more. */
-const BATCH_FILES = 4_000;
+/**
+ * Files of a batch, unless one family has more. What describes files goes on from the end of a batch: this is how much it
+ * does again at most, and how often its counts move.
+ */
+const BATCH_FILES = 500;
 /** Families that are larger are split where their groups allow it: what travels together is fetched at once. */
 const FAMILY_BYTES = 4 * 1024 ** 3;
 
