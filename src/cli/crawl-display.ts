@@ -154,8 +154,14 @@ export function requireWhole({ id, status, error, counts }: Crawl): void {
   throw new LongshoreError("job_cancelled", `Crawl ${id} is ${status}.`, { details: { id, status } });
 }
 
-/** @throws LongshoreError when an extraction came to no end of its own. */
-export function requireDescribed({ id, status, error }: Extraction): void {
+/** @throws LongshoreError when an extraction came to no end of its own, or described nothing of what it should have. */
+export function requireDescribed({ id, status, error, counts }: Extraction): void {
+  if (status === "complete" && counts.failed > 0 && counts.success === 0)
+    throw new LongshoreError(
+      "extraction_failed",
+      `Extraction ${id} described nothing: all ${countText(counts.failed, "task")} failed (longshore extract records ${id}).`,
+      { details: { id, failed: counts.failed } },
+    );
   if (status === "complete") return;
   if (error) throw new LongshoreError(error.code, error.message, { details: error.details });
   throw new LongshoreError("job_cancelled", `Extraction ${id} is ${status}.`, { details: { id, status } });

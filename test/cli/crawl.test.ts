@@ -133,6 +133,15 @@ describe("longshore crawl, extract and offload", { timeout: 240_000 }, () => {
     assert.equal(lines(await result("crawl", "problems", id)).length, 1);
   });
 
+  test("an extraction that describes nothing of all it should is a failure", async () => {
+    await mkdir(join(folder, "store/passing"));
+    await writeFile(join(folder, "store/passing/a.txt"), "a");
+    const crawl = JSON.parse(await result("crawl", "start", "store/passing", "--wait", "--json")) as { id: string };
+    await rm(join(folder, "store/passing"), { recursive: true });
+    const { code, stderr } = await cli("extract", crawl.id, "--wait");
+    assert.deepEqual([code, /error\[extraction_failed\]: Extraction \S+ described nothing/.test(stderr)], [5, true]);
+  });
+
   test("crawls are refused, cancelled and forgotten with the exit codes that errors have", async () => {
     assert.equal((await cli("crawl", "start", "records")).code, 6);
     assert.equal((await cli("crawl", "start", "store", "--grouper", "mood")).code, 2);

@@ -158,6 +158,8 @@ describe("searches", () => {
         body: JSON.stringify(body),
         headers: { "content-type": "application/json" },
       });
+    for (const name of ["a\u0000b", "line\nbreak", "\ud800"])
+      await problem(await post({ name, query: "size:<4" }), 400, "request_invalid");
     const response = await post({ name: "small", query: "size:<4", types: ["file"] });
     assert.equal(response.status, 201);
     const saved = (await response.json()) as WireSaved;

@@ -125,7 +125,13 @@ function mapped<T, W>(record: Readonly<Record<string, T>>, wire: (value: T) => W
 }
 
 export const SavedQueryBody = z.strictObject({
-  name: z.string().trim().min(1).max(200).describe("No two of one's own have the same."),
+  name: z
+    .string()
+    .trim()
+    .min(1)
+    .max(200)
+    .regex(/^[^\p{Cc}\p{Cs}]+$/u, "expected no control characters")
+    .describe("No two of one's own have the same."),
   query: QueryText,
   types: z.array(Type).max(DOCUMENT_TYPES.length).default([]).describe("What it looks for; none: everything."),
 });
