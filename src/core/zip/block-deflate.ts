@@ -1,9 +1,9 @@
 import { constants, crc32, createDeflateRaw, deflateRawSync } from "node:zlib";
 
 /** Compressed on its own, on whichever core is free: enough that the seams cost little, little enough to hold several. */
-const BLOCK_BYTES = 1024 * 1024;
+const BLOCK_BYTES = 512 * 1024;
 /** Made at a time: what most blocks become. In pieces of the usual 16 KiB it costs a fifth more. */
-const OUTPUT_BYTES = 256 * 1024;
+const OUTPUT_BYTES = 128 * 1024;
 /** Blocks at once: one is filled while others are compressed, or wait for their turn to be written. */
 const BLOCKS = 4;
 /** What does not become smaller than this is not worth the effort: it is stored. */

@@ -26,11 +26,10 @@ const MAX_PAGE_ROWS = 32_000;
 /** Small: it shows how wide the rows are, and brings the first of them soon. */
 const FIRST_PAGE_ROWS = 500;
 /**
- * Pages are made as long as this many bytes of rows of the width seen so far, as two of them are there at a time. By offset
- * they are longer, since there a portal goes through all rows before a page to find it.
+ * Pages are made as long as this many bytes of rows of the width seen so far. Two of them are there at a time; shorter ones
+ * would ask more often than the pace allows that hosts are asked at.
  */
-const PAGE_BYTES = 4 * 1024 * 1024;
-const OFFSET_PAGE_BYTES = 8 * 1024 * 1024;
+const PAGE_BYTES = 6 * 1024 * 1024;
 const MAX_PAGE_BYTES = 64 * 1024 * 1024;
 const LIMITS = { headMs: 120_000, silenceMs: 60_000, totalMs: 600_000 };
 
@@ -136,8 +135,7 @@ export async function ckanRows(portal: CkanSearch): Promise<RowSource> {
         break;
       }
       position = next;
-      const pageBytes = position.by === "offset" ? OFFSET_PAGE_BYTES : PAGE_BYTES;
-      pageRows = Math.max(1, Math.min(MAX_PAGE_ROWS, Math.floor((pageBytes * page.rowCount) / found.bytes)));
+      pageRows = Math.max(1, Math.min(MAX_PAGE_ROWS, Math.floor((PAGE_BYTES * page.rowCount) / found.bytes)));
     }
     if (declaredRows !== null && position.done !== declaredRows)
       throw new AppError("package_short", { expected: declaredRows, found: position.done });
