@@ -50,7 +50,7 @@ function metadata(sourceIn?: string): string {
   return JSON.stringify([...about, ...files]);
 }
 
-describe("a deposit whose process is killed", { concurrency: true, timeout: 600_000 }, () => {
+describe("a deposit whose process is killed", { concurrency: true, timeout: 1_500_000 }, () => {
   /** One member is in no list, so that it has to be dropped. */
   const bundle = tarOf(
     ...Object.entries(FILES).map(([path, content]) => tarMember({ name: `data/${path}` }, content)),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -98,8 +98,10 @@ describe("Python code is described as Python's own ast and tokenize do", { skip:
       ? []
       : readdirSync(join(library, part))
           .filter((name) => name.endsWith(".py"))
-          .slice(0, 25)
-          .map((name) => join(library, part, name)),
+          .map((name) => join(library, part, name))
+          // Debian has a link among them; extractors follow none.
+          .filter((path) => lstatSync(path).isFile())
+          .slice(0, 25),
   );
   const byText = (rows: unknown) => (rows as unknown[]).map((row) => JSON.stringify(row)).toSorted();
   const trimmed = (text: unknown) => (typeof text === "string" ? text.trimEnd() : text);
