@@ -313,7 +313,7 @@ describe("downloads of a cart", () => {
 });
 
 test("a download that its reader leaves lying is cut off", async () => {
-  const server = await realServer({ silenceMs: 300 });
+  const server = await realServer({ silenceMs: 2_000 });
   try {
     await depositFiles(server, { "big.bin": BIG });
     // Larger than what sockets hold by themselves.
