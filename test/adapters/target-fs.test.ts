@@ -85,3 +85,18 @@ test("a file where a folder is needed, and a folder where the file is to be, are
   await target.close();
   assert.deepEqual(await filesBelow(root), ["file"]);
 });
+
+test("of folders that are pruned, those above that are empty go too, and nothing through a link", async (t) => {
+  const root = await folder(t);
+  const elsewhere = await folder(t);
+  for (const path of ["a/b/c", "d/e"]) await mkdir(join(root, path), { recursive: true });
+  await mkdir(join(elsewhere, "theirs"));
+  await symlink(elsewhere, join(root, "link"));
+  const target = fsTarget({ root });
+  await target.prune?.("a/b/c");
+  // Another has removed the last one, and died.
+  await target.prune?.("d/e/f");
+  assert.deepEqual(await readdir(root), ["link"]);
+  await assert.rejects(target.prune?.("link/theirs") ?? Promise.resolve(), { code: "storage_unavailable" });
+  assert.deepEqual(await readdir(elsewhere), ["theirs"]);
+});

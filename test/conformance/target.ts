@@ -75,6 +75,16 @@ export function targetConformance(name: string, make: (t: TestContext) => Promis
       assert.deepEqual(await files(), ["a"]);
     });
 
+    test("a folder is pruned only when nothing is in it", async (t) => {
+      const { target } = await make(t);
+      if (!target.prune) return t.skip("has no folders of its own");
+      await target.put("a/b/c", bytes("hello"), signal);
+      for (const folder of ["a/b", "a", "a/b/c", "nowhere", "nowhere/deep"]) await target.prune(folder);
+      assert.equal(await sha256(target, "a/b/c"), HELLO);
+      for (const folder of ["", "..", "a/../..", "/"])
+        await assert.rejects(target.prune(folder), { code: "request_invalid" });
+    });
+
     test("files are put and removed at once, and the last to come is there whole", async (t) => {
       const { target, files } = await make(t);
       await Promise.all(

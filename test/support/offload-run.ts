@@ -11,11 +11,11 @@ const { work } = await openOffloadServices({
     target: (target) => ({
       ...target,
       async put(...words) {
-        await setTimeout(5);
+        await setTimeout(100);
         return target.put(...words);
       },
       async remove(file) {
-        await setTimeout(5);
+        await setTimeout(20);
         await target.remove(file);
       },
     }),

@@ -95,6 +95,14 @@ export function fsTarget({ root }: { readonly root: string }): Target {
     }
   }
 
+  /** Up to the root. */
+  async function removeEmpty(folder: string): Promise<void> {
+    for (let next = folder; next !== top; next = dirname(next)) {
+      const gone = await rmdir(next).then(() => true, ignoring("ENOTEMPTY", "EEXIST", ...ABSENT));
+      if (!gone) return;
+    }
+  }
+
   return {
     put: (path, bytes, signal) =>
       refusals(path, async () => {
@@ -144,14 +152,20 @@ export function fsTarget({ root }: { readonly root: string }): Target {
 
     remove: (path) =>
       refusals(path, async () => {
-        let folder = dirname(placeOf(path));
+        const folder = dirname(placeOf(path));
         if ((await stat(folder).catch(absent)) === undefined) return;
         await requireOwn(folder, path);
         await unlink(placeOf(path)).catch(absent);
-        for (; folder !== top; folder = dirname(folder)) {
-          const gone = await rmdir(folder).then(() => true, ignoring("ENOTEMPTY", "EEXIST", ...ABSENT));
-          if (!gone) return;
-        }
+        await removeEmpty(folder);
+      }),
+
+    prune: (folder) =>
+      refusals(folder, async () => {
+        let place = placeOf(folder);
+        while (place !== top && (await stat(place).catch(absent)) === undefined) place = dirname(place);
+        if (place === top) return;
+        await requireOwn(place, folder);
+        await removeEmpty(place);
       }),
 
     async close() {

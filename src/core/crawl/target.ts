@@ -23,6 +23,11 @@ export interface Target {
   facts(path: string, signal: AbortSignal): Promise<StreamFacts | undefined>;
   /** Removes a file if it is there, and folders that become empty by it, the root excepted. */
   remove(path: string): Promise<void>;
+  /**
+   * Removes a folder if it is there and empty, and folders above that are empty then, the root excepted. Absent where a folder
+   * is only what paths have in common.
+   */
+  prune?(folder: string): Promise<void>;
   close(): Promise<void>;
 }
 

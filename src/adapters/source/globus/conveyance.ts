@@ -116,6 +116,9 @@ export function globusConveyance({ api, source, target, label }: GlobusConveyanc
       return problems;
     },
 
+    /** See above. */
+    async prune() {},
+
     async close() {},
   };
 }

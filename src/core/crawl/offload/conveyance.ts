@@ -42,6 +42,8 @@ export interface Conveyance {
    * @throws as `copy` does.
    */
   remove(files: readonly Proven[], signal: AbortSignal): Promise<readonly Problem[]>;
+  /** Removes these folders of the source if they are empty: a process died between their last file and them. */
+  prune(folders: Iterable<string>): Promise<void>;
   close(): Promise<void>;
 }
 

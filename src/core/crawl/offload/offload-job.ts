@@ -29,14 +29,15 @@ interface Tally {
   readonly bytes: number;
 }
 
-/** What a move notes before it removes files: these are counted, whether they are still there or not. */
+/** What a move notes before it removes files. */
 interface Journal {
   readonly done: Tally;
-  readonly removing: { readonly source: number; readonly paths: readonly string[] };
+  /** Of each source, files that are counted, whether they are still there or not. */
+  readonly removing: readonly (readonly string[])[];
 }
 
 const NOTHING: Tally = { files: 0, bytes: 0 };
-const NO_JOURNAL: Journal = { done: NOTHING, removing: { source: 0, paths: [] } };
+const NO_JOURNAL: Journal = { done: NOTHING, removing: [] };
 /** A window is closed when it has so much, however few its files: a move then removes them. */
 const WINDOW_BYTES = 1024 ** 3;
 /** Told with the failure; the job's warnings have more of them. */
@@ -61,6 +62,8 @@ export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobH
     const { sources, target, place, mode } = offloadIn(job);
     const journal = mode === "move" ? journalIn(job) : NO_JOURNAL;
     let done = journal.done;
+    /** What the journal has of each source, and has not been met since. */
+    const counted = sources.map((_, at) => new Set(journal.removing[at]));
     let others = 0;
     const problems: Problem[] = [];
     let problemCount = 0;
@@ -79,15 +82,17 @@ export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobH
         else if (outcome) note(outcome.problem);
         else throw new RangeError("A file was left out.");
       }
-      const counted = new Set(journal.removing.source === at ? journal.removing.paths : []);
       for (const { file, proof } of proven) {
-        if (counted.has(file.entry.path)) continue;
+        if (counted[at]?.delete(file.entry.path)) continue;
         done = { files: done.files + 1, bytes: done.bytes + proof.sizeBytes };
         tasks.advance({ files: 1, bytes: proof.sizeBytes });
       }
       if (mode === "copy" || proven.length === 0) return;
       const paths = proven.map(({ file }) => file.entry.path);
-      await checkpoint({ done: { ...done }, removing: { source: at, paths } });
+      await checkpoint({
+        done: { ...done },
+        removing: counted.map((left, n) => [...left, ...(n === at ? paths : [])]),
+      });
       for (const one of await way.remove(proven, signal)) note(one);
     }
 
@@ -116,6 +121,7 @@ export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobH
         }
       }
       if (window.length > 0) await convey(at, way, window);
+      await way.prune(new Set([...(counted[at] ?? [])].flatMap(folderOf)));
     }
 
     await tasks.begin(mode);
@@ -173,6 +179,9 @@ export function offloadJob({ endpoints, targets, clock }: OffloadJobParts): JobH
     retryable: async (job) => (offloadIn(job).deadline ?? Number.POSITIVE_INFINITY) > clock.now(),
   };
 }
+
+/** None for what lies in the root. */
+const folderOf = (path: string) => (path.includes("/") ? [path.slice(0, path.lastIndexOf("/"))] : []);
 
 const NAMES = { link: "link", other: "socket, pipe or device" } as const;
 

@@ -98,6 +98,10 @@ export function throughHere({ source, target, origin }: ThroughHereParts): Conve
       return (await Array.fromAsync(removing)).filter((one) => one !== undefined);
     },
 
+    async prune(folders) {
+      for (const folder of folders) await origin?.prune?.(folder);
+    },
+
     async close() {
       await target.close();
       await origin?.close();
