@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -228,15 +228,18 @@ describe("offload: what goes wrong", () => {
     assert.deepEqual(filesBelow(join(base, "scratch/run")), []);
   });
 
-  test("what was removed before a move broke off is counted, and what was not is removed", async (t) => {
-    let removes = 0;
+  test("what was removed before a move broke off is counted, and what was not is removed, folders too", async (t) => {
+    let isBroken = false;
     const { base, offload } = await openOffloading(t, (stores) =>
       wrapped(stores, {
         target: (target) => ({
           ...target,
           async remove(path) {
-            if (++removes === 3) throw new AppError("storage_unavailable", { path });
-            await target.remove(path);
+            if (path !== "deep/er/b.txt" || isBroken) return target.remove(path);
+            isBroken = true;
+            // The file is gone, its folder not yet.
+            rmSync(join(base, "scratch/run", path));
+            throw new AppError("storage_unavailable", { path });
           },
         }),
       }),
@@ -254,6 +257,39 @@ describe("offload: what goes wrong", () => {
       [""],
     );
     assert.equal(filesBelow(fileURLToPath(folder)).length, 4);
+  });
+
+  test("a move that breaks off twice counts each file once, in whatever order they are listed", async (t) => {
+    let removes = 0;
+    let walks = 0;
+    const { base, offload } = await openOffloading(t, (stores) =>
+      wrapped(stores, {
+        source: (source) => ({
+          ...source,
+          async *walk(options) {
+            const isBackwards = walks++ % 2 === 1;
+            for await (const listing of source.walk(options)) {
+              const entries = listing.entries.toSorted((a, b) => a.path.localeCompare(b.path));
+              yield { ...listing, entries: isBackwards ? entries.reverse() : entries };
+            }
+          },
+        }),
+        target: (target) => ({
+          ...target,
+          async remove(path) {
+            removes++;
+            if (removes === 100 || removes === 200) throw new AppError("storage_unavailable", { path });
+            await target.remove(path);
+          },
+        }),
+      }),
+    );
+    // More than two windows.
+    fill(join(base, "scratch/run"), Object.fromEntries(Array.from({ length: 600 }, (_, n) => [`f${n}`, "x"])));
+    const { job } = await offload({ sources: [join(base, "scratch/run")], target: join(base, "shelf"), mode: "move" });
+    assert.equal(job.state, "succeeded", job.error?.message);
+    assert.deepEqual([job.attempts, job.result.files, job.result.bytes], [3, 600, 600]);
+    assert.deepEqual(filesBelow(join(base, "scratch/run")), []);
   });
 
   for (const end of ["its time is over", "it is cancelled"] as const)
