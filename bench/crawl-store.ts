@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { openSqlite, type Stores } from "../src/adapters/db/stores.ts";
 import { fsSource } from "../src/adapters/source/fs.ts";
 import { systemClock } from "../src/adapters/system-clock.ts";
-import type { CrawledFile } from "../src/core/crawl/crawl.ts";
+import { type CrawledFile, NO_COUNTS } from "../src/core/crawl/crawl.ts";
 import type { Found } from "../src/core/crawl/crawl-store.ts";
 import { type CrawlId, crawlId, jobId } from "../src/core/ids.ts";
 import { forgetPeak, MACHINE, median, memoryMiBOf, rounded, secondsOf } from "./measure.ts";
@@ -25,7 +25,6 @@ interface Folder {
 }
 
 const FILES_PER_BATCH = 4_000;
-const NOTHING = { directories: 0, files: 0, bytes: 0, groups: 0, families: 0, others: 0, errors: 0 };
 
 const { values } = parseArgs({
   options: {
@@ -134,11 +133,11 @@ function* keeps(): Generator<Found> {
       found.listed.push(own(path));
       found.files += files.length;
       if (found.files < atOnce) continue;
-      yield { ...found, counts: { ...NOTHING, files: found.files } };
+      yield { ...found, counts: { ...NO_COUNTS, files: found.files } };
       found = nothing();
     }
   }
-  yield { ...found, counts: { ...NOTHING, files: found.files } };
+  yield { ...found, counts: { ...NO_COUNTS, files: found.files } };
 }
 
 function nothing() {

@@ -42,9 +42,10 @@ export function composeStores(config: Config, { catalogue, storage, fetch, origi
   const writable = Map.groupBy(offloadStores, schemeOf);
   const writableS3 = writable.get("s3");
   const writableGlobus = writable.get("globus");
+  const overHttp = httpEndpoints({ origins, fetch, clock });
   const elsewhere = {
-    http: httpEndpoints({ origins, fetch, clock }),
-    https: httpEndpoints({ origins, fetch, clock }),
+    http: overHttp,
+    https: overHttp,
     archive: archiveEndpoints({ catalogue, storage }),
     ...(crawlBuckets.length > 0 && { s3: s3Endpoints({ settings: s3, buckets: crawlBuckets }) }),
     ...(globus && { globus: globusEndpoints(globus) }),

@@ -21,7 +21,7 @@ import { type Links, signedLinks } from "./core/access/links.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
 import { verifyJob } from "./core/archive/verify-job.ts";
-import { startCartUpkeep, type Upkeep } from "./core/carts/cart-upkeep.ts";
+import { tidyCarts } from "./core/carts/cart-upkeep.ts";
 import { type Carts, cartService } from "./core/carts/carts.ts";
 import { windowBudget } from "./core/carts/layout/window-budget.ts";
 import type { RemoteArchive } from "./core/carts/staging/remote-archive.ts";
@@ -32,7 +32,6 @@ import { type Search, searchService } from "./core/catalogue/search.ts";
 import { searchContent } from "./core/catalogue/search-content.ts";
 import type { SearchIndex } from "./core/catalogue/search-index.ts";
 import type { Clock } from "./core/clock.ts";
-import { startCrawlUpkeep } from "./core/crawl/crawl-upkeep.ts";
 import type { Crawls } from "./core/crawl/crawls.ts";
 import type { Offloads } from "./core/crawl/offloads.ts";
 import { AppError } from "./core/errors.ts";
@@ -49,6 +48,7 @@ import { readRules } from "./core/ingest/policy/rules-file.ts";
 import type { UploadStore } from "./core/ingest/upload-store.ts";
 import type { Job } from "./core/jobs/job.ts";
 import { type Jobs, jobService } from "./core/jobs/jobs.ts";
+import { startUpkeep, type Upkeep } from "./core/jobs/upkeep.ts";
 import { type JobHandler, startWorker, type Worker } from "./core/jobs/worker.ts";
 import { mailChannel, webhookChannel } from "./core/notify/channels.ts";
 import { MAIL_CHANNEL, notices, WEBHOOK_CHANNEL } from "./core/notify/notices.ts";
@@ -60,7 +60,6 @@ import { hostPace } from "./core/outbound/host-pace.ts";
 import { allowedOrigins } from "./core/outbound/origins.ts";
 import { type OutboxChannel, type OutboxDelivery, outboxDelivery } from "./core/outbound/outbox-delivery.ts";
 import { httpSend } from "./core/outbound/send.ts";
-import { startPackageUpkeep } from "./core/packages/eviction.ts";
 import { packageJob } from "./core/packages/package-job.ts";
 import { PACKAGE_JOB, type Packages, packageService } from "./core/packages/packages.ts";
 import { type Statistics, statistics } from "./core/packages/statistics.ts";
@@ -317,11 +316,17 @@ export async function composeServices(
       }),
 
     startUpkeep(log) {
-      const running = [
-        startCartUpkeep({ store: stores.carts, clock, expiryMs: config.cartExpiryMs, onTrouble: log.trouble }),
-        startPackageUpkeep(packages, clock, log.trouble),
-        startCrawlUpkeep({ store: stores.crawls, clock, onTrouble: log.trouble }),
-      ];
+      const carts = { store: stores.carts, clock, expiryMs: config.cartExpiryMs };
+      const rounds: Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>> = {
+        carts: (signal) => tidyCarts(carts, signal),
+        packages: (signal) => packages.evict(signal),
+        async crawls(signal) {
+          while (!signal.aborted && (await stores.crawls.sweep()));
+        },
+      };
+      const running = Object.entries(rounds).map(([what, round]) =>
+        startUpkeep({ what, clock, round, onTrouble: log.trouble }),
+      );
       return {
         async stop() {
           await Promise.all(running.map((one) => one.stop()));

@@ -80,6 +80,19 @@ test("only a rebuild fills an index, and it stays filled when it is opened again
   assert.equal((await again.counts()).documents, 0);
 });
 
+test("an index that there is nothing to fill with is filled as it is, and stays so", async () => {
+  const folder = freshFolder();
+  const first = sqliteFtsIndex({ folder });
+  assert.equal(await first.isFilled(), false);
+  await first.declareFilled();
+  assert.equal(await first.isFilled(), true);
+  await first.put([document(1, "a")]);
+  await first.close();
+  const again = open(folder);
+  assert.equal(await again.isFilled(), true);
+  assert.equal((await again.counts()).documents, 1);
+});
+
 test("an index that another has open is unavailable until it lets go, and not touched", async () => {
   const folder = freshFolder();
   const first = sqliteFtsIndex({ folder });

@@ -16,6 +16,7 @@ import { sqlSearchChanges } from "../../src/adapters/db/search-changes.ts";
 import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
 import type { Tables } from "../../src/adapters/db/tables.ts";
 import { sqliteJobQueue } from "../../src/adapters/queue/sqlite.ts";
+import { NO_COUNTS } from "../../src/core/crawl/crawl.ts";
 import { cartId, crawlId, extractionId, fileId, jobId, savedQueryId, transactionId } from "../../src/core/ids.ts";
 import type { JobFilter } from "../../src/core/jobs/job-store.ts";
 import { leastCpu } from "../support/growth.ts";
@@ -178,8 +179,7 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       await crawls.create({ ...crawl, id: one, jobs: [{ id: job, kind: "crawl", lane: "slow" }] });
     await jobs().update(jobId(FINISHED + 1), ["queued"], { state: "running", attempts: 1 }, 1);
     const batch = { endpoint: 0, folder: "f", files: [], families: null, changes: null, gone: [] };
-    const nothing = { directories: 0, files: 0, bytes: 0, groups: 0, families: 0, others: 0, errors: 0 };
-    const found = { batches: [batch], folders: [], listed: [batch], problems: [], counts: nothing, changes: null };
+    const found = { batches: [batch], folders: [], listed: [batch], problems: [], counts: NO_COUNTS, changes: null };
     const position = { seq: 1, files: 1 };
     const work: Record<string, () => Promise<unknown>> = {
       get: () => crawls.get(id),

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { NO_COUNTS } from "../../src/core/crawl/crawl.ts";
 import type { CrawlStore } from "../../src/core/crawl/crawl-store.ts";
 import { AppError } from "../../src/core/errors.ts";
 import type { CrawlId, ExtractionId } from "../../src/core/ids.ts";
-import { at, batch, crawlRows, NO_COUNTS, type OpenedCrawls, record } from "./crawl-rows.ts";
+import { at, batch, crawlRows, type OpenedCrawls, record } from "./crawl-rows.ts";
 
 /** What every CrawlStore, with the ExtractionStore of the same database, must do about crawls that are removed. */
 export function crawlRemovalConformance(name: string, open: () => Promise<OpenedCrawls>): void {

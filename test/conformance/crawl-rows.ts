@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SearchChanges } from "../../src/core/catalogue/search-changes.ts";
-import type { CrawlBatch, CrawlCounts, CrawledFile, Endpoint } from "../../src/core/crawl/crawl.ts";
+import { type CrawlBatch, type CrawledFile, type Endpoint, NO_COUNTS } from "../../src/core/crawl/crawl.ts";
 import type { CrawlStore, FolderOf, Found, NewCrawl } from "../../src/core/crawl/crawl-store.ts";
 import type { Described, ExtractionStore, NewExtraction } from "../../src/core/extract/extraction-store.ts";
 import { type CrawlId, crawlId, extractionId, jobId } from "../../src/core/ids.ts";
@@ -16,16 +16,6 @@ export interface OpenedCrawls {
 
 /** How often the jobs of these crawls have been begun. */
 export const ATTEMPTS = 3;
-
-export const NO_COUNTS: CrawlCounts = {
-  directories: 0,
-  files: 0,
-  bytes: 0,
-  groups: 0,
-  families: 0,
-  others: 0,
-  errors: 0,
-};
 
 /** Makes what the suites of the CrawlStore and the ExtractionStore work on. */
 export function crawlRows(opened: () => OpenedCrawls) {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { CrawlBatch, CrawlChanges, CrawlCounts } from "../../src/core/crawl/crawl.ts";
+import { type CrawlBatch, type CrawlChanges, type CrawlCounts, NO_COUNTS } from "../../src/core/crawl/crawl.ts";
 import type { CrawlStore, EndpointProblem } from "../../src/core/crawl/crawl-store.ts";
 import { AppError, errorRecord } from "../../src/core/errors.ts";
 import { type CrawlId, crawlId, jobId } from "../../src/core/ids.ts";
 import { seededRandom } from "../support/random.ts";
-import { ATTEMPTS, at, batch, crawlRows, endpoint, file, found, NO_COUNTS, type OpenedCrawls } from "./crawl-rows.ts";
+import { ATTEMPTS, at, batch, crawlRows, endpoint, file, found, type OpenedCrawls } from "./crawl-rows.ts";
 
 /** What every CrawlStore must do. One fresh database for the whole suite. */
 export function crawlStoreConformance(name: string, open: () => Promise<OpenedCrawls>): void {

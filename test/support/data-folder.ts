@@ -33,7 +33,8 @@ export function lookInto(dataDir: string): DataFolder {
     staged: entries.map(({ path }) => path).filter((path) => path.startsWith(STAGING) && !places.includes(path)),
     others: entries
       .filter(({ type, path }) => type !== "" && type !== "d" && !path.startsWith(STAGING) && !isInObject(path))
-      .map(({ path }) => path)
+      // A search index that is made anew, whenever that is done, has the next number.
+      .map(({ path }) => path.replace(/^search\/index-\d+/, "search/index"))
       .sort(),
   };
 }

@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from "kysely";
-import type { CrawlCounts } from "../../core/crawl/crawl.ts";
+import { NO_COUNTS } from "../../core/crawl/crawl.ts";
 import type { CrawlStore, Found, NewCrawl } from "../../core/crawl/crawl-store.ts";
 import { AppError } from "../../core/errors.ts";
 import { crawlFolders, enterFolders, mergedFolders } from "./crawl-folders.ts";
@@ -12,15 +12,6 @@ import { type Tables, toJson } from "./tables.ts";
 
 const ROWS_PER_STATEMENT = 500;
 
-const NO_COUNTS: CrawlCounts = {
-  directories: 0,
-  files: 0,
-  bytes: 0,
-  groups: 0,
-  families: 0,
-  others: 0,
-  errors: 0,
-};
 const NO_CHANGES = { new: 0, changed: 0, same: 0, gone: 0 };
 
 /**

@@ -38,6 +38,7 @@ export function sqliteFtsIndex({ folder }: { readonly folder: string }): SearchI
     search: async (request) => (await opened()).search(request),
     suggest: async (field, prefix, owner, limit) => (await opened()).suggest(field, prefix, owner, limit),
     isFilled: async () => (await opened()).isFilled(),
+    declareFilled: async () => (await opened()).declareFilled(),
     rebuild: async () => (await opened()).rebuild(),
     counts: async () => (await opened()).counts(),
     async close() {
@@ -67,6 +68,7 @@ function openIndex(folder: string): SearchIndex & { close(): Promise<void> } {
     search: (request) => answerOf(reader.ask("search", request)),
     suggest: (field, prefix, owner, limit) => answerOf(reader.ask("suggest", { field, prefix, owner, limit })),
     isFilled: () => answerOf(reader.ask("isFilled", undefined)),
+    declareFilled: () => answerOf(writer.ask("complete", undefined)),
     counts: () => answerOf(reader.ask("counts", undefined)),
 
     async rebuild() {

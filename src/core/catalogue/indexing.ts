@@ -216,7 +216,10 @@ export function startIndexing({ index, changes, content, clock, onTrouble }: Ind
   }
 
   async function fillOnce(): Promise<void> {
-    if (!(await index.isFilled())) await rebuild();
+    if (await index.isFilled()) return;
+    // Whatever is added from now on leaves a change.
+    const isNew = (await content.size()) === 0 && (await index.counts()).documents === 0;
+    await (isNew ? index.declareFilled() : rebuild());
   }
 
   const running = [indexChanges(), insist("filling the search index", fillOnce)];

@@ -84,6 +84,8 @@ export interface SearchIndex {
    * holds what was put since it was made.
    */
   isFilled(): Promise<boolean>;
+  /** Says so of an index in use, because there was nothing to fill it with. */
+  declareFilled(): Promise<void>;
   /**
    * Begins an index beside the one in use; it takes its place at `finish`. Changes that come meanwhile reach both, and count
    * for more than what is put into the new one. Beginning another abandons it: its calls then fail with `job_cancelled`.

@@ -4,12 +4,12 @@ import { type CrawlId, crawlId } from "../ids.ts";
 import type { Job } from "../jobs/job.ts";
 import type { JobContext, JobHandler } from "../jobs/worker.ts";
 import { eachAtOnce } from "../streams.ts";
-import { type Crawl, type CrawledFile, type Endpoint, FINISHED_CRAWLS } from "./crawl.ts";
+import { type Crawl, type CrawledFile, type Endpoint, FINISHED_CRAWLS, NO_COUNTS } from "./crawl.ts";
 import type { CrawlStore, FolderOf } from "./crawl-store.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { GROUPS_PART_BY_PART, grouperNamed } from "./grouping/groupers.ts";
 import type { Listing, Source } from "./source.ts";
-import { type FolderHistory, folderWalk, NOTHING } from "./walk/folder.ts";
+import { type FolderHistory, folderWalk } from "./walk/folder.ts";
 import { tellGoneFolders } from "./walk/gone-folders.ts";
 import { KEEP_MS, type Keeping, keeping } from "./walk/keeping.ts";
 
@@ -167,7 +167,7 @@ export function crawlJob({ store, endpoints, clock }: CrawlJobParts): JobHandler
   }
 
   async function finish(id: CrawlId): Promise<Crawl> {
-    const { counts } = (await store.get(id)) ?? { counts: NOTHING };
+    const { counts } = (await store.get(id)) ?? { counts: NO_COUNTS };
     const status = counts.errors === 0 ? "complete" : "partial";
     const finished = await store.update(id, ["crawling"], { status, finishedAt: clock.now() });
     if (!finished) throw new AppError("crawl_state_conflict", { id });
@@ -209,7 +209,7 @@ function begunIn({ checkpoint }: Job): readonly FolderOf[] {
 
 function failuresFound(failures: ReadonlyMap<number, AppError>) {
   const problems = [...failures].map(([endpoint, { code, message }]) => ({ endpoint, code, path: "", message }));
-  const counts = { ...NOTHING, errors: problems.length };
+  const counts = { ...NO_COUNTS, errors: problems.length };
   return { batches: [], folders: [], listed: [], problems, counts, changes: null };
 }
 

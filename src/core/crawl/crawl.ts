@@ -39,6 +39,17 @@ export interface CrawlCounts {
   readonly errors: number;
 }
 
+/** Where counting begins. */
+export const NO_COUNTS: CrawlCounts = {
+  directories: 0,
+  files: 0,
+  bytes: 0,
+  groups: 0,
+  families: 0,
+  others: 0,
+  errors: 0,
+};
+
 /** Against an earlier crawl of the same endpoints. */
 export interface CrawlChanges {
   readonly new: number;

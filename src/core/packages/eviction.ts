@@ -3,7 +3,6 @@ import { type PackageId, packageId } from "../ids.ts";
 import type { Package } from "./package.ts";
 import type { PackageFiles } from "./package-files.ts";
 import type { PackageStore } from "./package-store.ts";
-import type { Packages } from "./packages.ts";
 
 export interface KeepingLimits {
   /** From when it is made on: so long it is given to new orders. */
@@ -21,7 +20,6 @@ export interface EvictionParts {
   readonly keeping: KeepingLimits;
 }
 
-const EVERY_MS = 60_000;
 const PAGE = 100;
 /** How long an order still tells what became of it, and the address of who ordered is kept. */
 const FORGET_MS = 30 * 24 * 3_600_000;
@@ -103,33 +101,4 @@ export async function evictPackages(
   for (const step of [removeOld, makeRoom, removeStray, removeLeft]) if (!signal.aborted) await step();
   for (let more = true; more && !signal.aborted; ) more = await store.forget(clock.now() - FORGET_MS);
   return evicted;
-}
-
-export interface PackageUpkeep {
-  /** Resolves when the step that is under way is done. */
-  stop(): Promise<void>;
-}
-
-/** Evicts every minute, beginning at once, until it is stopped. Several processes may do so side by side. */
-export function startPackageUpkeep(
-  packages: Pick<Packages, "evict">,
-  clock: Clock,
-  onTrouble?: (error: unknown, during: string) => void,
-): PackageUpkeep {
-  const stopping = new AbortController();
-
-  async function loop(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await packages.evict(stopping.signal).catch((error: unknown) => onTrouble?.(error, "the upkeep of packages"));
-      await clock.sleep(EVERY_MS, stopping.signal);
-    }
-  }
-
-  const running = loop();
-  return {
-    async stop() {
-      stopping.abort();
-      await running;
-    },
-  };
 }

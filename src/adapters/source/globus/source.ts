@@ -2,9 +2,8 @@ import { Readable } from "node:stream";
 import type { Clock } from "../../../core/clock.ts";
 import type { Listing, Source, SourceEntry } from "../../../core/crawl/source.ts";
 import { AppError, type Problem, problem } from "../../../core/errors.ts";
-import { mapInOrder } from "../../../core/streams.ts";
 import { rangeWithin } from "../../storage/byte-range.ts";
-import { folderQueue } from "../folder-queue.ts";
+import { pagedWalk } from "../paged-walk.ts";
 import { isPlainPath } from "../plain-path.ts";
 import type { GlobusApi, GlobusFile } from "./api.ts";
 import { globusLanding, type OwnCollection } from "./landing.ts";
@@ -73,24 +72,16 @@ export function globusSource({ api, place, own, clock }: GlobusParts): Source {
   }
 
   return {
-    async *walk({ folders, hidden, isDone, signal: asked }) {
-      const signal = AbortSignal.any([asked, closing.signal]);
-      const queue = folderQueue(folders, isDone);
-      for (let next = queue.take(FOLDERS_AT_ONCE); next.length > 0; next = queue.take(FOLDERS_AT_ONCE)) {
-        signal.throwIfAborted();
-        const pages = mapInOrder(next, FOLDERS_AT_ONCE, async (folder) => ({
-          folder,
-          first: await page(folder, 0, signal),
-        }));
-        for await (const { folder, first } of pages) {
-          for await (const listing of list(folder, first, hidden, signal)) {
-            for (const { kind, path } of listing.entries) if (kind === "folder") queue.add(path);
-            yield listing;
-            signal.throwIfAborted();
-          }
-        }
-      }
-    },
+    walk: (asked) =>
+      pagedWalk(
+        {
+          asked,
+          foldersAtOnce: FOLDERS_AT_ONCE,
+          firstPage: (folder, signal) => page(folder, 0, signal),
+          listings: (folder, first, signal) => list(folder, first, asked.hidden, signal),
+        },
+        closing.signal,
+      ),
 
     async open(path, range) {
       if (!isPlainPath(path)) throw new AppError("object_missing", { path });

@@ -4,8 +4,7 @@ import type { ByteRange } from "../../../core/archive/object-storage.ts";
 import { nameOf } from "../../../core/crawl/names.ts";
 import type { Listing, Source, SourceEntry } from "../../../core/crawl/source.ts";
 import { AppError, type Problem, problem } from "../../../core/errors.ts";
-import { mapInOrder } from "../../../core/streams.ts";
-import { folderQueue } from "../folder-queue.ts";
+import { pagedWalk } from "../paged-walk.ts";
 import { isPlainPath } from "../plain-path.ts";
 import { isPassing, openS3Store, type S3Settings, type S3Store, s3Failure } from "./store.ts";
 
@@ -106,24 +105,16 @@ export async function s3Source({ place, settings }: S3SourceParts): Promise<Sour
   }
 
   return {
-    async *walk({ folders, hidden, isDone, signal: asked }) {
-      const signal = AbortSignal.any([asked, closing.signal]);
-      const queue = folderQueue(folders, isDone);
-      for (let next = queue.take(FOLDERS_AT_ONCE); next.length > 0; next = queue.take(FOLDERS_AT_ONCE)) {
-        signal.throwIfAborted();
-        const pages = mapInOrder(next, FOLDERS_AT_ONCE, async (folder) => ({
-          folder,
-          first: await firstPage(folder, signal),
-        }));
-        for await (const { folder, first } of pages) {
-          for await (const listing of list(folder, first, hidden, signal)) {
-            for (const { kind, path } of listing.entries) if (kind === "folder") queue.add(path);
-            yield listing;
-            signal.throwIfAborted();
-          }
-        }
-      }
-    },
+    walk: (asked) =>
+      pagedWalk(
+        {
+          asked,
+          foldersAtOnce: FOLDERS_AT_ONCE,
+          firstPage: firstPage,
+          listings: (folder, first, signal) => list(folder, first, asked.hidden, signal),
+        },
+        closing.signal,
+      ),
 
     async open(path, range) {
       if (!isPlainPath(path)) throw new AppError("object_missing", { path });

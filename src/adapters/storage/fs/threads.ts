@@ -1,7 +1,6 @@
-import { extname } from "node:path";
-import { Worker } from "node:worker_threads";
 import { ReadFailure } from "./read-failure.ts";
 import type { Duty, Told } from "./thread-duties.ts";
+import { startWorkingThread } from "./working-thread.ts";
 
 /** Threads of one kind, started when first needed; a request goes to the least busy one. */
 export interface Threads<Duties> {
@@ -68,20 +67,16 @@ interface Waiting extends PromiseWithResolvers<unknown> {
 
 /** @param onDeath called once, when the thread has ended for whatever reason. */
 function startThread(file: string, data: unknown, onDeath: () => void): Thread {
-  // The sources run as .ts, the published build as .js. Flags of the process, such as `--input-type`, are not for it.
-  const code = new URL(`./${file}${extname(import.meta.url)}`, import.meta.url);
-  const worker = new Worker(code, { execArgv: [], workerData: data });
+  const { worker, begin, end, close } = startWorkingThread(file, data);
   const waiting = new Map<number, Waiting>();
   let last = 0;
   let cause: unknown = new Error("The reading thread has ended.");
-  /** From then on the thread's end is awaited: a late answer must not let the process exit before. */
-  let isClosing = false;
 
   worker.on("message", (told: Told) => {
     const asker = waiting.get(told.id);
     if ("read" in told) return asker?.onRead?.(told.read);
     waiting.delete(told.id);
-    if (waiting.size === 0 && !isClosing) worker.unref();
+    end();
     if ("failure" in told) {
       const { message, code, details } = told.failure;
       asker?.reject(new ReadFailure(message, code, details));
@@ -95,8 +90,6 @@ function startThread(file: string, data: unknown, onDeath: () => void): Thread {
     waiting.clear();
     onDeath();
   });
-  // An idle thread lets the process exit; one with work does not.
-  worker.unref();
 
   return {
     load: () => waiting.size,
@@ -104,13 +97,10 @@ function startThread(file: string, data: unknown, onDeath: () => void): Thread {
       const answer = Promise.withResolvers<unknown>();
       last += 1;
       worker.postMessage({ id: last, duty, request }, transfer);
-      if (waiting.size === 0) worker.ref();
+      begin();
       waiting.set(last, { ...answer, onRead });
       return answer.promise;
     },
-    async close() {
-      isClosing = true;
-      await worker.terminate();
-    },
+    close,
   };
 }

@@ -1,5 +1,4 @@
-import { extname } from "node:path";
-import { Worker } from "node:worker_threads";
+import { startWorkingThread } from "./working-thread.ts";
 import type { Answer, Batch, Message } from "./writer-protocol.ts";
 
 /** Steps in order, on one thread. It ends with the answer to its last batch. */
@@ -46,16 +45,11 @@ interface WriterThread {
 
 /** @param onDeath called once, when the thread has ended for whatever reason. */
 function writerThread(onDeath: () => void): WriterThread {
-  // The sources run as .ts, the published build as .js. Flags of the process, such as `--input-type`, are not for it.
-  const file = new URL(`./writer-thread${extname(import.meta.url)}`, import.meta.url);
-  const worker = new Worker(file, { execArgv: [] });
+  const { worker, begin, end, close } = startWorkingThread("writer-thread");
   const waiting = new Map<number, PromiseWithResolvers<Answer>[]>();
   let opened = 0;
   let load = 0;
-  let underWay = 0;
   let death: unknown;
-  /** From then on the thread's end is awaited: a late answer must not let the process exit before. */
-  let isClosing = false;
 
   function die(cause: unknown): void {
     death ??= cause;
@@ -63,8 +57,7 @@ function writerThread(onDeath: () => void): WriterThread {
     waiting.clear();
   }
   worker.on("message", (answer: Answer) => {
-    underWay -= 1;
-    if (underWay === 0 && !isClosing) worker.unref();
+    end();
     waiting.get(answer.lane)?.shift()?.resolve(answer);
   });
   worker.on("error", die);
@@ -72,8 +65,6 @@ function writerThread(onDeath: () => void): WriterThread {
     die(new Error("The writer thread has ended."));
     onDeath();
   });
-  // An idle thread lets the process exit; one with work does not.
-  worker.unref();
 
   return {
     load: () => load,
@@ -88,8 +79,7 @@ function writerThread(onDeath: () => void): WriterThread {
           if (death) throw death;
           const answer = Promise.withResolvers<Answer>();
           waiting.get(lane)?.push(answer);
-          if (underWay === 0) worker.ref();
-          underWay += 1;
+          begin();
           worker.postMessage({ lane, folder, ...batch } satisfies Message);
           try {
             return await answer.promise;
@@ -102,9 +92,6 @@ function writerThread(onDeath: () => void): WriterThread {
         },
       };
     },
-    async close() {
-      isClosing = true;
-      await worker.terminate();
-    },
+    close,
   };
 }

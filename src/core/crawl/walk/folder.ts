@@ -1,5 +1,5 @@
 import type { Problem } from "../../errors.ts";
-import type { CrawlBatch, CrawlCounts, CrawledFile } from "../crawl.ts";
+import { type CrawlBatch, type CrawlCounts, type CrawledFile, NO_COUNTS } from "../crawl.ts";
 import type { EndpointProblem, FolderOf, Found } from "../crawl-store.ts";
 import type { Grouper } from "../grouping/groups.ts";
 import { nameOf } from "../names.ts";
@@ -24,16 +24,6 @@ export interface FolderWalk {
   /** @returns what is to be kept of this part, all or nothing. */
   take(part: Listing): Found;
 }
-
-export const NOTHING: CrawlCounts = {
-  directories: 0,
-  files: 0,
-  bytes: 0,
-  groups: 0,
-  families: 0,
-  others: 0,
-  errors: 0,
-};
 
 /**
  * Files are given out part by part when each is a family by itself, else when the folder is complete. Everything else that
@@ -129,7 +119,7 @@ function countsOf(batches: readonly BatchContent[]): CrawlCounts {
     families += batch.families?.length ?? batch.files.length;
     groups += batch.families?.reduce((sum, family) => sum + family.groups.length, 0) ?? batch.files.length;
   }
-  return { ...NOTHING, files, bytes, groups, families };
+  return { ...NO_COUNTS, files, bytes, groups, families };
 }
 
 function changesIn(found: readonly Omit<CrawlBatch, "seq">[], gone: readonly Omit<CrawlBatch, "seq">[]) {

@@ -1,7 +1,7 @@
-import type { Crawl } from "../crawl.ts";
+import { type Crawl, NO_COUNTS } from "../crawl.ts";
 import type { CrawlStore, FolderOf } from "../crawl-store.ts";
 import { above } from "../endpoints.ts";
-import { goneIn, NOTHING } from "./folder.ts";
+import { goneIn } from "./folder.ts";
 import type { Keeping } from "./keeping.ts";
 
 const PROBLEMS_AT_ONCE = 1_000;
@@ -31,7 +31,7 @@ export async function tellGoneFolders(
       folders: [],
       listed: [at],
       problems: [],
-      counts: NOTHING,
+      counts: NO_COUNTS,
       changes: { new: 0, changed: 0, same: 0, gone: names.length },
     });
   }

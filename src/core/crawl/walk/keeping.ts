@@ -1,9 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import { AppError } from "../../errors.ts";
 import type { CrawlId } from "../../ids.ts";
-import type { CrawlChanges, CrawlCounts } from "../crawl.ts";
+import { type CrawlChanges, type CrawlCounts, NO_COUNTS } from "../crawl.ts";
 import type { CrawlStore, FolderOf, Found } from "../crawl-store.ts";
-import { NOTHING } from "./folder.ts";
 
 /** Kept at once, whichever is reached first: counters move while the crawl runs, and a transaction pays for itself. */
 const KEEP_FILES = 16_000;
@@ -85,7 +84,7 @@ function pendingFound() {
   const folders: FolderOf[] = [];
   const listed: FolderOf[] = [];
   const problems: Found["problems"][number][] = [];
-  let counts = NOTHING;
+  let counts = NO_COUNTS;
   let changes: CrawlChanges | null = null;
   return {
     add(found: Found) {

@@ -73,11 +73,11 @@ function gpsOf(tags: Tags): RecordData | null {
   if (!(Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180)) return null;
   const metres = numberOf(tags, 6);
   // Adding 0 makes nothing of a negative zero, which JSON has not.
-  const altitudeMetres = metres === undefined ? null : metres * (numberOf(tags, 5) === 1 ? -1 : 1) + 0;
+  const altitudeMetres = metres === undefined ? null : metres * (numberOf(tags, 5) === 1 ? -1 : 1);
   return { latitude: rounded(latitude), longitude: rounded(longitude), altitudeMetres };
 }
 
 /** 7 digits of a degree are a centimetre. Adding 0 makes nothing of a negative zero. */
 function rounded(degrees: number): number {
-  return Math.round(degrees * 1e7) / 1e7 + 0;
+  return Math.round(degrees * 1e7) / 1e7;
 }

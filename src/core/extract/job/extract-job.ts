@@ -31,7 +31,7 @@ const WINDOW_MS = 4_000;
 const WINDOWS_AT_ONCE = 2;
 /** Of all records of a window, as JSON: that much memory it may take, times two. */
 const WINDOW_CHARS = 64 * 1024 * 1024;
-/** Batches that are read at once: a batch may have some thousand files, or one. */
+/** Batches that are read at once: a batch may have some hundred files, or one. */
 const BATCHES_AT_ONCE = 16;
 
 /** How often a crawl that goes on is asked for more, before others get the place in the lane. */
