@@ -88,6 +88,19 @@ test("BigTIFF: width and height", async (t) => {
   assert.deepEqual([data.format, data.width, data.height, data.colour], ["image/tiff", WIDTH, HEIGHT, "rgb"]);
 });
 
+test("Exif whose place is no whole number is left out", async (t) => {
+  const { describe } = await describing(t, extractor);
+  const { jpeg } = sampleImages();
+  assert.ok(jpeg);
+  const float = Buffer.from(jpeg);
+  const entry = float.indexOf(Buffer.of(0x69, 0x87, 4, 0));
+  float.writeUInt16LE(11, entry + 2);
+  float.writeFloatLE(400.5, entry + 8);
+  assert.notEqual((await describe(jpeg)).data.takenAt, null);
+  const { data } = await describe(float);
+  assert.deepEqual([data.takenAt, data.width], [null, WIDTH]);
+});
+
 test("PSD: width, height and XMP", async (t) => {
   const { describe } = await describing(t, extractor);
   const { data } = await describe(psd());

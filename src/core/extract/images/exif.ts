@@ -1,5 +1,5 @@
 import type { RecordData } from "../extractor.ts";
-import { numberOf, type Tags, type TiffReader } from "./tiff-reader.ts";
+import { numberOf, type Tags, type TiffReader, wholeOf } from "./tiff-reader.ts";
 
 /** Tags that are told, of TIFF 6.0 and Exif 2.32 §4.6. */
 const TAGS: ReadonlyMap<number, string> = new Map([
@@ -40,7 +40,7 @@ const TIMES = new Set(["modifiedAt", "takenAt"]);
 /** What a camera says: of a directory, and of those for Exif and GPS that it points to. */
 export function exifOf(tiff: TiffReader, tags: Tags): { readonly exif: RecordData; readonly gps: RecordData | null } {
   const pointed = (tag: number): Tags => {
-    const at = numberOf(tags, tag);
+    const at = wholeOf(tags, tag);
     return at === undefined ? new Map() : tiff.directory(at).tags;
   };
   const all = new Map([...tags, ...pointed(EXIF_POINTER)]);
