@@ -9,6 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Upload, type UploadOptions } from "tus-js-client";
 import { faultyProxy } from "../support/faulty-proxy.ts";
+import { seededRandom } from "../support/random.ts";
 import { until } from "../support/until.ts";
 import { bundle } from "./bundle.ts";
 import { finished, json, problem } from "./client.ts";
@@ -227,17 +228,15 @@ describe("tus uploads", () => {
 });
 
 describe("tus uploads that are cut", () => {
-  test("tus-js-client finishes through a hundred cuts at random offsets, and the file is the very same", async () => {
-    const seed = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000);
-    console.log(`seed ${seed} (set TEST_SEED to repeat)`);
-    const random = seeded(seed);
+  test("tus-js-client finishes through a hundred cuts at random offsets, and the file is the very same", async (t) => {
+    const below = seededRandom(t);
     const content = randomBytes(6_000_000);
     const cutTar = bundle({ "cut.bin": content });
     const server = await realServer();
     const proxy = await faultyProxy(server.url);
     try {
       // Every connection is cut after about 40 kB on average, head and answer included, until it has been often enough.
-      proxy.cutAfter(() => (proxy.cuts < 100 ? 1 + Math.floor(random() * 80_000) : Number.POSITIVE_INFINITY));
+      proxy.cutAfter(() => (proxy.cuts < 100 ? 1 + below(80_000) : Number.POSITIVE_INFINITY));
       const job = await sendWithTus(Buffer.from(cutTar), {
         endpoint: `${proxy.url}/api/v1/uploads`,
         chunkSize: 1_000_000,
@@ -395,15 +394,4 @@ function sendWithTus(body: Buffer, options: UploadOptions): Promise<number> {
     });
     upload.start();
   });
-}
-
-/** A small generator of numbers in [0, 1) that a seed repeats (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

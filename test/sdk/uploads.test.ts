@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes, randomInt } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { type Longshore, LongshoreError, longshore } from "../../src/sdk/index.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
+import { seededRandom } from "../support/random.ts";
 import { lastingPort, type ServerProcess, startServer } from "../support/server.ts";
 import { bundleOf } from "./deposit.ts";
 
@@ -30,12 +31,10 @@ describe("uploads", () => {
   }
 
   test("a connection that is cut again and again at random bytes changes nothing in the result", async (t) => {
-    const seed = randomInt(2 ** 31);
-    t.diagnostic(`seed ${seed}`);
-    const random = lehmer(seed);
+    const below = seededRandom(t);
     const proxy = await faultyProxy(server.url);
     t.after(() => proxy.close());
-    proxy.cutAfter(() => 20_000 + Math.floor(random() * 600_000));
+    proxy.cutAfter(() => 20_000 + below(600_000));
     const content = randomBytes(4 * MIB);
     const retries: string[] = [];
     const { jobId } = await longshore({ url: proxy.url }).uploads.send(bundleOf({ "cut.bin": content }), {
@@ -155,12 +154,3 @@ describe("uploads", () => {
     });
   });
 });
-
-/** Park and Miller's generator: the same numbers for the same seed. */
-function lehmer(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
-}
