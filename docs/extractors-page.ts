@@ -28,6 +28,7 @@ in the record (\`failure\`), and concerns that group alone:
 | \`output\` | its record is too large (\`LONGSHORE_EXTRACT_OUTPUT\`), or the records around it are |
 | \`garbage\` | what it said is no record, or not one of its own schema |
 | \`died\` | its process ended before it said anything |
+| \`gone\` | the extractor was there when the extraction was asked for, and was taken away |
 
 ## Extractors of your own
 

@@ -28,7 +28,7 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
       .where("extractions.removed", "=", NO);
 
   return {
-    create: ({ job, now, extractors, ...given }) =>
+    create: ({ job: { input: more, ...job }, now, extractors, ...given }) =>
       db.transaction().execute(async (tx) => {
         const crawl = await tx
           .selectFrom("crawls")
@@ -60,7 +60,7 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
           })
           .returningAll()
           .executeTakeFirstOrThrow();
-        const input = { extraction: given.id };
+        const input = { ...more, extraction: given.id };
         await createJob(tx, enqueue, { ...job, owner: given.owner, input, idempotencyKey: null, fedUntil: null, now });
         return extractionOf(row);
       }),

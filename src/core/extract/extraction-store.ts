@@ -1,10 +1,10 @@
-import type { ErrorRecord } from "../errors.ts";
+import type { Details, ErrorRecord } from "../errors.ts";
 import type { CrawlId, ExtractionId, JobId } from "../ids.ts";
 import type { Extraction, ExtractionCounts, ExtractionRecord, ExtractionStatus } from "./extraction.ts";
 
 export interface NewExtraction extends Pick<Extraction, "id" | "crawl" | "owner" | "extractors" | "recordsFolder"> {
-  /** Queued in the same transaction, with `{ extraction: id }` as input. */
-  readonly job: { readonly id: JobId; readonly kind: string; readonly lane: "fast" | "slow" };
+  /** Queued in the same transaction; its input is `{ extraction: id }` and what is given here. */
+  readonly job: { readonly id: JobId; readonly kind: string; readonly lane: "fast" | "slow"; readonly input?: Details };
   readonly now: number;
 }
 

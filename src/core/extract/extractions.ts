@@ -7,6 +7,7 @@ import type { CrawlStore } from "../crawl/crawl-store.ts";
 import { AppError } from "../errors.ts";
 import { type CrawlId, type ExtractionId, extractionId, type JobId } from "../ids.ts";
 import type { Jobs } from "../jobs/jobs.ts";
+import { awaitedExtractors } from "./awaited.ts";
 import { chosenExtractors } from "./choose.ts";
 import type { Extraction, ExtractionRecord } from "./extraction.ts";
 import type { ExtractionStore } from "./extraction-store.ts";
@@ -70,7 +71,7 @@ export interface ExtractionParts {
   readonly recordRoots: readonly string[];
 }
 
-/** What jobs of this kind read as their input: `{ extraction }`. */
+/** What jobs of this kind read as their input: `{ extraction }`, and what `awaitedExtractors` makes when none were named. */
 export const EXTRACT_JOB = "extract";
 
 export function extractionService(parts: ExtractionParts): Extractions {
@@ -92,7 +93,7 @@ export function extractionService(parts: ExtractionParts): Extractions {
     async start(principal, crawl, { extractors, recordsFolder: asked }) {
       const { owner } = await seenCrawl(principal, crawl);
       const names = extractors === undefined ? null : [...new Set(extractors)];
-      chosenExtractors(await registry.facts(), names);
+      const chosen = chosenExtractors(await registry.facts(), names);
       const folder = asked === undefined ? undefined : recordsFolder(asked, recordRoots);
       return store.create({
         id: extractionId(randomUUID()),
@@ -100,7 +101,13 @@ export function extractionService(parts: ExtractionParts): Extractions {
         owner,
         extractors: names,
         recordsFolder: folder === undefined ? null : join(folder.root, folder.path),
-        job: { id: await parts.nextJobId(), kind: EXTRACT_JOB, lane: "slow" },
+        job: {
+          id: await parts.nextJobId(),
+          kind: EXTRACT_JOB,
+          lane: "slow",
+          // Those that were named are asked for by their names.
+          ...(names === null ? { input: awaitedExtractors(chosen) } : {}),
+        },
         now: clock.now(),
       });
     },

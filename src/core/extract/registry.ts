@@ -1,6 +1,7 @@
 import { AppError } from "../errors.ts";
 import type { ExtractorFacts } from "./extractions.ts";
 import type { Sandbox } from "./sandbox.ts";
+import { SNIFFER } from "./sniff.ts";
 
 /**
  * Extractors, and where they run.
@@ -27,7 +28,10 @@ export interface RegisteredExtractors extends ExtractorSet {
 /** All extractors that there are. */
 export type Registry = RegisteredExtractors;
 
-/** Built-in extractors first; `registered` may not bear their names. */
+/**
+ * Built-in extractors first; `registered` may not bear their names. A run of an extractor that none of them knows has
+ * failed with `gone`: an operator may take one away at any time.
+ */
 export function extractorRegistry(builtIn: ExtractorSet, registered: RegisteredExtractors | undefined): Registry {
   return {
     async facts() {
@@ -39,8 +43,13 @@ export function extractorRegistry(builtIn: ExtractorSet, registered: RegisteredE
     },
     sandbox: {
       async *run(run) {
-        const isRegistered = (await registered?.facts())?.some(({ name }) => name === run.extractor) ?? false;
-        yield* (isRegistered && registered ? registered : builtIn).sandbox.run(run);
+        const { extractor, groups } = run;
+        const knows = async (set: ExtractorSet) => (await set.facts()).some(({ name }) => name === extractor);
+        if (registered && (await knows(registered))) yield* registered.sandbox.run(run);
+        else if (extractor === SNIFFER || (await knows(builtIn))) yield* builtIn.sandbox.run(run);
+        else
+          for (const _ of groups)
+            yield { reason: "gone", message: `The extractor "${extractor}" was taken away after it was asked for.` };
       },
       async close() {
         await Promise.all([builtIn.sandbox.close(), registered?.sandbox.close()]);

@@ -14,10 +14,10 @@ export interface SandboxLimits {
 
 /**
  * Why a group has no record: the extractor threw; took too long itself (`silence`) or was part of a run that did
- * (`total`); took too much memory; said too much (`output`) or what is no result (`garbage`); or its process ended
- * (`died`).
+ * (`total`); took too much memory; said too much (`output`) or what is no result (`garbage`); its process ended (`died`);
+ * or there is no such extractor any more (`gone`).
  */
-export type ExtractFailureReason = "threw" | "silence" | "total" | "memory" | "output" | "garbage" | "died";
+export type ExtractFailureReason = "threw" | "silence" | "total" | "memory" | "output" | "garbage" | "died" | "gone";
 
 export interface Extracted {
   readonly result: ExtractResult;

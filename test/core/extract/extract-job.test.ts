@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { rename, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { registeredExtractors } from "../../../src/adapters/sandbox/registered.ts";
 import type { Endpoints } from "../../../src/core/crawl/endpoints.ts";
 import type { Source } from "../../../src/core/crawl/source.ts";
 import type { Extraction, ExtractionRecord } from "../../../src/core/extract/extraction.ts";
-import { ADA, extracting } from "../../support/extracting.ts";
+import { ADA, type ExtractingOptions, extracting, LIMITS, openExtracting } from "../../support/extracting.ts";
+import { DEEDS } from "../../support/registered-extractors.ts";
 import { until } from "../../support/until.ts";
 
 const told = (records: readonly ExtractionRecord[]) =>
@@ -214,4 +217,47 @@ test("an extractor that was taken away meanwhile fails the extraction", async (t
   const failed = await ended(taken);
   assert.equal(failed.status, "failed");
   assert.equal(failed.error?.code, "extractor_unknown");
+});
+
+test("what an extractor would take that is gone after a restart has failed, and says which one it was", async (t) => {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "longshore-extractor-gone-")));
+  t.after(() => rm(folder, { recursive: true }));
+  const registered: ExtractingOptions["registered"] = (extractors, reserved) =>
+    registeredExtractors({ folder: extractors, limits: LIMITS, processes: 1, containerEnvironment: {}, reserved });
+  const deeds = join(folder, "extractors", "deeds");
+  await mkdir(deeds, { recursive: true });
+  await writeFile(join(deeds, "extract.mjs"), DEEDS);
+  const manifest = {
+    name: "deeds",
+    version: "7",
+    takes: { extensions: ["deed"] },
+    command: [process.execPath, "extract.mjs"],
+  };
+  await writeFile(join(deeds, "extractor.json"), JSON.stringify(manifest));
+
+  const before = await openExtracting({ folder, registered });
+  await before.write({ "a.deed": "say one", "b.json": "[1]" });
+  const crawling = before.worker();
+  const crawl = await before.crawled();
+  await crawling.stop();
+  const asked = await before.extractions.start(ADA, crawl.id, {});
+  const named = await before.extractions.start(ADA, crawl.id, { extractors: ["json"] });
+  await before.close();
+
+  await rm(deeds, { recursive: true });
+  const after = await openExtracting({ folder, registered });
+  t.after(after.close);
+  after.worker();
+  const extraction = await after.ended(asked);
+  assert.equal(extraction.status, "complete");
+  assert.ok(addsUp(extraction));
+  assert.deepEqual([extraction.counts.pulled, extraction.counts.failed, extraction.counts.pending], [2, 1, 0]);
+  const failed = (await after.allRecords(extraction)).filter(({ failure }) => failure !== null);
+  assert.deepEqual(told(failed), ["deeds: a.deed"]);
+  assert.deepEqual(failed[0]?.failure, {
+    reason: "gone",
+    message: 'The extractor "deeds" was taken away after it was asked for.',
+  });
+  assert.equal(failed[0]?.version, "7");
+  assert.deepEqual(told(await after.allRecords(await after.ended(named))), ["json: b.json"]);
 });

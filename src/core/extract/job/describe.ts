@@ -2,10 +2,10 @@ import { identityOf } from "../../crawl/identities.ts";
 import { problem } from "../../errors.ts";
 import type { CrawlId } from "../../ids.ts";
 import { eachAtOnce } from "../../streams.ts";
+import type { AwaitedExtractor } from "../awaited.ts";
 import { chooseExtractors } from "../choose.ts";
 import type { RecordedFile } from "../extraction.ts";
 import type { Described } from "../extraction-store.ts";
-import type { ExtractorFacts } from "../extractions.ts";
 import type { ExtractFile } from "../extractor.ts";
 import type { ExtractFailure, Outcome, Sandbox } from "../sandbox.ts";
 import { SNIFFER } from "../sniff.ts";
@@ -34,7 +34,7 @@ export interface DescribedFamily {
 
 export interface DescribingParts {
   readonly crawl: CrawlId;
-  readonly extractors: readonly ExtractorFacts[];
+  readonly extractors: readonly AwaitedExtractor[];
   readonly sandbox: Sandbox;
   /** Told as soon as it is known how many tasks there are. */
   onTasks(tasks: number): void;
@@ -47,7 +47,7 @@ export interface DescribingParts {
 interface Task {
   readonly family: number;
   readonly group: number;
-  readonly extractor: ExtractorFacts;
+  readonly extractor: AwaitedExtractor;
   /** All files that it takes of the group, as indexes into the family's. */
   readonly files: readonly number[];
   readonly readable: readonly ExtractFile[];
@@ -141,10 +141,10 @@ function tasksOf(
   { groups, files, places }: PlacedFamily,
   family: number,
   kinds: readonly Kind[],
-  extractors: readonly ExtractorFacts[],
+  extractors: readonly AwaitedExtractor[],
 ): readonly Task[] {
   return groups.flatMap((group, at) => {
-    const taken = new Map<ExtractorFacts, number[]>();
+    const taken = new Map<AwaitedExtractor, number[]>();
     for (const index of group.files) {
       const kind = kinds[index] ?? NO_KIND;
       const mediaType = "mediaType" in kind ? kind.mediaType : UNKNOWN_TYPE;

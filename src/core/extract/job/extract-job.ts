@@ -8,10 +8,10 @@ import { type CrawlId, type ExtractionId, extractionId } from "../../ids.ts";
 import type { Job } from "../../jobs/job.ts";
 import { type JobContext, type JobHandler, PutOff } from "../../jobs/worker.ts";
 import { mapInOrder } from "../../streams.ts";
+import { type AwaitedExtractor, goneExtractors } from "../awaited.ts";
 import { chosenExtractors } from "../choose.ts";
 import type { Extraction } from "../extraction.ts";
 import type { ExtractionStore } from "../extraction-store.ts";
-import type { ExtractorFacts } from "../extractions.ts";
 import type { ExtractorSet } from "../registry.ts";
 import { familiesIn } from "./crawled-families.ts";
 import { type DescribedFamily, describeFamilies } from "./describe.ts";
@@ -97,7 +97,8 @@ export function extractJob(parts: ExtractJobParts): JobHandler {
   async function extract(extraction: Extraction, context: JobContext): Promise<Extraction> {
     const { signal, job } = context;
     const crawl = await crawlOf(extraction.crawl);
-    const extractors = chosenExtractors(await parts.extractors.facts(), extraction.extractors);
+    const known = await parts.extractors.facts();
+    const extractors = [...chosenExtractors(known, extraction.extractors), ...goneExtractors(job.input, known)];
     let folder: Promise<ScratchFolder> | undefined;
     const files = placing({
       endpoints: crawl.endpoints,
@@ -208,7 +209,7 @@ function extractionRun(
     }
   }
 
-  async function describe(window: Window, extractors: readonly ExtractorFacts[]) {
+  async function describe(window: Window, extractors: readonly AwaitedExtractor[]) {
     const begunAt = clock.now();
     const families: DescribedFamily[] = [];
     const telling: Promise<unknown>[] = [];
@@ -272,7 +273,7 @@ function extractionRun(
 
   return {
     /** All that the crawl has found, and finds until its end. */
-    async describeAll(extractors: readonly ExtractorFacts[]): Promise<void> {
+    async describeAll(extractors: readonly AwaitedExtractor[]): Promise<void> {
       await inTurn(() => extractions.pending(id, 0));
       let wasOver: boolean | undefined;
       for (let looks = 0; ; looks++) {
