@@ -34,6 +34,7 @@ import type { SearchIndex } from "./core/catalogue/search-index.ts";
 import type { Clock } from "./core/clock.ts";
 import type { Crawls } from "./core/crawl/crawls.ts";
 import type { Offloads } from "./core/crawl/offloads.ts";
+import { type Environment, environmentService } from "./core/environment/environment.ts";
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
 import { jobId } from "./core/ids.ts";
@@ -158,6 +159,7 @@ export interface Services {
   readonly offloads: Offloads;
   readonly packages: Packages;
   readonly links: Links;
+  readonly environment: Environment;
   /** Of packages. */
   readonly statistics: Statistics;
   /** Runs jobs until it is stopped. */
@@ -264,6 +266,7 @@ export async function composeServices(
     ...crawling.services(jobs),
     packages,
     links,
+    environment: environmentService({ store: stores.environment, keys: packaging.keys, clock }),
     statistics: packaging.statistics,
 
     startWorker(log) {

@@ -124,6 +124,11 @@ export const CODES = {
   // Schedules
   crontab_invalid: ["invalid", "The crontab, or the times of a schedule, are not such as cron reads."],
   time_zone_unknown: ["invalid", "There is no time zone of this name."],
+  // Environment
+  environment_invalid: ["invalid", "The named value cannot be set."],
+  environment_missing: ["invalid", "Variables that are needed are not set."],
+  environment_unknown: ["not_found", "There is nothing set under this name."],
+  secret_unreadable: ["invalid", "Secrets were sealed under another key than the server's: set them again."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],
@@ -138,6 +143,7 @@ export const CODES = {
   scope_missing: ["forbidden", "The token does not carry the scope this needs."],
   origin_refused: ["forbidden", "A web page of another site may not use a server that is open without tokens."],
   // Operation
+  paused: ["unavailable", "This part of Longshore is paused for the moment."],
   config_invalid: ["invalid", "The configuration is not valid."],
   driver_missing: ["invalid", "A driver that this setting needs is not installed."],
   credentials_required: ["invalid", "A server that is reachable from other machines needs credentials."],

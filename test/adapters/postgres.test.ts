@@ -7,6 +7,7 @@ import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { crawlRemovalConformance } from "../conformance/crawl-removal.ts";
 import { crawlStoreConformance } from "../conformance/crawl-store.ts";
+import { environmentStoreConformance } from "../conformance/environment-store.ts";
 import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
@@ -32,6 +33,7 @@ crawlRemovalConformance("postgres", open);
 extractionStoreConformance("postgres", open);
 searchChangesConformance("postgres", open);
 savedQueriesConformance("postgres", open);
+environmentStoreConformance("postgres", open);
 accessConformance("postgres", open);
 jobQueueConformance("pg-boss", async () => {
   const url = await postgres.freshDatabase();

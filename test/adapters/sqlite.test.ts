@@ -9,6 +9,7 @@ import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { crawlRemovalConformance } from "../conformance/crawl-removal.ts";
 import { crawlStoreConformance } from "../conformance/crawl-store.ts";
+import { environmentStoreConformance } from "../conformance/environment-store.ts";
 import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
@@ -38,6 +39,7 @@ crawlRemovalConformance("sqlite", open);
 extractionStoreConformance("sqlite", open);
 searchChangesConformance("sqlite", open);
 savedQueriesConformance("sqlite", open);
+environmentStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 jobQueueConformance("sqlite", async () => {
   const path = freshPath();

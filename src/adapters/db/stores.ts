@@ -7,6 +7,7 @@ import type { SavedQueries } from "../../core/catalogue/saved-queries.ts";
 import type { SearchChanges } from "../../core/catalogue/search-changes.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { CrawlStore } from "../../core/crawl/crawl-store.ts";
+import type { EnvironmentStore } from "../../core/environment/environment-store.ts";
 import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
@@ -18,6 +19,7 @@ import { sqlAuditStore } from "./audit-store.ts";
 import { sqlCartStore } from "./cart-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { sqlCrawlStore } from "./crawl-store.ts";
+import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
@@ -46,6 +48,7 @@ export interface Stores {
   readonly extractions: ExtractionStore;
   readonly searchChanges: SearchChanges;
   readonly savedQueries: SavedQueries;
+  readonly environment: EnvironmentStore;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
   readonly tokens: TokenStore;
@@ -115,6 +118,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     extractions: sqlExtractionStore(db, dialect, enqueue),
     searchChanges: sqlSearchChanges(db),
     savedQueries: sqlSavedQueries(db),
+    environment: sqlEnvironmentStore(db),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),
     tokens: sqlTokenStore(db),

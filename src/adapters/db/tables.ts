@@ -8,6 +8,7 @@ import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
 import type { Crawl, CrawlBatch, CrawlCounts } from "../../core/crawl/crawl.ts";
 import type { FeedPosition } from "../../core/crawl/crawl-store.ts";
 import type { DigestName } from "../../core/digest.ts";
+import type { KeptVariable } from "../../core/environment/environment-store.ts";
 import type { ErrorRecord, Problem } from "../../core/errors.ts";
 import type { Extraction, ExtractionCounts, ExtractionRecord } from "../../core/extract/extraction.ts";
 import type { ExtractionId, FileId, JobId, OrderId, TransactionId } from "../../core/ids.ts";
@@ -63,6 +64,7 @@ export interface Tables {
   extractionRecords: ExtractionRecordRow;
   searchChanges: SearchChangeRow;
   savedQueries: Json<SavedQuery, "types">;
+  environment: EnvironmentRow;
 }
 
 type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
@@ -231,6 +233,11 @@ export interface SearchChangeRow {
   readonly extraction: ExtractionId | null;
   readonly fromNumber: number | null;
   readonly untilNumber: number | null;
+}
+
+export interface EnvironmentRow extends Omit<KeptVariable, "secret"> {
+  /** 0 or 1. */
+  readonly secret: number;
 }
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {
