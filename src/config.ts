@@ -212,7 +212,7 @@ export const SETTINGS = z.strictObject({
 
   LONGSHORE_WORKERS: text
     .transform(workers)
-    .prefault("fast:2,slow:2")
+    .prefault("fast:2,slow:2,run:8")
     .describe("Jobs at a time in each lane, as lane:number separated by commas. 0 leaves a lane to other processes."),
   LONGSHORE_UPLOAD_EXPIRY: text
     .transform((input, context) => hours(input, context, { least: Number.MIN_VALUE }))
@@ -363,7 +363,7 @@ function door(input: string, context: z.RefinementCtx): { readonly name: DoorNam
 }
 
 function workers(input: string, context: z.RefinementCtx): Readonly<Record<Lane, number>> {
-  const lanes: Record<Lane, number> = { fast: 2, slow: 2 };
+  const lanes: Record<Lane, number> = { fast: 2, slow: 2, run: 8 };
   for (const part of input.split(",")) {
     const [name = "", number = ""] = part.trim().split(":");
     const lane = LANES.find((candidate) => candidate === name);

@@ -24,7 +24,7 @@ describe("configuration", () => {
     assert.equal(config.dataDir, resolve("data"));
     assert.equal(config.archiveDir, resolve("data/archive"));
     assert.equal(config.databaseUrl, undefined);
-    assert.deepEqual(config.workers, { fast: 2, slow: 2 });
+    assert.deepEqual(config.workers, { fast: 2, slow: 2, run: 8 });
     assert.deepEqual(config.doors, []);
     assert.deepEqual([config.crawlRoots, config.recordRoots], [[], [resolve("data/records")]]);
     assert.ok(Object.isFrozen(config));
@@ -45,7 +45,7 @@ describe("configuration", () => {
     assert.deepEqual(config.doors, [{ name: "pacifica-ingest", port: 8066 }]);
     assert.deepEqual(config.moveRoots, ["/srv/a", "/srv/b"]);
     assert.deepEqual(config.trustedProxies, ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"]);
-    assert.deepEqual(config.workers, { fast: 2, slow: 3 });
+    assert.deepEqual(config.workers, { fast: 2, slow: 3, run: 8 });
     assert.deepEqual(config.eventsUrls, ["http://a.example/x", "https://b.example/"]);
   });
 

@@ -119,7 +119,7 @@ export async function pgBossJobQueue(
       const { rows } = await sql<{ lane: Lane; ids: number }>`
         select name as lane, count(*) as ids from pgboss.job where state < 'active' group by name`.execute(db);
       const ids = (lane: Lane) => rows.find((row) => row.lane === lane)?.ids ?? 0;
-      return { fast: ids("fast"), slow: ids("slow") };
+      return { fast: ids("fast"), slow: ids("slow"), run: ids("run") };
     },
 
     async close() {

@@ -90,7 +90,7 @@ export function sqliteJobQueue(
         .groupBy("lane")
         .execute();
       const ids = (lane: string) => rows.find((row) => row.lane === lane)?.ids ?? 0;
-      return { fast: ids("fast"), slow: ids("slow") };
+      return { fast: ids("fast"), slow: ids("slow"), run: ids("run") };
     },
 
     async close() {

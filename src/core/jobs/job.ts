@@ -13,7 +13,8 @@ export const JOB_STATES = ["queued", "running", "succeeded", "failed", "cancelle
 export type JobState = (typeof JOB_STATES)[number];
 export const FINISHED_STATES: readonly JobState[] = ["succeeded", "failed", "cancelled"];
 
-export const LANES = ["fast", "slow"] as const;
+/** `run` is for what schedules run: a command that never ends takes no place of other work. */
+export const LANES = ["fast", "slow", "run"] as const;
 export type Lane = (typeof LANES)[number];
 
 export interface TaskProgress {

@@ -51,8 +51,8 @@ export interface JobHandler extends JobKind {
 
 export interface WorkerOptions {
   readonly name: string;
-  /** Jobs at a time, per lane. */
-  readonly concurrency: Readonly<Record<Lane, number>>;
+  /** Jobs at a time, per lane; what is left out is left to other workers. */
+  readonly concurrency: Readonly<Partial<Record<Lane, number>>>;
   /** Told of each job's end and of whatever goes wrong around jobs; for the log. */
   onJobEnd?(job: Job): void;
   onTrouble?(error: unknown, during: string): void;
@@ -108,7 +108,7 @@ export function startWorker(
 
   async function claimLane(lane: Lane): Promise<void> {
     const busy = [...running.keys()].filter((delivery) => delivery.lane === lane).length;
-    const room = options.concurrency[lane] - busy;
+    const room = (options.concurrency[lane] ?? 0) - busy;
     if (room <= 0) return;
     for (const delivery of await queue.claim(options.name, lane, room)) begin(delivery);
   }
