@@ -17,6 +17,8 @@ export type CrawlId = Branded<string, "CrawlId">;
 export type ExtractionId = Branded<string, "ExtractionId">;
 /** Random, like a cart's. */
 export type SavedQueryId = Branded<string, "SavedQueryId">;
+/** Random, like a cart's. */
+export type ScheduleId = Branded<string, "ScheduleId">;
 
 export const jobId = (n: number): JobId => positive(n) as JobId;
 export const transactionId = (n: number): TransactionId => positive(n) as TransactionId;
@@ -28,6 +30,7 @@ export const orderId = (s: string): OrderId => s as OrderId;
 export const crawlId = (s: string): CrawlId => s as CrawlId;
 export const extractionId = (s: string): ExtractionId => s as ExtractionId;
 export const savedQueryId = (s: string): SavedQueryId => s as SavedQueryId;
+export const scheduleId = (s: string): ScheduleId => s as ScheduleId;
 
 /** The transaction an ingest job makes. */
 export const transactionOf = (job: JobId): TransactionId => transactionId(job);

@@ -13,6 +13,7 @@ import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
 import type { StatisticsStore } from "../../core/packages/statistics.ts";
+import type { ScheduleStore } from "../../core/schedules/schedule-store.ts";
 import { pgBossJobQueue } from "../queue/pg-boss.ts";
 import { sqliteJobQueue } from "../queue/sqlite.ts";
 import { sqlAuditStore } from "./audit-store.ts";
@@ -28,6 +29,7 @@ import { sqlStatisticsStore } from "./package-statistics.ts";
 import { sqlPackageStore } from "./package-store.ts";
 import { postgresDialect } from "./postgres.ts";
 import { sqlSavedQueries } from "./saved-queries.ts";
+import { sqlScheduleStore } from "./schedule-store.ts";
 import { sqlSearchChanges } from "./search-changes.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
@@ -48,6 +50,7 @@ export interface Stores {
   readonly extractions: ExtractionStore;
   readonly searchChanges: SearchChanges;
   readonly savedQueries: SavedQueries;
+  readonly schedules: ScheduleStore;
   readonly environment: EnvironmentStore;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
@@ -118,6 +121,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     extractions: sqlExtractionStore(db, dialect, enqueue),
     searchChanges: sqlSearchChanges(db),
     savedQueries: sqlSavedQueries(db),
+    schedules: sqlScheduleStore(db, dialect, enqueue),
     environment: sqlEnvironmentStore(db),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),

@@ -15,6 +15,7 @@ import type { ExtractionId, FileId, JobId, OrderId, TransactionId } from "../../
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
 import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
+import type { ScheduleBootRow, ScheduleLockRow, ScheduleRow, ScheduleRunRow } from "./schedule-rows.ts";
 
 /**
  * The rows of both databases. Names are camelCase here and snake_case there (Kysely's `CamelCasePlugin`); times are epoch
@@ -64,6 +65,10 @@ export interface Tables {
   extractionRecords: ExtractionRecordRow;
   searchChanges: SearchChangeRow;
   savedQueries: Json<SavedQuery, "types">;
+  schedules: ScheduleRow;
+  scheduleBoots: ScheduleBootRow;
+  scheduleRuns: ScheduleRunRow;
+  scheduleLocks: ScheduleLockRow;
   environment: EnvironmentRow;
 }
 
