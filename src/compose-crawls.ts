@@ -16,6 +16,7 @@ import { EXTRACT_JOB, type Extractions, extractionService } from "./core/extract
 import { extractJob } from "./core/extract/job/extract-job.ts";
 import { extractorRegistry } from "./core/extract/registry.ts";
 import type { SandboxLimits } from "./core/extract/sandbox.ts";
+import type { WithoutRoom } from "./core/extract/without-room.ts";
 import type { JobId } from "./core/ids.ts";
 import type { Jobs } from "./core/jobs/jobs.ts";
 import type { JobHandler } from "./core/jobs/worker.ts";
@@ -78,6 +79,7 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
         });
   const extractors = extractorRegistry(builtIn, registered);
   const { crawls: store, extractions } = stores;
+  const withoutRoom: WithoutRoom = new Map();
 
   return {
     handlers: {
@@ -92,6 +94,7 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
         recordRoots,
         recordTarget: (root) => fsTarget({ root }),
         familyBytes: config.extractFamilyBytes,
+        withoutRoom,
       }),
       [OFFLOAD_JOB]: offloadJob({ endpoints: opened.offloaded, targets, clock }),
     },
@@ -108,6 +111,7 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
         clock,
         nextJobId,
         recordRoots,
+        withoutRoom,
       }),
       offloads: offloadService({ endpoints: opened.offloaded, targets, jobs, clock }),
     }),

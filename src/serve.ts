@@ -57,6 +57,7 @@ export function workerCommand(terminal: Terminal): Command {
 
 async function serveUntil(stop: Promise<void>, config: Config, terminal: Terminal): Promise<void> {
   const { openLog } = await import("./log.ts");
+  const { freeBytesAt } = await import("./adapters/storage/fs/free-bytes.ts");
   const { composeServices, openFoundation, publicUrlOf } = await import("./compose.ts");
   const { metrics } = await import("./http/metrics.ts");
   const { buildDoor, buildServer } = await import("./http/server.ts");
@@ -73,7 +74,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     /** Known when the port is: before that, nobody can order what has links. */
     let publicUrl = publicUrlOf(config);
     const services = await composeServices(config, clock, foundation, () => publicUrl);
-    const observed = { ...stores, index };
+    const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(config.dataDir) };
     indexing = services.startIndexing(workLog(log));
     const deps = {
       version: VERSION,

@@ -1,23 +1,38 @@
+import { AppError } from "../core/errors.ts";
+import type { SwitchState } from "../core/switches/switches.ts";
 import type { ServerDeps } from "./server-deps.ts";
 
 /** A check that takes longer than this has failed: whoever asks has a time limit of their own. */
 const LIMIT_MS = 5_000;
+/** With less than this, not even what is to be noted of a job may fit. */
+const LEAST_FREE_BYTES = 1024 ** 2;
 
 export interface Check {
   readonly ok: boolean;
   readonly durationMs: number;
-  /** Only of the storage, where it can tell. */
+  /** Of the data folder, and of the storage where it can tell. With next to none the check has failed. */
   readonly freeBytes?: number;
 }
 
 export interface Health {
+  /** What is paused is healthy. */
   readonly ok: boolean;
-  readonly checks: Readonly<Record<"database" | "storage", Check>>;
+  /** `null` when the database does not tell. Why, the list of switches says to those who may see it. */
+  readonly paused: {
+    /** `all`, or those that may not run. */
+    readonly subsystems: readonly string[];
+    /** How many are paused. */
+    readonly paths: number;
+  } | null;
+  readonly checks: Readonly<Record<"database" | "storage" | "data", Check>>;
 }
 
-/** Asks the storage and the database for a sign of life. Why one failed is for the log, through `onFailure`. */
+/**
+ * Asks the storage and the database for a sign of life, and whether there is room. Why one failed is for the log, through
+ * `onFailure`.
+ */
 export async function health(
-  { observed, storage, clock }: ServerDeps,
+  { observed, storage, switches, clock }: ServerDeps,
   onFailure: (error: unknown, check: string) => void,
 ): Promise<Health> {
   async function check(name: string, ask: () => Promise<Pick<Check, "freeBytes">>): Promise<Check> {
@@ -28,7 +43,10 @@ export async function health(
         throw new Error(`no answer after ${LIMIT_MS} ms`);
       });
       const facts = await Promise.race([ask(), late]);
-      return { ok: true, durationMs: clock.now() - begun, ...facts };
+      if (facts.freeBytes === undefined || facts.freeBytes >= LEAST_FREE_BYTES)
+        return { ok: true, durationMs: clock.now() - begun, ...facts };
+      onFailure(new AppError("storage_full", facts), name);
+      return { ok: false, durationMs: clock.now() - begun, ...facts };
     } catch (error) {
       onFailure(error, name);
       return { ok: false, durationMs: clock.now() - begun };
@@ -37,9 +55,11 @@ export async function health(
     }
   }
 
-  const [database, archive] = await Promise.all([
+  let paused: Health["paused"] = null;
+  const [database, archive, data] = await Promise.all([
     check("database", async () => {
       await observed.ping();
+      paused = stopped(await switches.list());
       return {};
     }),
     check("storage", async () => {
@@ -48,6 +68,16 @@ export async function health(
       const freeBytes = await storage.freeBytes();
       return freeBytes === undefined ? {} : { freeBytes };
     }),
+    check("data", async () => ({ freeBytes: await observed.dataFreeBytes() })),
   ]);
-  return { ok: database.ok && archive.ok, checks: { database, storage: archive } };
+  return { ok: database.ok && archive.ok && data.ok, paused, checks: { database, storage: archive, data } };
+}
+
+function stopped(switches: readonly SwitchState[]): NonNullable<Health["paused"]> {
+  const subjects = switches.filter(({ halt }) => halt).map(({ subject }) => subject);
+  const subsystems = subjects.filter((subject) => !subject.startsWith("/"));
+  return {
+    subsystems: subsystems.includes("all") ? ["all"] : subsystems,
+    paths: subjects.length - subsystems.length,
+  };
 }

@@ -59,6 +59,8 @@ export interface ServerDeps {
     readonly queue: Pick<JobQueue, "depth">;
     readonly outbox: Pick<Outbox, "depth">;
     readonly searchChanges: Pick<SearchChanges, "depth">;
+    /** Room where what is received, fetched and noted is kept until it is in the archive. */
+    dataFreeBytes(): Promise<number>;
     readonly index: Pick<SearchIndex, "counts">;
   };
   /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */

@@ -88,7 +88,12 @@ describe("a server whose disk is full", { skip }, () => {
     const earlier = lookInto(server.dataDir);
     for (const sizeBytes of [0, 4 * MIB]) await problem(await send(sizeBytes), 503, "storage_full");
     assert.deepEqual(lookInto(server.dataDir), earlier);
-    assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+    const health = await fetch(`${server.url}/healthz`);
+    const { ok, checks } = (await health.json()) as { ok: boolean; checks: Record<string, { ok: boolean }> };
+    assert.deepEqual(
+      [health.status, ok, checks.database?.ok, checks.storage?.ok, checks.data?.ok],
+      [503, false, true, false, false],
+    );
   });
 
   test("keeps its word at whichever write the room ends: what it took is archived, what it refused is gone", async (t) => {

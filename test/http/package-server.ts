@@ -71,7 +71,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
       },
     }),
   );
-  const observed = { ...stores, index };
+  const observed = { ...stores, index, dataFreeBytes: async () => Number.MAX_SAFE_INTEGER };
   const deps: ServerDeps = {
     ...services,
     version: "0.0.0-test",

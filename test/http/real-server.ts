@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
 import { fsMoveSource } from "../../src/adapters/source/move-source.ts";
+import { freeBytesAt } from "../../src/adapters/storage/fs/free-bytes.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { fsUploadStore } from "../../src/adapters/upload/upload-store.ts";
@@ -120,7 +121,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   const indexing = composed.startIndexing({
     trouble: (err, during) => log.push({ level: 50, during, err }),
   });
-  const observed = { ...stores, index };
+  const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(root) };
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
     version: "0.0.0-test",

@@ -21,6 +21,7 @@ import { type ExtractionRequest, type Extractions, extractionService } from "../
 import { extractJob } from "../../src/core/extract/job/extract-job.ts";
 import { extractorRegistry, type RegisteredExtractors } from "../../src/core/extract/registry.ts";
 import type { SandboxLimits } from "../../src/core/extract/sandbox.ts";
+import type { WithoutRoom } from "../../src/core/extract/without-room.ts";
 import { jobId } from "../../src/core/ids.ts";
 import { type Jobs, jobService } from "../../src/core/jobs/jobs.ts";
 import { type JobHandler, startWorker, type Worker } from "../../src/core/jobs/worker.ts";
@@ -95,6 +96,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
   const reserved = async () => (await builtIn.facts()).map(({ name }) => name);
   const registry = extractorRegistry(builtIn, options.registered?.(join(folder, "extractors"), reserved));
   const recordRoots = [records];
+  const withoutRoom: WithoutRoom = new Map();
   const handlers = {
     crawl: crawlJob({ store: stores.crawls, endpoints, clock }),
     extract: extractJob({
@@ -107,6 +109,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
       recordRoots,
       recordTarget: (root) => fsTarget({ root }),
       familyBytes: options.familyBytes ?? 64 * MIB,
+      withoutRoom,
     }),
   };
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
@@ -126,6 +129,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
     clock,
     nextJobId,
     recordRoots,
+    withoutRoom,
   });
   const workers: Worker[] = [];
   const troubles: unknown[] = [];

@@ -9,7 +9,7 @@ import { type AnswerReader, answerReader, type ExtractorManifest, parseManifest 
 import type { RegisteredExtractors } from "../../core/extract/registry.ts";
 import type { Outcome, SandboxLimits } from "../../core/extract/sandbox.ts";
 import { SNIFFER } from "../../core/extract/sniff.ts";
-import { ABSENT, ignoring } from "../storage/fs/errors.ts";
+import { ABSENT, ignoring, refusals } from "../storage/fs/errors.ts";
 import { type CommandLimits, runCommand } from "./command.ts";
 import { type Confinement, confinement } from "./confinement.ts";
 import { type ContainerRuntime, containerRuntime } from "./container.ts";
@@ -184,7 +184,7 @@ export function registeredExtractors(settings: RegisteredSettings): RegisteredEx
     const { confined, containers } = await toolsHere();
     const { image, command = [] } = manifest;
     // Of its own, and gone afterwards: what a command leaves there is nobody's.
-    const home = await mkdtemp(join(tmpdir(), "longshore-extractor-"));
+    const home = await refusals(() => mkdtemp(join(tmpdir(), "longshore-extractor-")));
     const begun = performance.now();
     try {
       const prepared =

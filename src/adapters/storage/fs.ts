@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, rm, statfs } from "node:fs/promises";
+import { link, mkdir, readdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { ObjectStorage } from "../../core/archive/object-storage.ts";
@@ -6,6 +6,7 @@ import { AppError } from "../../core/errors.ts";
 import { makeFolder, syncFolders, writeAside } from "./fs/durability.ts";
 import { ignoring, refusals, systemCode } from "./fs/errors.ts";
 import { factsThreads } from "./fs/facts.ts";
+import { freeBytesAt } from "./fs/free-bytes.ts";
 import { gatherThreads } from "./fs/gather.ts";
 import { decodeName, fsLayout, holdsStaging, isPiece, isStaging } from "./fs/layout.ts";
 import { isThere, openFile, sizeOf, walkFiles, walkOddities } from "./fs/read.ts";
@@ -138,8 +139,7 @@ export function fsObjectStorage({ root }: { readonly root: string }): ObjectStor
     freeBytes: () =>
       refusals(async () => {
         await makeFolder(layout.root);
-        const { bavail, bsize } = await statfs(layout.root);
-        return bavail * bsize;
+        return freeBytesAt(layout.root);
       }),
     async close() {
       await Promise.all([threads.close(), readers.close(), gatherers.close()]);

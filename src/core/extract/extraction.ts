@@ -38,6 +38,7 @@ export interface Extraction {
   readonly doneSeq: number;
   /** The `extract` job. */
   readonly job: JobId;
+  /** Why it failed; while it goes on, what it waits for: storage_full. */
   readonly error: ErrorRecord | null;
   readonly createdAt: number;
   readonly finishedAt: number | null;

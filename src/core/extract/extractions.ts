@@ -14,6 +14,7 @@ import type { ExtractionStore } from "./extraction-store.ts";
 import type { RecordData, Takes } from "./extractor.ts";
 import { recordsFolder } from "./job/record-files.ts";
 import type { Registry } from "./registry.ts";
+import { type WithoutRoom, withRoomTold } from "./without-room.ts";
 
 export interface ExtractionRequest {
   /** All that are registered, when left out. */
@@ -69,18 +70,20 @@ export interface ExtractionParts {
   readonly nextJobId: () => Promise<JobId>;
   /** Folders that records may be written to, absolute. */
   readonly recordRoots: readonly string[];
+  /** Told by the jobs of this process. */
+  readonly withoutRoom: WithoutRoom;
 }
 
 /** What jobs of this kind read as their input: `{ extraction }`, and what `awaitedExtractors` makes when none were named. */
 export const EXTRACT_JOB = "extract";
 
 export function extractionService(parts: ExtractionParts): Extractions {
-  const { crawls, store, jobs, registry, clock, recordRoots } = parts;
+  const { crawls, store, jobs, registry, clock, recordRoots, withoutRoom } = parts;
 
   async function seen(principal: Principal, id: ExtractionId): Promise<Extraction> {
     const found = await store.get(id);
     if (!found || !maySee(principal, found.owner)) throw new AppError("extraction_unknown", { id });
-    return found;
+    return withRoomTold(withoutRoom, found);
   }
 
   async function seenCrawl(principal: Principal, id: CrawlId): Promise<Crawl> {
@@ -116,7 +119,7 @@ export function extractionService(parts: ExtractionParts): Extractions {
 
     async ofCrawl(principal, crawl) {
       await seenCrawl(principal, crawl);
-      return store.ofCrawl(crawl);
+      return (await store.ofCrawl(crawl)).map((one) => withRoomTold(withoutRoom, one));
     },
 
     async cancel(principal, id) {

@@ -54,7 +54,7 @@ export const ExtractionSchema = z
       })
       .describe("They rise while it runs."),
     job: z.int().describe("Its events: /api/v1/jobs/{id}/events."),
-    error: ErrorSchema.nullable().describe("Why it failed."),
+    error: ErrorSchema.nullable().describe("Why it failed; while it goes on, what it waits for: room."),
     createdAt: Time,
     finishedAt: Time.nullable(),
   })

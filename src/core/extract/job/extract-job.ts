@@ -3,7 +3,7 @@ import { type Crawl, type CrawlBatch, FINISHED_CRAWLS } from "../../crawl/crawl.
 import type { CrawlStore } from "../../crawl/crawl-store.ts";
 import type { Endpoints } from "../../crawl/endpoints.ts";
 import type { Target } from "../../crawl/target.ts";
-import { AppError, type Details } from "../../errors.ts";
+import { AppError, type Details, errorRecord } from "../../errors.ts";
 import { type CrawlId, type ExtractionId, extractionId } from "../../ids.ts";
 import type { Job } from "../../jobs/job.ts";
 import { type JobContext, type JobHandler, PutOff } from "../../jobs/worker.ts";
@@ -13,6 +13,7 @@ import { chosenExtractors } from "../choose.ts";
 import type { Extraction } from "../extraction.ts";
 import type { ExtractionStore } from "../extraction-store.ts";
 import type { ExtractorSet } from "../registry.ts";
+import type { WithoutRoom } from "../without-room.ts";
 import { familiesIn } from "./crawled-families.ts";
 import { type DescribedFamily, describeFamilies } from "./describe.ts";
 import { type Placing, placing } from "./place-files.ts";
@@ -42,6 +43,8 @@ const LONGEST_PAUSE_MS = 30_000;
 
 /** After so many attempts, files of a store that does not answer have failed. */
 const PATIENT_ATTEMPTS = 5;
+/** How often it is tried whether there is room again. */
+const FULL_PAUSE_MS = 5_000;
 
 export interface ExtractJobParts {
   readonly crawls: CrawlStore;
@@ -55,6 +58,7 @@ export interface ExtractJobParts {
   recordTarget(root: string): Target;
   /** Of a family that is fetched from elsewhere. */
   readonly familyBytes: number;
+  readonly withoutRoom: WithoutRoom;
 }
 
 interface Window {
@@ -74,9 +78,12 @@ interface DescribedWindow extends Window {
  * It works in windows of whole batches; two of them are under way. A window's record files are written first; then its
  * records, counts and the place in the crawl are kept, in one transaction. So whoever takes the job over repeats what was
  * under way, and nothing is there twice. The checkpoint is for show: how many files are done, and how long it has waited.
+ *
+ * When there is no room for what it fetches, writes or keeps, it says so in the extraction's error and waits, for as long as
+ * it takes: what is described is there, and the rest goes on by itself.
  */
 export function extractJob(parts: ExtractJobParts): JobHandler {
-  const { crawls, extractions, clock, scratch } = parts;
+  const { crawls, extractions, clock, scratch, withoutRoom } = parts;
 
   /** @throws AppError extraction_unknown; what `from` leaves out is over: it is returned as it is. */
   async function begun(id: ExtractionId): Promise<Extraction> {
@@ -140,14 +147,32 @@ export function extractJob(parts: ExtractJobParts): JobHandler {
     }
   }
 
+  /** @throws whatever is not about room. */
+  async function putOff(id: ExtractionId, error: unknown): Promise<PutOff> {
+    if (!isFull(error)) throw error;
+    const said = errorRecord(error);
+    withoutRoom.set(id, said);
+    await extractions.update(id, ["extracting"], { error: said }).catch((refused: unknown) => {
+      if (!isFull(refused)) throw refused;
+    });
+    return new PutOff(FULL_PAUSE_MS);
+  }
+
   return {
     async run(context) {
-      const extraction = await begun(extractionOf(context.job));
-      return resultOf(extraction.status === "complete" ? extraction : await extract(extraction, context));
+      const id = extractionOf(context.job);
+      try {
+        const extraction = await begun(id);
+        withoutRoom.delete(id);
+        return resultOf(extraction.status === "complete" ? extraction : await extract(extraction, context));
+      } catch (error) {
+        throw await putOff(id, error);
+      }
     },
 
     async cleanUp(job) {
       const id = extractionOf(job);
+      withoutRoom.delete(id);
       const { code, message, details } = job.error ?? new AppError("job_cancelled");
       const status = job.state === "cancelled" ? "cancelled" : "failed";
       const over = { status, error: { code, message, details }, finishedAt: clock.now() } as const;
@@ -295,6 +320,8 @@ function extractionRun(
 }
 
 const extractionOf = ({ input }: Job): ExtractionId => extractionId(String(input.extraction));
+
+const isFull = (error: unknown) => error instanceof AppError && error.code === "storage_full";
 
 const numberIn = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
 
