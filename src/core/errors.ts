@@ -124,6 +124,16 @@ export const CODES = {
   // Schedules
   crontab_invalid: ["invalid", "The crontab, or the times of a schedule, are not such as cron reads."],
   time_zone_unknown: ["invalid", "There is no time zone of this name."],
+  schedule_unknown: ["not_found", "No schedule with this id is known."],
+  schedule_exists: ["conflict", "A schedule of this name exists already."],
+  schedule_invalid: ["invalid", "The schedule cannot be kept as it is."],
+  schedule_state_conflict: ["conflict", "The schedule's state does not allow this."],
+  user_refused: ["forbidden", "The server cannot run commands as this user."],
+  run_unknown: ["not_found", "No run with this number is known."],
+  run_output_gone: ["gone", "The output of this run is not kept, or not any more."],
+  run_failed: ["corrupt", "What the schedule runs has failed."],
+  run_timed_out: ["cancelled", "The run was not over in the time given to it, and was ended."],
+  run_lost: ["corrupt", "The process that worked on the run ended before it; it is not run a second time."],
   // Environment
   environment_invalid: ["invalid", "The named value cannot be set."],
   environment_missing: ["invalid", "Variables that are needed are not set."],
