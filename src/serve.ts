@@ -95,6 +95,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       packages: services.packages,
       packageStatistics: services.statistics,
       storage,
+      environment: services.environment,
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
       links: services.links,

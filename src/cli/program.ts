@@ -3,6 +3,7 @@ import { cartCommand } from "./cart.ts";
 import { ckanpackagerCommand } from "./ckanpackager.ts";
 import type { CliContext } from "./command.ts";
 import { crawlCommand } from "./crawl.ts";
+import { envCommand } from "./env.ts";
 import { extractCommand } from "./extract.ts";
 import { type ExitCodes, reportFailure } from "./failure.ts";
 import { getCommand } from "./get/get.ts";
@@ -11,6 +12,7 @@ import { offloadCommand } from "./offload.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
 import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
+import { secretCommand } from "./secret.ts";
 import type { Terminal } from "./terminal.ts";
 import { transactionsCommand } from "./transactions.ts";
 
@@ -43,7 +45,12 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     "Find:": [searchCommand(context), queriesCommand(context), reindexCommand(context)],
     "Pack resources of portals:": [packageCommand(context), ckanpackagerCommand(context)],
     "Know what stores hold:": [crawlCommand(context), extractCommand(context), offloadCommand(context)],
-    "Look and steer:": [jobsCommand(context), transactionsCommand(context)],
+    "Look and steer:": [
+      jobsCommand(context),
+      transactionsCommand(context),
+      envCommand(context),
+      secretCommand(context),
+    ],
     ...local,
   };
   for (const [heading, commands] of Object.entries(groups)) {

@@ -39,6 +39,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         { name: "search", description: "Finding what the archive holds and what is known of it." },
         { name: "crawls", description: "What stores hold: walked, grouped, described." },
         { name: "packages", description: "Resources of data portals, packed and delivered as links." },
+        { name: "environment", description: "Named values and secrets for what registers and schedules run." },
         { name: "access", description: "Tokens and the audit log." },
       ],
     },

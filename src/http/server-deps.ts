@@ -13,6 +13,7 @@ import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Crawls } from "../core/crawl/crawls.ts";
 import type { Offloads } from "../core/crawl/offloads.ts";
+import type { Environment } from "../core/environment/environment.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
@@ -47,6 +48,7 @@ export interface ServerDeps {
   readonly packages: Packages;
   readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
   readonly storage: ObjectStorage;
+  readonly environment: Environment;
   readonly access: Access;
   readonly tokens: Tokens;
   readonly links: Links;

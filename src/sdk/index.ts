@@ -3,6 +3,7 @@ import { type BundlesApi, bundlesApi } from "./bundles.ts";
 import { type CartsApi, cartsApi } from "./carts.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
 import { type CrawlsApi, crawlsApi } from "./crawls.ts";
+import { type NamedValue, type Secret, type VariablesApi, variablesApi } from "./environment.ts";
 import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
@@ -36,6 +37,7 @@ export type { ConnectionOptions } from "./connection.ts";
 export type { Content, ContentOptions } from "./content.ts";
 export type * from "./crawl-types.ts";
 export type { CrawlsApi, CrawlWaitOptions, Flushed, FlushOptions, NewCrawl, NewEndpoint } from "./crawls.ts";
+export type * from "./environment.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";
 export type { ExtractionsApi, ExtractionWaitOptions, NewExtraction } from "./extractions.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
@@ -96,6 +98,8 @@ export interface Longshore {
   readonly extractions: ExtractionsApi;
   readonly offloads: OffloadsApi;
   readonly search: SearchApi;
+  readonly environment: VariablesApi<NamedValue>;
+  readonly secrets: VariablesApi<Secret>;
   readonly tokens: TokensApi;
 }
 
@@ -114,6 +118,8 @@ export function longshore(options: ConnectionOptions): Longshore {
     extractions: extractionsApi(connection),
     offloads: offloadsApi(connection),
     search: searchApi(connection),
+    environment: variablesApi<NamedValue>(connection, "/environment"),
+    secrets: variablesApi<Secret>(connection, "/secrets"),
     tokens: tokensApi(connection),
   };
 }

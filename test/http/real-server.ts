@@ -156,6 +156,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
     links: composed.links,
+    environment: composed.environment,
     audit: audit(stores.audit, systemClock),
     observed,
     metrics: metrics(jobs, observed),

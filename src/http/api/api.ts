@@ -5,6 +5,7 @@ import { bundleRoutes, moveRoutes } from "./bundles.ts";
 import { cartDownloadRoutes } from "./cart-downloads.ts";
 import { cartRoutes } from "./carts.ts";
 import { crawlRoutes } from "./crawls.ts";
+import { environmentRoutes } from "./environment.ts";
 import { extractionRoutes } from "./extractions.ts";
 import { fileRoutes } from "./files.ts";
 import { jobEventRoutes } from "./job-events.ts";
@@ -41,6 +42,7 @@ export const apiRoutes =
       packageRoutes,
       statisticsRoutes,
       verificationRoutes,
+      environmentRoutes,
       tokenRoutes,
       auditRoutes,
     ])
