@@ -2,6 +2,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { controlFile } from "./adapters/control-file.ts";
 import { openPostgres, openSqlite, type Stores } from "./adapters/db/stores.ts";
 import { smtpMailer } from "./adapters/mail/smtp.ts";
 import { httpExchange } from "./adapters/outbound/http-exchange.ts";
@@ -65,6 +66,9 @@ import { packageJob } from "./core/packages/package-job.ts";
 import { PACKAGE_JOB, type Packages, packageService } from "./core/packages/packages.ts";
 import { type Statistics, statistics } from "./core/packages/statistics.ts";
 import { telling } from "./core/packages/telling.ts";
+import { pausable, whileRunning } from "./core/switches/pausable.ts";
+import type { Subsystem } from "./core/switches/switch.ts";
+import { type Switches, switchService } from "./core/switches/switches.ts";
 import { dwcaSettings } from "./dwca-settings.ts";
 import { secretKey } from "./secret-key.ts";
 import { VERSION } from "./version.ts";
@@ -147,6 +151,7 @@ export async function openStores(config: Config, clock: Clock, onTrouble?: (erro
 
 /** The services, on a foundation. */
 export interface Services {
+  readonly switches: Switches;
   readonly jobs: Jobs;
   readonly ingest: Ingest;
   readonly ids: IdSource;
@@ -194,6 +199,11 @@ export async function composeServices(
 ): Promise<Services> {
   const { archive, cache, index, storage, stores } = foundation;
   const send = httpSend(clock);
+  const switches = switchService({
+    store: stores.switches,
+    readControlFile: config.controlFile === undefined ? undefined : controlFile(config.controlFile),
+    clock,
+  });
   const ids: IdSource =
     config.uniqueidUrl === undefined
       ? sequenceIdSource(stores.sequences)
@@ -221,7 +231,7 @@ export async function composeServices(
   const { fetch, links, origins } = packaging;
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const crawling = composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
-  const handlers: Readonly<Record<string, JobHandler>> = {
+  const unswitched: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
     verify: verifyJob({ archive, catalogue: stores.catalogue, jobs: stores.jobs, clock }),
@@ -229,8 +239,16 @@ export async function composeServices(
     [PACKAGE_JOB]: packageJob({ ...packaging, dwca: await dwcaSettings(config) }),
     ...crawling.handlers,
   };
+  const handlers = pausable(unswitched, switches, clock);
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
-  const ingest = ingestService(jobs, archive);
+  const received = ingestService(jobs, archive);
+  // An upload that is complete is queued all the same: it waits.
+  const ingest: Ingest = {
+    ...received,
+    receive: whileRunning(switches, "ingest", received.receive),
+    receiveFile: whileRunning(switches, "ingest", received.receiveFile),
+    move: whileRunning(switches, "ingest", received.move),
+  };
   const search = searchService({ index, savedQueries: stores.savedQueries, clock });
   const packages = packageService({
     ...packaging,
@@ -243,28 +261,33 @@ export async function composeServices(
     slowRows: config.packageSlowRows,
   });
 
+  const carts = cartService({
+    store: stores.carts,
+    catalogue: stores.catalogue,
+    search,
+    archive,
+    staging: { read: staging.read, touch: stores.staging.touch },
+    jobs,
+    hasRemote: remote !== undefined,
+    budget: windowBudget(DOWNLOAD_WINDOWS_BYTES),
+    expiryMs: config.cartExpiryMs,
+    clock,
+  });
+  const { crawls, extractions, offloads } = crawling.services(jobs);
+
   return {
+    switches,
     jobs,
     ids,
     uploads,
     ingest,
     numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),
-    carts: cartService({
-      store: stores.carts,
-      catalogue: stores.catalogue,
-      search,
-      archive,
-      staging: { read: staging.read, touch: stores.staging.touch },
-      jobs,
-      hasRemote: remote !== undefined,
-      budget: windowBudget(DOWNLOAD_WINDOWS_BYTES),
-      expiryMs: config.cartExpiryMs,
-      clock,
-    }),
-
+    carts: { ...carts, create: whileRunning(switches, "carts", carts.create) },
     search,
-    ...crawling.services(jobs),
-    packages,
+    crawls: { ...crawls, start: whileRunning(switches, "crawls", crawls.start) },
+    extractions: { ...extractions, start: whileRunning(switches, "crawls", extractions.start) },
+    offloads: { ...offloads, start: whileRunning(switches, "crawls", offloads.start) },
+    packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
     environment: environmentService({ store: stores.environment, keys: packaging.keys, clock }),
     statistics: packaging.statistics,
@@ -320,7 +343,7 @@ export async function composeServices(
 
     startUpkeep(log) {
       const carts = { store: stores.carts, clock, expiryMs: config.cartExpiryMs };
-      const rounds: Readonly<Record<string, (signal: AbortSignal) => Promise<unknown>>> = {
+      const rounds: Readonly<Partial<Record<Subsystem, (signal: AbortSignal) => Promise<unknown>>>> = {
         carts: (signal) => tidyCarts(carts, signal),
         packages: (signal) => packages.evict(signal),
         async crawls(signal) {
@@ -328,7 +351,12 @@ export async function composeServices(
         },
       };
       const running = Object.entries(rounds).map(([what, round]) =>
-        startUpkeep({ what, clock, round, onTrouble: log.trouble }),
+        startUpkeep({
+          what,
+          clock,
+          onTrouble: log.trouble,
+          round: async (signal) => (await switches.mayRun(what as Subsystem)) && round(signal),
+        }),
       );
       return {
         async stop() {

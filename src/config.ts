@@ -210,6 +210,9 @@ export const SETTINGS = z.strictObject({
     .describe("Key that signs links and encrypts secrets. Made and kept in the data folder when not set.")
     .meta({ secret: true }),
 
+  LONGSHORE_CONTROL_FILE: folder
+    .optional()
+    .describe("JSON file of switches, read anew before each piece of work; see docs/operations.md."),
   LONGSHORE_WORKERS: text
     .transform(workers)
     .prefault("fast:2,slow:2,run:8")
@@ -301,6 +304,7 @@ export function loadConfig(env: Environment) {
     authHeader: e.LONGSHORE_AUTH_HEADER,
     defaultUser: e.LONGSHORE_DEFAULT_USER,
     secretKey: e.LONGSHORE_SECRET_KEY,
+    controlFile: e.LONGSHORE_CONTROL_FILE,
     /** Jobs at a time. */
     workers: e.LONGSHORE_WORKERS,
     uploadExpiryMs: e.LONGSHORE_UPLOAD_EXPIRY * HOUR_MS,

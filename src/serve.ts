@@ -80,6 +80,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       version: VERSION,
       logger: log,
       clock,
+      switches: services.switches,
       jobs: services.jobs,
       ingest: services.ingest,
       ids: services.ids,

@@ -13,6 +13,7 @@ import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
 import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
 import { secretCommand } from "./secret.ts";
+import { switchCommands } from "./switches.ts";
 import type { Terminal } from "./terminal.ts";
 import { transactionsCommand } from "./transactions.ts";
 
@@ -48,6 +49,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     "Look and steer:": [
       jobsCommand(context),
       transactionsCommand(context),
+      ...switchCommands(context),
       envCommand(context),
       secretCommand(context),
     ],

@@ -1,4 +1,5 @@
 import { AppError } from "../core/errors.ts";
+import type { SwitchState } from "../core/switches/switches.ts";
 import type { ServerDeps } from "./server-deps.ts";
 
 /** A check that takes longer than this has failed: whoever asks has a time limit of their own. */
@@ -14,7 +15,15 @@ export interface Check {
 }
 
 export interface Health {
+  /** What is paused is healthy. */
   readonly ok: boolean;
+  /** `null` when the database does not tell. Why, the list of switches says to those who may see it. */
+  readonly paused: {
+    /** `all`, or those that may not run. */
+    readonly subsystems: readonly string[];
+    /** How many are paused. */
+    readonly paths: number;
+  } | null;
   readonly checks: Readonly<Record<"database" | "storage" | "data", Check>>;
 }
 
@@ -23,7 +32,7 @@ export interface Health {
  * `onFailure`.
  */
 export async function health(
-  { observed, storage, clock }: ServerDeps,
+  { observed, storage, switches, clock }: ServerDeps,
   onFailure: (error: unknown, check: string) => void,
 ): Promise<Health> {
   async function check(name: string, ask: () => Promise<Pick<Check, "freeBytes">>): Promise<Check> {
@@ -46,9 +55,11 @@ export async function health(
     }
   }
 
+  let paused: Health["paused"] = null;
   const [database, archive, data] = await Promise.all([
     check("database", async () => {
       await observed.ping();
+      paused = stopped(await switches.list());
       return {};
     }),
     check("storage", async () => {
@@ -59,5 +70,14 @@ export async function health(
     }),
     check("data", async () => ({ freeBytes: await observed.dataFreeBytes() })),
   ]);
-  return { ok: database.ok && archive.ok && data.ok, checks: { database, storage: archive, data } };
+  return { ok: database.ok && archive.ok && data.ok, paused, checks: { database, storage: archive, data } };
+}
+
+function stopped(switches: readonly SwitchState[]): NonNullable<Health["paused"]> {
+  const subjects = switches.filter(({ halt }) => halt).map(({ subject }) => subject);
+  const subsystems = subjects.filter((subject) => !subject.startsWith("/"));
+  return {
+    subsystems: subsystems.includes("all") ? ["all"] : subsystems,
+    paths: subjects.length - subsystems.length,
+  };
 }

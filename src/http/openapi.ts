@@ -40,6 +40,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         { name: "crawls", description: "What stores hold: walked, grouped, described." },
         { name: "packages", description: "Resources of data portals, packed and delivered as links." },
         { name: "environment", description: "Named values and secrets for what registers and schedules run." },
+        { name: "switches", description: "Pausing everything, a part, or a path." },
         { name: "access", description: "Tokens and the audit log." },
       ],
     },

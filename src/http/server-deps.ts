@@ -24,6 +24,7 @@ import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
 import type { Packages } from "../core/packages/packages.ts";
 import type { Statistics } from "../core/packages/statistics.ts";
+import type { Switches } from "../core/switches/switches.ts";
 import type { CollectionSettings } from "./doors/xtract-collections.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -33,6 +34,7 @@ export interface ServerDeps {
   readonly version: string;
   readonly logger: FastifyBaseLogger;
   readonly clock: Clock;
+  readonly switches: Switches;
   readonly jobs: Jobs;
   readonly ingest: Ingest;
   readonly ids: IdSource;

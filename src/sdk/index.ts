@@ -9,6 +9,7 @@ import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
 import { type SearchApi, searchApi } from "./search.ts";
+import { type SwitchesApi, switchesApi } from "./switches.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
 import { type UploadsApi, uploadsApi } from "./uploads.ts";
 
@@ -57,6 +58,7 @@ export type {
   SearchOptions,
   SearchPage,
 } from "./search.ts";
+export type { Switch, SwitchesApi } from "./switches.ts";
 export { TAR_END, type TarFile, tarHeader, tarMemberLength, tarPadding } from "./tar.ts";
 export type { NewToken, TokensApi } from "./tokens.ts";
 export type * from "./types.ts";
@@ -98,6 +100,7 @@ export interface Longshore {
   readonly extractions: ExtractionsApi;
   readonly offloads: OffloadsApi;
   readonly search: SearchApi;
+  readonly switches: SwitchesApi;
   readonly environment: VariablesApi<NamedValue>;
   readonly secrets: VariablesApi<Secret>;
   readonly tokens: TokensApi;
@@ -118,6 +121,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     extractions: extractionsApi(connection),
     offloads: offloadsApi(connection),
     search: searchApi(connection),
+    switches: switchesApi(connection),
     environment: variablesApi<NamedValue>(connection, "/environment"),
     secrets: variablesApi<Secret>(connection, "/secrets"),
     tokens: tokensApi(connection),

@@ -15,6 +15,7 @@ import { packageStoreConformance } from "../conformance/package-store.ts";
 import { savedQueriesConformance } from "../conformance/saved-queries.ts";
 import { searchChangesConformance } from "../conformance/search-changes.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
+import { switchStoreConformance } from "../conformance/switch-store.ts";
 import { startPostgres } from "../support/postgres.ts";
 
 const postgres = await startPostgres();
@@ -33,6 +34,7 @@ crawlRemovalConformance("postgres", open);
 extractionStoreConformance("postgres", open);
 searchChangesConformance("postgres", open);
 savedQueriesConformance("postgres", open);
+switchStoreConformance("postgres", open);
 environmentStoreConformance("postgres", open);
 accessConformance("postgres", open);
 jobQueueConformance("pg-boss", async () => {

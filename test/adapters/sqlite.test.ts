@@ -17,6 +17,7 @@ import { packageStoreConformance } from "../conformance/package-store.ts";
 import { savedQueriesConformance } from "../conformance/saved-queries.ts";
 import { searchChangesConformance } from "../conformance/search-changes.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
+import { switchStoreConformance } from "../conformance/switch-store.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "sqlite-"));
 after(() => rm(folder, { recursive: true }));
@@ -39,6 +40,7 @@ crawlRemovalConformance("sqlite", open);
 extractionStoreConformance("sqlite", open);
 searchChangesConformance("sqlite", open);
 savedQueriesConformance("sqlite", open);
+switchStoreConformance("sqlite", open);
 environmentStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 jobQueueConformance("sqlite", async () => {

@@ -145,6 +145,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       expiryMs: 3_600_000,
       clock: systemClock,
     }),
+    switches: composed.switches,
     search: composed.search,
     indexing,
     crawls: composed.crawls,

@@ -14,6 +14,7 @@ import type { JobStore } from "../../core/jobs/job-store.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
 import type { StatisticsStore } from "../../core/packages/statistics.ts";
 import type { ScheduleStore } from "../../core/schedules/schedule-store.ts";
+import type { SwitchStore } from "../../core/switches/switch.ts";
 import { pgBossJobQueue } from "../queue/pg-boss.ts";
 import { sqliteJobQueue } from "../queue/sqlite.ts";
 import { sqlAuditStore } from "./audit-store.ts";
@@ -34,6 +35,7 @@ import { sqlSearchChanges } from "./search-changes.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import { sqlStagingStore } from "./staging-store.ts";
+import { sqlSwitchStore } from "./switch-store.ts";
 import type { Tables } from "./tables.ts";
 import { sqlTokenStore } from "./token-store.ts";
 
@@ -51,6 +53,7 @@ export interface Stores {
   readonly searchChanges: SearchChanges;
   readonly savedQueries: SavedQueries;
   readonly schedules: ScheduleStore;
+  readonly switches: SwitchStore;
   readonly environment: EnvironmentStore;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
@@ -122,6 +125,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     searchChanges: sqlSearchChanges(db),
     savedQueries: sqlSavedQueries(db),
     schedules: sqlScheduleStore(db, dialect, enqueue),
+    switches: sqlSwitchStore(db),
     environment: sqlEnvironmentStore(db),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),

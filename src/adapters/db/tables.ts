@@ -15,6 +15,7 @@ import type { ExtractionId, FileId, JobId, OrderId, TransactionId } from "../../
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
 import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
+import type { Pause } from "../../core/switches/switch.ts";
 import type { ScheduleBootRow, ScheduleLockRow, ScheduleRow, ScheduleRunRow } from "./schedule-rows.ts";
 
 /**
@@ -69,6 +70,7 @@ export interface Tables {
   scheduleBoots: ScheduleBootRow;
   scheduleRuns: ScheduleRunRow;
   scheduleLocks: ScheduleLockRow;
+  switches: Pause;
   environment: EnvironmentRow;
 }
 

@@ -47,6 +47,11 @@ export interface JobHandler extends JobKind {
    * throwing {@link PutOff}, after that pause.
    */
   run(context: JobContext): Promise<Details>;
+  /**
+   * How long a job must wait, before its state is changed: 0 to begin it now. Not asked of a job that is to be cancelled.
+   * Unlike what {@link PutOff} does, this leaves no trace in the job's history.
+   */
+  heldMs?(job: Job): Promise<number>;
 }
 
 export interface WorkerOptions {
@@ -137,6 +142,8 @@ export function startWorker(
       if (found.state !== "succeeded") await handler?.cleanUp?.(found);
       return queue.done(delivery);
     }
+    const heldMs = found.cancelRequested ? 0 : ((await handler?.heldMs?.(found)) ?? 0);
+    if (heldMs > 0) return queue.release(delivery, heldMs);
     const begun = {
       state: "running",
       attempts: found.attempts + 1,

@@ -15,6 +15,7 @@ import { packageRoutes } from "./packages.ts";
 import { savedQueryRoutes } from "./saved-queries.ts";
 import { searchRoutes } from "./search.ts";
 import { statisticsRoutes } from "./statistics.ts";
+import { switchRoutes } from "./switches.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { transactionRoutes } from "./transactions.ts";
 import { uploadRoutes } from "./uploads.ts";
@@ -43,6 +44,7 @@ export const apiRoutes =
       statisticsRoutes,
       verificationRoutes,
       environmentRoutes,
+      switchRoutes,
       tokenRoutes,
       auditRoutes,
     ])

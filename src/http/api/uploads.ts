@@ -45,6 +45,7 @@ export const uploadRoutes =
       if (uploadId !== undefined) await requireOwner(context, principal.name, uploadId);
       if (method === "PATCH" && request.headers["content-type"] !== PIECE_TYPE)
         throw new AppError("media_type_unsupported", { expected: PIECE_TYPE });
+      if (method === "PATCH" || method === "POST") await context.switches.requireRunning("ingest");
       const hasPiece = request.headers["content-type"] === PIECE_TYPE;
       const piece = hasPiece ? requestBody(request, context.metrics.received) : undefined;
       try {
