@@ -17,10 +17,12 @@ import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import { composeCrawling } from "./compose-crawls.ts";
 import type { Config } from "./config.ts";
+import { audit } from "./core/access/audit.ts";
 import { keyRing } from "./core/access/key-ring.ts";
 import { type Links, signedLinks } from "./core/access/links.ts";
 import { type Archive, ocflArchive } from "./core/archive/archive.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
+import { preservationEvents } from "./core/archive/premis-events.ts";
 import { verifyJob } from "./core/archive/verify-job.ts";
 import { tidyCarts } from "./core/carts/cart-upkeep.ts";
 import { type Carts, cartService } from "./core/carts/carts.ts";
@@ -71,7 +73,7 @@ import type { Subsystem } from "./core/switches/switch.ts";
 import { type Switches, switchService } from "./core/switches/switches.ts";
 import { dwcaSettings } from "./dwca-settings.ts";
 import { secretKey } from "./secret-key.ts";
-import { VERSION } from "./version.ts";
+import { SOFTWARE } from "./version.ts";
 
 /** Memory of all downloads of carts together, beside what the sockets hold. */
 const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
@@ -216,6 +218,8 @@ export async function composeServices(
     ids,
     policy: await composePolicy(config, send),
     announce: announcements(config),
+    events: preservationEvents(audit(stores.audit, clock, SOFTWARE)),
+    software: SOFTWARE,
   };
   const source = fsMoveSource({ roots: config.moveRoots });
   const remote = composeRemote(config);
@@ -373,7 +377,7 @@ async function composePackaging(config: Config, clock: Clock, stores: Stores, pu
   const links = signedLinks(keys);
   const origins = allowedOrigins(config.fetchOrigins);
   const pace = hostPace({ connections: HOST_CONNECTIONS, perSecond: config.fetchPerSecond }, clock);
-  const userAgent = `Longshore/${VERSION}`;
+  const userAgent = SOFTWARE;
   const fetch: Fetch = guardedFetch({ exchange: httpExchange(), origins, pace, clock, userAgent });
   const counted = statistics({
     store: stores.statistics,

@@ -8,6 +8,7 @@ import { type CliContext, command, type JsonOption, withExamples } from "./cli/c
 import { type Config, loadConfig } from "./config.ts";
 import { type RebuildOutcome, type Rebuilt, rebuildCatalogue } from "./core/archive/rebuild.ts";
 import { AppError } from "./core/errors.ts";
+import { SOFTWARE } from "./version.ts";
 
 interface RebuildCommandOptions extends JsonOption {
   readonly dryRun?: true;
@@ -35,7 +36,7 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
   try {
     const { archive, stores } = foundation;
     const { catalogue, jobs, sequences } = stores;
-    const parts = { archive, catalogue, jobs, sequences, clock: systemClock };
+    const parts = { archive, catalogue, jobs, sequences, clock: systemClock, software: SOFTWARE };
     const startedAt = systemClock.now();
     const counts = new Map<RebuildOutcome, number>();
     let files = 0;

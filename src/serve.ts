@@ -14,7 +14,7 @@ import { tokens } from "./core/access/tokens.ts";
 import type { Indexing } from "./core/catalogue/indexing.ts";
 import { AppError } from "./core/errors.ts";
 import type { Job } from "./core/jobs/job.ts";
-import { VERSION } from "./version.ts";
+import { SOFTWARE, VERSION } from "./version.ts";
 
 /** `longshore serve`: HTTP, the doors and the workers in one process, until it is told to stop. */
 export function serveCommand(terminal: Terminal): Command {
@@ -100,7 +100,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
       links: services.links,
-      audit: audit(stores.audit, clock),
+      audit: audit(stores.audit, clock, SOFTWARE),
       observed,
       metrics: metrics(services.jobs, observed),
       options: config,

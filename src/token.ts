@@ -9,6 +9,7 @@ import { type Audit, audit } from "./core/access/audit.ts";
 import { type TokenInfo, type Tokens, tokens } from "./core/access/tokens.ts";
 import { isoTime } from "./core/clock.ts";
 import { tokenId } from "./core/ids.ts";
+import { SOFTWARE } from "./version.ts";
 
 const UNIT_MS = { h: 3_600_000, d: 86_400_000 } as const;
 
@@ -89,7 +90,7 @@ async function withTokens(work: (access: Tokens, log: Audit) => Promise<void>): 
   const { openStores } = await import("./compose.ts"); // what needs no database starts without it
   const stores = await openStores(loadConfig(process.env), systemClock);
   try {
-    await work(tokens(stores.tokens, systemClock), audit(stores.audit, systemClock));
+    await work(tokens(stores.tokens, systemClock), audit(stores.audit, systemClock, SOFTWARE));
   } finally {
     await stores.close();
   }

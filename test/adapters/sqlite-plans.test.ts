@@ -111,7 +111,7 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
   test("claims, heartbeats, events, starved jobs and the catalogue's pages are found by index too", async () => {
     const { queue } = sqliteJobQueue(db, { now: () => 1, sleep: () => Promise.resolve() });
     const delivery = { jobId: jobId(1), lane: "fast", receipt: "r" } as const;
-    const catalogue = sqlCatalogueStore(db);
+    const catalogue = sqlCatalogueStore(db, "sqlite");
     const work: Record<string, () => Promise<unknown>> = {
       claim: () => queue.claim("w", "fast", 4),
       heartbeat: () => queue.heartbeat([delivery]),
@@ -152,9 +152,9 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       "checkpoint by manifest": () => carts.checkpoint(id, "k", "manifest", 5),
       countDownload: () => carts.countDownload(id, 1),
       fileDownloads: () => carts.fileDownloads(fileId(1)),
-      files: () => sqlCatalogueStore(db).files([fileId(1), fileId(2)]),
+      files: () => sqlCatalogueStore(db, "sqlite").files([fileId(1), fileId(2)]),
       findTransactions: () =>
-        sqlCatalogueStore(db).findTransactions({ project: "p", keyValues: { k: "v" }, limit: 10 }),
+        sqlCatalogueStore(db, "sqlite").findTransactions({ project: "p", keyValues: { k: "v" }, limit: 10 }),
       remove: () => carts.remove(id),
     };
     for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);

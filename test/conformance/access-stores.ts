@@ -88,6 +88,23 @@ export function accessConformance(name: string, open: () => Promise<Opened>): vo
       assert.deepEqual(await audit.list(0, 1), [first]);
     });
 
+    test("entries are found by who, what and to what", async () => {
+      const store = (await audit.list(0, 100)).length;
+      const facts = [
+        { actor: "bob", action: "a.one", target: "x/1" },
+        { actor: "ann", action: "a.two", target: "x/1" },
+        { actor: "ann", action: "a.three", target: "x/2" },
+      ];
+      for (const fact of facts) await audit.append((last) => ({ ...entry(last, {}), ...fact }));
+      const found = async (filter: Parameters<AuditStore["list"]>[2], afterSeq = 0) =>
+        (await audit.list(afterSeq, 100, filter)).map(({ seq }) => seq - store);
+      assert.deepEqual(await found({ target: "x/1" }), [1, 2]);
+      assert.deepEqual(await found({ target: "x/1" }, store + 1), [2]);
+      assert.deepEqual(await found({ target: "x/1", actor: "bob" }), [1]);
+      assert.deepEqual(await found({ actions: ["a.three", "a.one"] }), [1, 3]);
+      assert.deepEqual(await found({ actions: [] }), []);
+    });
+
     test("an append that fails leaves nothing, and does not stop the next", async () => {
       const before = await audit.list(0, 100);
       const failing = audit.append(() => {
@@ -133,6 +150,8 @@ function entry(last: AuditEntry | undefined, details: AuditEntry["details"]): Au
     action: "job.cancel",
     target: "job/1",
     details,
+    software: seq % 2 === 0 ? null : "Longshore/0.0.0-test",
+    outcome: seq % 2 === 0 ? null : "failure",
     previousHash,
     hash: `hash-${seq}`,
   };

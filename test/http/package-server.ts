@@ -83,7 +83,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
     storage,
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokens(stores.tokens, systemClock),
-    audit: audit(stores.audit, systemClock),
+    audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,
     metrics: metrics(services.jobs, observed),
     options: {

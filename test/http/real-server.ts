@@ -17,6 +17,7 @@ import type { Scope } from "../../src/core/access/access-stores.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { tokens } from "../../src/core/access/tokens.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
+import { preservationEvents } from "../../src/core/archive/premis-events.ts";
 import { cartService } from "../../src/core/carts/carts.ts";
 import { windowBudget } from "../../src/core/carts/layout/window-budget.ts";
 import { stageJob } from "../../src/core/carts/staging/stage-job.ts";
@@ -80,6 +81,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     ids,
     policy: { judge: async () => [] },
     announce: () => [],
+    events: preservationEvents(audit(stores.audit, systemClock, "Longshore/0.0.0-test")),
+    software: "Longshore/0.0.0-test",
   };
   const source = fsMoveSource({ roots: [sources] });
   const cache = fsObjectStorage({ root: join(root, "staging") });
@@ -158,7 +161,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     tokens: tokenService,
     links: composed.links,
     environment: composed.environment,
-    audit: audit(stores.audit, systemClock),
+    audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,
     metrics: metrics(jobs, observed),
     options: {

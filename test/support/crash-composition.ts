@@ -56,6 +56,12 @@ export async function openComposition(options: CompositionOptions): Promise<Comp
   };
   const services = await composeServices(config, clock, foundation);
   const { ingest, uploads } = services;
-  const finished = finishedUploads({ uploads, ingest, audit: audit(stores.audit, clock), clock, options: config });
+  const finished = finishedUploads({
+    uploads,
+    ingest,
+    audit: audit(stores.audit, clock, "Longshore/0.0.0-test"),
+    clock,
+    options: config,
+  });
   return { ...foundation, ...services, finished };
 }

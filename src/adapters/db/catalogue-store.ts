@@ -1,7 +1,9 @@
 import { type Kysely, type OnConflictBuilder, sql } from "kysely";
-import type { ArchivedFile, CatalogueStore } from "../../core/catalogue/catalogue-store.ts";
+import type { ArchivedFile, CatalogueStore, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
 import type { TransactionId } from "../../core/ids.ts";
+import { putFacts } from "./audit-store.ts";
+import type { DialectName } from "./migrate.ts";
 import { putMessages } from "./outbox.ts";
 import { noteChanges } from "./search-changes.ts";
 import { type FileRow, fromJson, type Tables, toJson } from "./tables.ts";
@@ -21,7 +23,7 @@ const ROWS_PER_STATEMENT = 500;
  * there are and however slowly `add` receives them, nobody waits for a write lock longer than one batch takes, and a
  * process may die anywhere: the next `add` finds the same ids and fills in what is missing.
  */
-export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
+export function sqlCatalogueStore(db: Kysely<Tables>, dialect: DialectName): CatalogueStore {
   const isKnown = async (tx: Kysely<Tables>, id: TransactionId) =>
     (await tx.selectFrom("transactions").select("id").where("id", "=", id).executeTakeFirst()) !== undefined;
 
@@ -45,7 +47,7 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
   };
 
   return {
-    async add(transaction, files, keyValues, messages, now) {
+    async add(transaction, files, keyValues, messages, now, facts = () => []) {
       const { id } = transaction;
       if (await isKnown(db, id)) return false;
       try {
@@ -74,6 +76,8 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
           }
           await putMessages(tx, messages, now);
           await noteChanges(tx, [{ transaction: id }]);
+          await tx.insertInto("fixityChecks").values(neverChecked(transaction)).execute();
+          await putFacts(tx, dialect, facts());
           return true;
         });
       } catch (error) {
@@ -164,6 +168,7 @@ export function sqlCatalogueStore(db: Kysely<Tables>): CatalogueStore {
     async forget(id) {
       await db.transaction().execute(async (tx) => {
         await tx.deleteFrom("keyValues").where("transactionId", "=", id).execute();
+        await tx.deleteFrom("fixityChecks").where("transactionId", "=", id).execute();
         const { numDeletedRows } = await tx.deleteFrom("transactions").where("id", "=", id).executeTakeFirstOrThrow();
         if (numDeletedRows === 0n) return;
         await noteChanges(tx, [{ transaction: id }]);
@@ -189,6 +194,17 @@ async function* batches<T>(items: AsyncIterable<T>, size: number): AsyncGenerato
   }
   if (batch.length > 0) yield batch;
 }
+
+const neverChecked = ({ id, sizeBytes }: Transaction) =>
+  ({
+    transactionId: id,
+    sizeBytes,
+    checkedAt: 0,
+    outcome: null,
+    problemCount: 0,
+    problems: toJson([]),
+    progress: null,
+  }) as const;
 
 /** A row that an add left behind that did not come to its end is replaced; a row that can be seen is not touched. */
 const overwriteInvisible = (conflict: OnConflictBuilder<Tables, "files">) =>

@@ -9,6 +9,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { CrawlStore } from "../../core/crawl/crawl-store.ts";
 import type { EnvironmentStore } from "../../core/environment/environment-store.ts";
 import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
+import type { FixityStore } from "../../core/fixity/fixity-store.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
@@ -23,6 +24,7 @@ import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { sqlCrawlStore } from "./crawl-store.ts";
 import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
+import { sqlFixityStore } from "./fixity-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
 import { sqlOutbox } from "./outbox.ts";
@@ -52,6 +54,7 @@ export interface Stores {
   readonly extractions: ExtractionStore;
   readonly searchChanges: SearchChanges;
   readonly savedQueries: SavedQueries;
+  readonly fixity: FixityStore;
   readonly schedules: ScheduleStore;
   readonly switches: SwitchStore;
   readonly environment: EnvironmentStore;
@@ -115,7 +118,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
   return {
     jobs: sqlJobStore(db, enqueue),
     queue,
-    catalogue: sqlCatalogueStore(db),
+    catalogue: sqlCatalogueStore(db, dialect),
     carts: sqlCartStore(db, dialect),
     staging: sqlStagingStore(db),
     packages: sqlPackageStore(db, dialect, enqueue),
@@ -124,6 +127,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     extractions: sqlExtractionStore(db, dialect, enqueue),
     searchChanges: sqlSearchChanges(db),
     savedQueries: sqlSavedQueries(db),
+    fixity: sqlFixityStore(db, dialect),
     schedules: sqlScheduleStore(db, dialect, enqueue),
     switches: sqlSwitchStore(db),
     environment: sqlEnvironmentStore(db),

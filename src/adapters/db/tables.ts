@@ -16,6 +16,7 @@ import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
 import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
 import type { Pause } from "../../core/switches/switch.ts";
+import type { FixityCheckRow, FixityDayRow } from "./fixity-rows.ts";
 import type { ScheduleBootRow, ScheduleLockRow, ScheduleRow, ScheduleRunRow } from "./schedule-rows.ts";
 
 /**
@@ -70,6 +71,8 @@ export interface Tables {
   scheduleBoots: ScheduleBootRow;
   scheduleRuns: ScheduleRunRow;
   scheduleLocks: ScheduleLockRow;
+  fixityChecks: FixityCheckRow;
+  fixityDays: FixityDayRow;
   switches: Pause;
   environment: EnvironmentRow;
 }

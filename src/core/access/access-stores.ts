@@ -34,8 +34,12 @@ export interface TokenStore {
   anyActive(now: number): Promise<boolean>;
 }
 
-export interface AuditEntry {
-  readonly seq: number;
+/** How something came out. */
+export const OUTCOMES = ["success", "failure"] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Who did what, before it has its place in the log. */
+export interface AuditFact {
   readonly at: number;
   readonly actor: string;
   /** What was done, dotted: `job.cancel`, `bundle.deposit`, `token.create`, … */
@@ -43,16 +47,31 @@ export interface AuditEntry {
   /** What it was done to, such as `job/12`. */
   readonly target: string;
   readonly details: Details;
+  /** What did it, as name/version; `null` in entries that are older than this field, as is `outcome`. */
+  readonly software: string | null;
+  readonly outcome: Outcome | null;
+}
+
+export interface AuditEntry extends AuditFact {
+  readonly seq: number;
   /** Hash of the entry before; 64 zeros for the first. */
   readonly previousHash: string;
   /** SHA-256 over this entry and `previousHash`: see `audit.ts`. */
   readonly hash: string;
 }
 
+/** Entries that fit all that is given. */
+export interface AuditFilter {
+  readonly actor?: string;
+  readonly target?: string;
+  /** One of these. */
+  readonly actions?: readonly string[];
+}
+
 /** Append-only. Contract: `test/conformance/access-stores.ts`. */
 export interface AuditStore {
   /** Appends what `make` returns for the last entry so far (`undefined` for the first); appends never interleave. */
   append(make: (last: AuditEntry | undefined) => AuditEntry): Promise<AuditEntry>;
-  /** In order of `seq`. */
-  list(afterSeq: number, limit: number): Promise<readonly AuditEntry[]>;
+  /** In order of `seq`. Details that are no JSON any more, as somebody has changed them, are shown as `{ unreadable }`. */
+  list(afterSeq: number, limit: number, filter?: AuditFilter): Promise<readonly AuditEntry[]>;
 }

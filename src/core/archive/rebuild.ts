@@ -5,6 +5,7 @@ import { jobId, type TransactionId, transactionId } from "../ids.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import { type Archive, type ReadTransaction, receiptOf } from "./archive.ts";
 import { objectPath } from "./ocfl.ts";
+import { ingestionFacts, noteAlgorithms } from "./premis-events.ts";
 import { TRANSACTION_DOCUMENT } from "./transaction-document.ts";
 import { catalogueDifferences, isUnderWay } from "./verify-catalogue.ts";
 import { type ContentReader, contentReader, unreadable } from "./verify-content.ts";
@@ -17,6 +18,8 @@ export interface RebuildParts {
   readonly jobs: JobStore;
   readonly sequences: SequenceStore;
   readonly clock: Clock;
+  /** For events: name/version. */
+  readonly software: string;
 }
 
 export interface RebuildOptions {
@@ -134,7 +137,7 @@ async function readObject(
 
 /** Brings the catalogue's idea of one transaction to the archive's. */
 async function enter(
-  { catalogue, clock }: RebuildParts,
+  { catalogue, clock, software }: RebuildParts,
   found: ReadTransaction,
   dryRun: boolean,
 ): Promise<"known" | "added" | "corrected"> {
@@ -143,7 +146,14 @@ async function enter(
   const outcome = (await catalogue.transaction(transaction.id)) ? "corrected" : "added";
   if (dryRun) return outcome;
   if (outcome === "corrected") await catalogue.forget(transaction.id);
-  await catalogue.add(transaction, found.files(), keyValues, [], clock.now());
+  // A database that was lost has taken the events with it: what is known of the ingestion is noted again.
+  const passing = noteAlgorithms(found.files());
+  const now = clock.now();
+  await catalogue.add(transaction, passing.files, keyValues, [], now, () =>
+    outcome === "added"
+      ? ingestionFacts(transaction, passing.algorithms(), { software, now, recordedBy: "rebuild" })
+      : [],
+  );
   return outcome;
 }
 

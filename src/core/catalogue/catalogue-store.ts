@@ -1,3 +1,4 @@
+import type { AuditFact } from "../access/access-stores.ts";
 import type { DigestName, Digests } from "../digest.ts";
 import type { DetailValue } from "../errors.ts";
 import type { FileId, TransactionId } from "../ids.ts";
@@ -96,9 +97,11 @@ export interface TransactionQuery {
  */
 export interface CatalogueStore {
   /**
-   * Registers a transaction with all its files and key-values and puts `messages` into the outbox, all or nothing.
+   * Registers a transaction with all its files and key-values, puts `messages` into the outbox and `facts` into the audit
+   * log, and has the transaction's fixity checked from now on, all or nothing.
    * Idempotent: a transaction that is known already is left as it is (`false`). Files are written in batches; memory is
    * one batch.
+   * @param facts asked for when all files have been written.
    */
   add(
     transaction: Transaction,
@@ -106,6 +109,7 @@ export interface CatalogueStore {
     keyValues: readonly KeyValue[],
     messages: readonly OutboxMessage[],
     now: number,
+    facts?: () => readonly AuditFact[],
   ): Promise<boolean>;
   transaction(id: TransactionId): Promise<Transaction | undefined>;
   /** Newest first. */

@@ -1,5 +1,6 @@
 import { type Archive, type ReadTransaction, receiptOf } from "../archive/archive.ts";
 import type { StagedTree } from "../archive/object-storage.ts";
+import { ingestionFacts, noteAlgorithms, type PreservationEvents } from "../archive/premis-events.ts";
 import type { ArchivedFile, CatalogueStore, OutboxMessage, Transaction } from "../catalogue/catalogue-store.ts";
 import type { Digests } from "../digest.ts";
 import { AppError, CODES, type Details, type Problem, problem } from "../errors.ts";
@@ -21,6 +22,9 @@ export interface AcceptanceParts {
   readonly policy: Policy;
   /** What others are told of an accepted transaction. */
   announce(transaction: Transaction): readonly OutboxMessage[];
+  readonly events: PreservationEvents;
+  /** What does all this, for events: name/version. */
+  readonly software: string;
 }
 
 /** A file of the object before it has an id. */
@@ -175,7 +179,11 @@ export async function catalogued(
   now: number,
 ): Promise<Details> {
   await tasks.begin("catalogue", { files: transaction.fileCount });
-  await parts.catalogue.add(transaction, files(), keyValues, parts.announce(transaction), now);
+  const { catalogue, software } = parts;
+  const passing = noteAlgorithms(files());
+  await catalogue.add(transaction, passing.files, keyValues, parts.announce(transaction), now, () =>
+    ingestionFacts(transaction, passing.algorithms(), { software, now }),
+  );
   return receiptOf(transaction);
 }
 

@@ -11,6 +11,7 @@ import { audit, canonicalJson, entryHash } from "../../../src/core/access/audit.
 import { tokens } from "../../../src/core/access/tokens.ts";
 import { type MovingClock, movingClock } from "../../support/moving-clock.ts";
 
+const SOFTWARE = "Longshore/0.0.0-test";
 const folders: string[] = [];
 after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
 
@@ -152,7 +153,7 @@ describe("who is let in", () => {
 describe("the audit log", () => {
   test("entries form a chain that verifies, also when they are recorded at once", () =>
     withStores(async (stores, clock) => {
-      const log = audit(stores.audit, clock);
+      const log = audit(stores.audit, clock, SOFTWARE);
       await Promise.all(Array.from({ length: 20 }, (_, i) => log.record("ada", "job.cancel", `job/${i}`, { i })));
       const entries = await log.list(0, 100);
       assert.deepEqual(
@@ -160,17 +161,18 @@ describe("the audit log", () => {
         Array.from({ length: 20 }, (_, i) => i + 1),
       );
       assert.equal(entries[0]?.previousHash, "0".repeat(64));
-      assert.deepEqual(await log.verifyChain(), { entries: 20, brokenAt: null });
+      const head = { seq: 20, hash: entries[19]?.hash };
+      assert.deepEqual(await log.verifyChain(), { entries: 20, brokenAt: null, head, hasNoted: null });
     }));
 
   test("a changed, a dropped and an inserted entry are each found where they are", () =>
     withStores(async (stores, clock) => {
-      const log = audit(stores.audit, clock);
+      const log = audit(stores.audit, clock, SOFTWARE);
       for (let i = 1; i <= 5; i++) await log.record("ada", "bundle.deposit", `job/${i}`, { nested: { i, ok: true } });
       const entries = await log.list(0, 100);
-      const verify = (tampered: readonly AuditEntry[]) => audit(fixedLog(tampered), clock).verifyChain();
+      const verify = (tampered: readonly AuditEntry[]) => audit(fixedLog(tampered), clock, SOFTWARE).verifyChain();
 
-      assert.deepEqual(await verify(entries), { entries: 5, brokenAt: null });
+      assert.equal((await verify(entries)).brokenAt, null);
       const changed = entries.map((entry) => (entry.seq === 3 ? { ...entry, actor: "eve" } : entry));
       assert.equal((await verify(changed)).brokenAt, 3);
       const deep = entries.map((entry) =>
@@ -191,12 +193,20 @@ describe("the audit log", () => {
       action: "job.set",
       target: "job/7",
       details: { reason: "stuck", state: "failed" },
+      software: "Longshore/1.2.3",
+      outcome: "success",
       previousHash: "0".repeat(64),
-    };
+    } as const;
     // Written by hand: members in order of their names, no white space.
-    const text = `{"action":"job.set","actor":"ada","at":1700000000000,"details":{"reason":"stuck","state":"failed"},"previousHash":"${"0".repeat(64)}","seq":1,"target":"job/7"}`;
+    const text = `{"action":"job.set","actor":"ada","at":1700000000000,"details":{"reason":"stuck","state":"failed"},"outcome":"success","previousHash":"${"0".repeat(64)}","seq":1,"software":"Longshore/1.2.3","target":"job/7"}`;
     const sha256sum = execFileSync("sha256sum", { input: text, encoding: "utf8" }).slice(0, 64);
     assert.equal(entryHash(entry), sha256sum);
+    // As an entry was hashed before it said with what it was done and how it came out.
+    const earlier = `{"action":"job.set","actor":"ada","at":1700000000000,"details":{"reason":"stuck","state":"failed"},"previousHash":"${"0".repeat(64)}","seq":1,"target":"job/7"}`;
+    assert.equal(
+      entryHash({ ...entry, software: null, outcome: null }),
+      execFileSync("sha256sum", { input: earlier, encoding: "utf8" }).slice(0, 64),
+    );
   });
 
   test("canonical JSON orders members and writes values as RFC 8785 does", () => {

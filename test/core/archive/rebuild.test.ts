@@ -29,7 +29,7 @@ describe("rebuild", () => {
     const { archive, stores } = lab;
     const { catalogue, jobs, sequences } = stores;
     const signal = new AbortController().signal;
-    const parts = { archive, catalogue, jobs, sequences, clock: systemClock };
+    const parts = { archive, catalogue, jobs, sequences, clock: systemClock, software: "Longshore/0.0.0-test" };
     return Array.fromAsync(rebuildCatalogue(parts, { dryRun: false, signal, ...options }));
   }
   const outcomes = (done: readonly Rebuilt[]) =>
@@ -155,6 +155,7 @@ describe("rebuild", () => {
       jobs: stores.jobs,
       sequences: stores.sequences,
       clock: systemClock,
+      software: "Longshore/0.0.0-test",
     };
     let done = 0;
     await assert.rejects(async () => {

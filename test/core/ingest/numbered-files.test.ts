@@ -140,7 +140,9 @@ describe("numbered files", () => {
     try {
       const { archive } = ingest;
       const options = { dryRun: false, signal: new AbortController().signal };
-      const rebuilt = await Array.fromAsync(rebuildCatalogue({ ...empty, archive, clock: systemClock }, options));
+      const rebuilt = await Array.fromAsync(
+        rebuildCatalogue({ ...empty, archive, clock: systemClock, software: "Longshore/0.0.0-test" }, options),
+      );
       assert.deepEqual(
         rebuilt.map(({ outcome }) => outcome),
         ["added"],
