@@ -53,8 +53,8 @@ export interface Crawling {
 export function composeCrawling(config: Config, parts: CrawlingParts): Crawling {
   const { stores, storage, fetch, origins, clock, nextJobId } = parts;
   const { recordRoots } = config;
-  const { catalogue } = stores;
-  const opened = composeStores(config, { catalogue, storage, fetch, origins, clock });
+  const { catalogue, extractions } = stores;
+  const opened = composeStores(config, { catalogue, extractions, storage, fetch, origins, clock });
   const { crawled: endpoints, targets } = opened;
   const scratch = join(config.dataDir, "scratch");
   const limits: SandboxLimits = {
@@ -78,7 +78,7 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
           onInvalid: (error) => report?.(error, "the extractors"),
         });
   const extractors = extractorRegistry(builtIn, registered);
-  const { crawls: store, extractions } = stores;
+  const { crawls: store } = stores;
   const withoutRoom: WithoutRoom = new Map();
 
   return {

@@ -12,6 +12,7 @@ import type { CatalogueStore } from "./core/catalogue/catalogue-store.ts";
 import type { Clock } from "./core/clock.ts";
 import { type Endpoints, schemeOf } from "./core/crawl/endpoints.ts";
 import type { Targets } from "./core/crawl/targets.ts";
+import type { ExtractionStore } from "./core/extract/extraction-store.ts";
 import type { Fetch } from "./core/outbound/fetch.ts";
 import { hostPace } from "./core/outbound/host-pace.ts";
 import type { Origins } from "./core/outbound/origins.ts";
@@ -23,6 +24,7 @@ export interface StoreParts {
   /** The same that `fetch` is guarded by. */
   readonly origins: Origins;
   readonly clock: Clock;
+  readonly extractions: Pick<ExtractionStore, "recordsFolders">;
 }
 
 /** The stores that settings open, by what they are used for. */
@@ -34,9 +36,10 @@ export interface OpenStores {
 }
 
 /** Globus bears more, but is shared with all that the token's owner does. */
-const GLOBUS_PACE = { connections: 4, perSecond: 10 };
+const GLOBUS_PACE = { connections: 4, rate: { calls: 1, perMs: 100 } };
 
-export function composeStores(config: Config, { catalogue, storage, fetch, origins, clock }: StoreParts): OpenStores {
+export function composeStores(config: Config, parts: StoreParts): OpenStores {
+  const { catalogue, storage, fetch, origins, clock, extractions } = parts;
   const { crawlRoots, recordRoots, moveRoots, crawlBuckets, offloadStores, s3 } = config;
   const globus = globusParts(config, clock);
   const writable = Map.groupBy(offloadStores, schemeOf);
@@ -54,7 +57,7 @@ export function composeStores(config: Config, { catalogue, storage, fetch, origi
     crawled: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: crawlRoots }) }),
     offloaded: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: [...crawlRoots, ...recordRoots] }) }),
     targets: openTargets({
-      file: folderTargets({ writable: recordRoots, removable: moveRoots }),
+      file: folderTargets({ writable: recordRoots, removable: moveRoots, owned: extractions.recordsFolders }),
       ...(writableS3 && { s3: s3Targets({ settings: s3, writable: writableS3 }) }),
       ...(globus && writableGlobus && { globus: globusTargets({ ...globus, writable: writableGlobus }) }),
     }),

@@ -50,6 +50,22 @@ export function extractionStoreConformance(name: string, open: () => Promise<Ope
       assert.equal(await store.get(nobody), undefined);
     });
 
+    test("folders that records are written to are known with their owners, each once", async () => {
+      const crawl = await crawling();
+      const wanted = (owner: string, recordsFolder: string | null) =>
+        store.create(wantedExtraction(crawl, { owner, recordsFolder }));
+      for (const owner of ["ada of folders", "bob of folders", "ada of folders"])
+        await wanted(owner, "/records/shared");
+      await wanted("ada of folders", "/records/own");
+      await wanted("ada of folders", null);
+      const found = (await store.recordsFolders()).filter(({ owner }) => owner.endsWith("of folders"));
+      assert.deepEqual(found.map(({ owner, folder }) => `${owner}: ${folder}`).toSorted(), [
+        "ada of folders: /records/own",
+        "ada of folders: /records/shared",
+        "bob of folders: /records/shared",
+      ]);
+    });
+
     test("an extraction of no crawl, or whose job cannot be entered, is not there", async () => {
       const lost = wantedExtraction(crawlId("nobody's"));
       await assert.rejects(store.create(lost), { code: "crawl_unknown" });

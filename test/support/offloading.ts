@@ -14,6 +14,7 @@ import { type OffloadRequest, type Offloads, offloadService } from "../../src/co
 import type { Source } from "../../src/core/crawl/source.ts";
 import type { Target } from "../../src/core/crawl/target.ts";
 import type { Targets } from "../../src/core/crawl/targets.ts";
+import type { RecordsFolderOf } from "../../src/core/extract/extraction-store.ts";
 import { type JobId, jobId } from "../../src/core/ids.ts";
 import { FINISHED_STATES, type Job } from "../../src/core/jobs/job.ts";
 import { type Jobs, jobService } from "../../src/core/jobs/jobs.ts";
@@ -36,11 +37,22 @@ export interface StoresElsewhere {
  * Folders of this machine, which all may be crawled: from `scratch` files may be moved, `shelf` may be written; and stores
  * elsewhere.
  */
-export function localStores(base: string, elsewhere?: StoresElsewhere): OffloadStores {
+export function localStores(
+  base: string,
+  elsewhere?: StoresElsewhere,
+  owned: readonly RecordsFolderOf[] = [],
+): OffloadStores {
   const [crawl = "", scratch = "", shelf = ""] = ["crawl", "scratch", "shelf"].map((name) => join(base, name));
   return {
     endpoints: openEndpoints({ ...elsewhere?.endpoints, file: folderEndpoints({ roots: [crawl, scratch, shelf] }) }),
-    targets: openTargets({ ...elsewhere?.targets, file: folderTargets({ writable: [shelf], removable: [scratch] }) }),
+    targets: openTargets({
+      ...elsewhere?.targets,
+      file: folderTargets({
+        writable: [shelf],
+        removable: [scratch],
+        owned: async () => owned.map(({ owner, folder }) => ({ owner, folder: join(base, folder) })),
+      }),
+    }),
   };
 }
 
@@ -115,14 +127,19 @@ export async function openOffloading(
   change: (stores: OffloadStores) => OffloadStores = (stores) => stores,
   {
     elsewhere,
+    owned,
     ...options
-  }: Pick<OffloadServicesOptions, "clock" | "leaseMs"> & { readonly elsewhere?: StoresElsewhere } = {},
+  }: Pick<OffloadServicesOptions, "clock" | "leaseMs"> & {
+    readonly elsewhere?: StoresElsewhere;
+    /** Whose records lie where, below `base`; asked with each offload. */
+    readonly owned?: readonly RecordsFolderOf[];
+  } = {},
 ): Promise<Offloading> {
   const base = await realpath(await mkdtemp(join(tmpdir(), "longshore-offload-")));
   for (const name of ["crawl", "scratch", "shelf"]) mkdirSync(join(base, name));
   const path = join(base, "jobs.sqlite");
   const services = await openOffloadServices({
-    ...change(localStores(base, elsewhere)),
+    ...change(localStores(base, elsewhere, owned)),
     path,
     ...options,
   });

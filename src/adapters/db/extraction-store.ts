@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from "kysely";
+import type { Kysely, NotNull, Selectable } from "kysely";
 import { AppError } from "../../core/errors.ts";
 import type { Extraction, ExtractionRecord, ExtractionStatus } from "../../core/extract/extraction.ts";
 import type { Described, ExtractionStore } from "../../core/extract/extraction-store.ts";
@@ -140,6 +140,16 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
       const row = await recordsOf(id).where("extractionRecords.number", "=", number).executeTakeFirst();
       return row && recordOf(row, id);
     },
+
+    recordsFolders: () =>
+      db
+        .selectFrom("extractions")
+        .select(["owner", "recordsFolder as folder"])
+        .distinct()
+        .where("recordsFolder", "is not", null)
+        .where("removed", "=", NO)
+        .$narrowType<{ folder: NotNull }>()
+        .execute(),
   };
 }
 

@@ -1,12 +1,13 @@
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Principal } from "../../core/access/access.ts";
+import { hasScope, type Principal } from "../../core/access/access.ts";
 import { type EndpointScheme, schemeOf } from "../../core/crawl/endpoints.ts";
 import type { Conveyance } from "../../core/crawl/offload/conveyance.ts";
 import type { Target } from "../../core/crawl/target.ts";
 import type { DirectWay, Targets, TargetUse } from "../../core/crawl/targets.ts";
 import { AppError } from "../../core/errors.ts";
+import type { RecordsFolderOf } from "../../core/extract/extraction-store.ts";
 import { ABSENT, ignoring } from "../storage/fs/errors.ts";
 import { fsTarget } from "./fs-target.ts";
 import { isWithin, pathOf } from "./open-endpoint.ts";
@@ -67,15 +68,21 @@ export interface FolderTargetsParts {
   readonly writable: readonly string[];
   /** Below which files may be removed as well. */
   readonly removable: readonly string[];
+  /** Folders with files that belong to somebody. */
+  owned(): Promise<readonly RecordsFolderOf[]>;
 }
 
-/** Folders of this machine, which need not be there yet: below the roots when all links on the way are followed. */
-export function folderTargets({ writable, removable }: FolderTargetsParts): TargetOpener {
+/**
+ * Folders of this machine, which need not be there yet: below the roots when all links on the way are followed. Whoever is no
+ * operator may remove from the writable ones what lies in a folder of their own, and from nowhere what is another's.
+ */
+export function folderTargets({ writable, removable, owned }: FolderTargetsParts): TargetOpener {
+  const placesOf = (roots: readonly string[]) => Promise.all(roots.map((root) => resolvedPlace(resolve(root))));
+
   async function folderAt(url: URL, use: TargetUse): Promise<string> {
     const folder = await resolvedPlace(pathOf(url));
     const roots = use === "write" ? writable : [...writable, ...removable];
-    const places = await Promise.all(roots.map((root) => resolvedPlace(resolve(root))));
-    if (places.some((root) => isWithin(root, folder))) return folder;
+    if ((await placesOf(roots)).some((root) => isWithin(root, folder))) return folder;
     const settings = use === "write" ? "LONGSHORE_RECORD_ROOTS" : "LONGSHORE_RECORD_ROOTS or LONGSHORE_MOVE_ROOTS";
     throw new AppError("endpoint_refused", {
       url: url.href,
@@ -83,9 +90,22 @@ export function folderTargets({ writable, removable }: FolderTargetsParts): Targ
     });
   }
 
+  async function requireOwn(folder: string, url: URL, { name }: Principal): Promise<void> {
+    const meets = (place: string) => isWithin(place, folder) || isWithin(folder, place);
+    const known = await owned();
+    const places = await placesOf(known.map((one) => one.folder));
+    const own = places.filter((_, at) => known[at]?.owner === name);
+    const others = places.filter((_, at) => known[at]?.owner !== name);
+    const isFree = own.some((place) => isWithin(place, folder)) || !(await placesOf(writable)).some(meets);
+    if (isFree && !others.some(meets)) return;
+    const hint = others.some(meets) ? "records of others lie there" : "no extraction of yours writes its records there";
+    throw new AppError("endpoint_refused", { url: url.href, hint: `${hint}: an operator may move them` });
+  }
+
   return {
-    async check(url, use) {
-      await folderAt(url, use);
+    async check(url, use, principal) {
+      const folder = await folderAt(url, use);
+      if (use === "remove" && !hasScope(principal, "operate")) await requireOwn(folder, url, principal);
       return pathToFileURL(pathOf(url)).href;
     },
     open: async (url, use) => fsTarget({ root: await folderAt(url, use) }),

@@ -54,4 +54,12 @@ export interface ExtractionStore {
   /** With a larger number, in order. */
   records(id: ExtractionId, afterNumber: number, limit: number): Promise<readonly ExtractionRecord[]>;
   record(id: ExtractionId, number: number): Promise<ExtractionRecord | undefined>;
+  /** All folders that records are written to as files, each once for each owner. */
+  recordsFolders(): Promise<readonly RecordsFolderOf[]>;
+}
+
+export interface RecordsFolderOf {
+  readonly owner: string;
+  /** Absolute. */
+  readonly folder: string;
 }
