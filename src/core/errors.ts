@@ -139,6 +139,18 @@ export const CODES = {
   environment_missing: ["invalid", "Variables that are needed are not set."],
   environment_unknown: ["not_found", "There is nothing set under this name."],
   secret_unreadable: ["invalid", "Secrets were sealed under another key than the server's: set them again."],
+  // Registers
+  register_unknown: ["not_found", "No register of this name is declared."],
+  register_invalid: ["invalid", "The declaration of the register is not valid."],
+  register_fixed: ["conflict", "The register is declared by a file of the server, and changes there."],
+  register_contradicted: ["conflict", "Entries that are there contradict the declaration."],
+  register_in_use: ["conflict", "The register has entries, and stays."],
+  entry_unknown: ["not_found", "No entry with this id is in the register."],
+  entry_invalid: ["invalid", "The entry is not as its register declares."],
+  entry_exists: ["conflict", "Another entry has the same values where no two may."],
+  entry_conflict: ["conflict", "The entry is not as the change expects, or its status does not allow it."],
+  entry_refused: ["forbidden", "The register does not allow this caller to do so."],
+  action_failed: ["corrupt", "The action did not come to what it was meant to."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],

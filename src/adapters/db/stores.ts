@@ -14,6 +14,7 @@ import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
 import type { StatisticsStore } from "../../core/packages/statistics.ts";
+import type { RegisterStore } from "../../core/registers/register-store.ts";
 import type { ScheduleStore } from "../../core/schedules/schedule-store.ts";
 import type { SwitchStore } from "../../core/switches/switch.ts";
 import { pgBossJobQueue } from "../queue/pg-boss.ts";
@@ -31,6 +32,7 @@ import { sqlOutbox } from "./outbox.ts";
 import { sqlStatisticsStore } from "./package-statistics.ts";
 import { sqlPackageStore } from "./package-store.ts";
 import { postgresDialect } from "./postgres.ts";
+import { sqlRegisterStore } from "./register-store.ts";
 import { sqlSavedQueries } from "./saved-queries.ts";
 import { sqlScheduleStore } from "./schedule-store.ts";
 import { sqlSearchChanges } from "./search-changes.ts";
@@ -58,6 +60,7 @@ export interface Stores {
   readonly schedules: ScheduleStore;
   readonly switches: SwitchStore;
   readonly environment: EnvironmentStore;
+  readonly registers: RegisterStore;
   readonly outbox: Outbox;
   readonly sequences: SequenceStore;
   readonly tokens: TokenStore;
@@ -131,6 +134,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     schedules: sqlScheduleStore(db, dialect, enqueue),
     switches: sqlSwitchStore(db),
     environment: sqlEnvironmentStore(db),
+    registers: sqlRegisterStore(db, dialect, enqueue),
     outbox: sqlOutbox(db, dialect),
     sequences: sqlSequenceStore(db),
     tokens: sqlTokenStore(db),

@@ -15,6 +15,8 @@ import type { ExtractionId, FileId, JobId, OrderId, TransactionId } from "../../
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
 import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
+import type { Entry, EntryEvent } from "../../core/registers/entry.ts";
+import type { KeptDeclaration } from "../../core/registers/register-store.ts";
 import type { Pause } from "../../core/switches/switch.ts";
 import type { FixityCheckRow, FixityDayRow } from "./fixity-rows.ts";
 import type { ScheduleBootRow, ScheduleLockRow, ScheduleRow, ScheduleRunRow } from "./schedule-rows.ts";
@@ -67,6 +69,11 @@ export interface Tables {
   extractionRecords: ExtractionRecordRow;
   searchChanges: SearchChangeRow;
   savedQueries: Json<SavedQuery, "types">;
+  registers: RegisterRow;
+  registerEntries: RegisterEntryRow;
+  registerValues: { readonly register: string; readonly field: string; readonly value: string; readonly entry: number };
+  registerKeys: { readonly register: string; readonly key: string; readonly entry: number };
+  registerEvents: RegisterEventRow;
   schedules: ScheduleRow;
   scheduleBoots: ScheduleBootRow;
   scheduleRuns: ScheduleRunRow;
@@ -248,6 +255,30 @@ export interface SearchChangeRow {
 export interface EnvironmentRow extends Omit<KeptVariable, "secret"> {
   /** 0 or 1. */
   readonly secret: number;
+}
+
+export interface RegisterRow {
+  readonly name: string;
+  readonly declaration: string;
+  readonly source: KeptDeclaration["source"];
+  readonly revision: number;
+  readonly lastId: number;
+  readonly viewName: string | null;
+  readonly updatedAt: number;
+}
+
+export interface RegisterEntryRow extends Omit<Json<Entry, "fields">, "settled"> {
+  readonly number: Generated<number>;
+  /** 0 or 1. */
+  readonly settled: number;
+}
+
+export interface RegisterEventRow extends Omit<Json<EntryEvent, "changed">, "seq" | "from" | "to"> {
+  readonly seq: Generated<number>;
+  readonly register: string;
+  readonly entry: number;
+  readonly fromStatus: string | null;
+  readonly toStatus: string | null;
 }
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {
