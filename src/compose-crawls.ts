@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import type { Stores } from "./adapters/db/stores.ts";
 import { builtInExtractors } from "./adapters/sandbox/built-in.ts";
-import { registeredExtractors } from "./adapters/sandbox/registered.ts";
 import { scratchFolder } from "./adapters/sandbox/scratch-folder.ts";
 import { fsTarget } from "./adapters/source/fs-target.ts";
 import { composeStores } from "./compose-stores.ts";
@@ -14,7 +13,7 @@ import { OFFLOAD_JOB, offloadJob } from "./core/crawl/offload/offload-job.ts";
 import { type Offloads, offloadService } from "./core/crawl/offloads.ts";
 import { EXTRACT_JOB, type Extractions, extractionService } from "./core/extract/extractions.ts";
 import { extractJob } from "./core/extract/job/extract-job.ts";
-import { extractorRegistry } from "./core/extract/registry.ts";
+import { extractorRegistry, type RegisteredExtractors } from "./core/extract/registry.ts";
 import type { SandboxLimits } from "./core/extract/sandbox.ts";
 import type { WithoutRoom } from "./core/extract/without-room.ts";
 import type { JobId } from "./core/ids.ts";
@@ -50,7 +49,7 @@ export interface Crawling {
   close(): Promise<void>;
 }
 
-export function composeCrawling(config: Config, parts: CrawlingParts): Crawling {
+export async function composeCrawling(config: Config, parts: CrawlingParts): Promise<Crawling> {
   const { stores, storage, fetch, origins, clock, nextJobId } = parts;
   const { recordRoots } = config;
   const { catalogue, extractions } = stores;
@@ -66,20 +65,24 @@ export function composeCrawling(config: Config, parts: CrawlingParts): Crawling 
   const processes = config.extractProcesses;
   const builtIn = builtInExtractors({ readable: [...config.crawlRoots, scratch], limits, processes });
   let report: Parameters<Crawling["reportTo"]>[0] | undefined;
-  const registered =
-    config.extractorsDir === undefined
-      ? undefined
-      : registeredExtractors({
-          folder: config.extractorsDir,
-          limits,
-          processes,
-          containerEnvironment: config.containerEnvironment,
-          reserved: async () => (await builtIn.facts()).map(({ name }) => name),
-          onInvalid: (error) => report?.(error, "the extractors"),
-        });
-  const extractors = extractorRegistry(builtIn, registered);
+  const extractors = extractorRegistry(builtIn, await registered());
   const { crawls: store } = stores;
   const withoutRoom: WithoutRoom = new Map();
+
+  /** What reads and checks them is loaded when there is a folder for them. */
+  async function registered(): Promise<RegisteredExtractors | undefined> {
+    const { extractorsDir: folder, containerEnvironment } = config;
+    if (folder === undefined) return undefined;
+    const { registeredExtractors } = await import("./adapters/sandbox/registered.ts");
+    return registeredExtractors({
+      folder,
+      limits,
+      processes,
+      containerEnvironment,
+      reserved: async () => (await builtIn.facts()).map(({ name }) => name),
+      onInvalid: (error) => report?.(error, "the extractors"),
+    });
+  }
 
   return {
     handlers: {

@@ -4,7 +4,6 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { controlFile } from "./adapters/control-file.ts";
 import { openPostgres, openSqlite, type Stores } from "./adapters/db/stores.ts";
-import { smtpMailer } from "./adapters/mail/smtp.ts";
 import { httpExchange } from "./adapters/outbound/http-exchange.ts";
 import { pacificaArchive } from "./adapters/pacifica/archive.ts";
 import { pacificaIdSource } from "./adapters/pacifica/id-source.ts";
@@ -48,13 +47,13 @@ import { moveJob } from "./core/ingest/move-job.ts";
 import { type NumberedFiles, numberedFiles } from "./core/ingest/numbered-files.ts";
 import { allPolicies, type Policy } from "./core/ingest/policy/policy.ts";
 import { rulesPolicy } from "./core/ingest/policy/rules.ts";
-import { readRules } from "./core/ingest/policy/rules-file.ts";
 import type { UploadStore } from "./core/ingest/upload-store.ts";
 import type { Job } from "./core/jobs/job.ts";
 import { type Jobs, jobService } from "./core/jobs/jobs.ts";
 import { startUpkeep, type Upkeep } from "./core/jobs/upkeep.ts";
 import { type JobHandler, startWorker, type Worker } from "./core/jobs/worker.ts";
 import { mailChannel, webhookChannel } from "./core/notify/channels.ts";
+import type { Mailer } from "./core/notify/mailer.ts";
 import { MAIL_CHANNEL, notices, WEBHOOK_CHANNEL } from "./core/notify/notices.ts";
 import { readTemplates, requirePlaces } from "./core/notify/templates.ts";
 import { announcements, CLOUDEVENT_CHANNEL, METADATA_CHANNEL } from "./core/outbound/announcements.ts";
@@ -233,8 +232,9 @@ export async function composeServices(
   });
   const packaging = await composePackaging(config, clock, stores, publicUrl);
   const { fetch, links, origins } = packaging;
+  const openMailer = await composeMail(config);
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
-  const crawling = composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
+  const crawling = await composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
   const unswitched: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
@@ -315,7 +315,7 @@ export async function composeServices(
 
     startDelivery(log) {
       const { told } = packaging.statistics;
-      const mailer = config.smtpUrl === undefined ? undefined : smtpMailer({ url: config.smtpUrl });
+      const mailer = openMailer?.();
       const channels: Readonly<Record<string, OutboxChannel>> = {
         [CLOUDEVENT_CHANNEL]: cloudEvents({ source: config.eventsSource, send }),
         ...(config.metadataUrl !== undefined && {
@@ -414,6 +414,13 @@ async function mailTemplates({ mailTemplates: path }: Config): Promise<string | 
   }
 }
 
+/** Its library is loaded when there is a mail server. */
+async function composeMail({ smtpUrl: url }: Config): Promise<(() => Mailer) | undefined> {
+  if (url === undefined) return undefined;
+  const { smtpMailer } = await import("./adapters/mail/smtp.ts");
+  return () => smtpMailer({ url });
+}
+
 /** Its idle connections keep no process from ending. */
 function composeRemote({ archiveinterfaceUrl: url }: Config): RemoteArchive | undefined {
   return url === undefined ? undefined : pacificaArchive({ url, exchange: httpExchange() });
@@ -422,7 +429,10 @@ function composeRemote({ archiveinterfaceUrl: url }: Config): RemoteArchive | un
 /** Every policy the settings name must agree; with none, everything may be deposited. */
 async function composePolicy(config: Config, send: ReturnType<typeof httpSend>): Promise<Policy> {
   const policies: Policy[] = [];
-  if (config.policyFile !== undefined) policies.push(rulesPolicy(readRules(await policyText(config.policyFile))));
+  if (config.policyFile !== undefined) {
+    const { readRules } = await import("./core/ingest/policy/rules-file.ts");
+    policies.push(rulesPolicy(readRules(await policyText(config.policyFile))));
+  }
   if (config.policyUrl !== undefined)
     policies.push(pacificaPolicy({ url: config.policyUrl, userHeader: config.authHeader, send }));
   return allPolicies(...policies);

@@ -17,7 +17,7 @@ declare module "fastify" {
 }
 
 /** Describes the routes that are registered in `app` after this: `app.swagger()` is OpenAPI 3.1. */
-export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
@@ -63,13 +63,6 @@ const transform: SwaggerTransform = (route) => {
     };
   return transformed;
 };
-
-/** Leaves the routes that are added to `app` from now on out of the description. */
-export function hideRoutes(app: FastifyInstance): void {
-  app.addHook("onRoute", (route) => {
-    route.schema = { ...route.schema, hide: true };
-  });
-}
 
 const transformObject: SwaggerTransformObject = (document) => {
   const described = jsonSchemaTransformObject(document);

@@ -12,7 +12,6 @@ import { pacificaIngest } from "./doors/pacifica-ingest.ts";
 import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
 import { xtract } from "./doors/xtract.ts";
 import { packageLinkRoutes } from "./links/package-links.ts";
-import { describeRoutes } from "./openapi.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
 import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
@@ -51,7 +50,6 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
       new AppError("method_not_allowed", { method: request.method, allowed: methods }),
     );
   });
-  await describeRoutes(app, deps.version);
   await app.register(
     async (api) => {
       api.addHook("onRequest", auth.require);

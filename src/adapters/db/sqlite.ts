@@ -11,23 +11,13 @@ import {
   SqliteQueryCompiler,
   type SqliteStatement,
 } from "kysely";
-import { AppError, type Code } from "../../core/errors.ts";
+import { translated } from "./sqlite-errors.ts";
 
 /** Kysely makes a new text for every length of an `in (…)` list, so the cache needs a bound. */
 const CACHED_STATEMENTS = 200;
 
 /** How long callers of the database may go on one after the other before everybody else in the process has a turn. */
 const TURN_MS = 10;
-
-/** Primary result codes (sqlite.org/rescode.html) that say something about the machine rather than about the statement. */
-const CODE_OF_RESULT: Readonly<Record<number, Code>> = {
-  5: "database_unavailable", // SQLITE_BUSY
-  6: "database_unavailable", // SQLITE_LOCKED
-  11: "database_damaged", // SQLITE_CORRUPT
-  13: "storage_full", // SQLITE_FULL
-  14: "database_unavailable", // SQLITE_CANTOPEN
-  26: "database_damaged", // SQLITE_NOTADB
-};
 
 /**
  * Kysely over `node:sqlite`. One connection, which Kysely hands to one caller at a time: a transaction is never
@@ -137,15 +127,4 @@ function script(file: DatabaseSync, sql: string, first: StatementSync): SqliteSt
     },
     iterate: () => first.iterate(),
   };
-}
-
-/** What SQLite throws, in our words where it is about the machine. */
-export function translated<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (!(error instanceof Error && "errcode" in error && "errstr" in error)) throw error;
-    const code = CODE_OF_RESULT[Number(error.errcode) & 0xff];
-    throw code ? new AppError(code, { reason: String(error.errstr) }, { cause: error }) : error;
-  }
 }

@@ -4,7 +4,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { highlighted, textTerms } from "../../core/catalogue/highlight.ts";
 import type { SearchDocument, SearchHit, SearchPage, SearchRequest } from "../../core/catalogue/search-index.ts";
 import { AppError } from "../../core/errors.ts";
-import { translated } from "../db/sqlite.ts";
+import { translated } from "../db/sqlite-errors.ts";
 import {
   columnsOf,
   type Expand,

@@ -6,7 +6,6 @@ import { dwcaFormat } from "./dwca/dwca.ts";
 import type { DwcaSettings } from "./dwca/settings.ts";
 import { delimitedFormat } from "./formats/delimited.ts";
 import { jsonLinesFormat } from "./formats/json-lines.ts";
-import { parquetFormat } from "./formats/parquet.ts";
 import { xlsxFormat } from "./formats/xlsx.ts";
 import type { PackCheckpoint, Recipe } from "./package.ts";
 import type { Packing } from "./package-job.ts";
@@ -30,7 +29,7 @@ export async function packRows(packing: Packing): Promise<{ readonly rowCount: n
   await tasks.begin("fetch");
   const source = await ckanRows({ fetch, clock, recipe: { ...recipe, apiUrl }, key, signal });
   const { declaredRows } = source;
-  const format = formatOf(recipe, declaredRows, dwca, clock);
+  const format = await formatOf(recipe, declaredRows, dwca, clock);
 
   const { sink, earlier } = await opened(packing, source, format);
   let rowCount = earlier?.rowCount ?? 0;
@@ -86,7 +85,12 @@ function fitsStill(earlier: PackCheckpoint, source: RowSource): boolean {
 
 const fieldTexts = ({ fields }: RowSource) => fields.map(({ id, type }) => `${type} ${id}`);
 
-function formatOf(recipe: Recipe, declaredRows: number | null, dwca: DwcaSettings, clock: Clock): RowFormat {
+async function formatOf(
+  recipe: Recipe,
+  declaredRows: number | null,
+  dwca: DwcaSettings,
+  clock: Clock,
+): Promise<RowFormat> {
   const { kind, format, eml, forGbif = false } = recipe;
   if (kind === "dwca")
     return dwcaFormat(dwca, {
@@ -104,7 +108,9 @@ function formatOf(recipe: Recipe, declaredRows: number | null, dwca: DwcaSetting
       return xlsxFormat(declaredRows);
     case "jsonl":
       return jsonLinesFormat();
-    case "parquet":
+    case "parquet": {
+      const { parquetFormat } = await import("./formats/parquet.ts"); // with its libraries: seldom wanted
       return parquetFormat();
+    }
   }
 }

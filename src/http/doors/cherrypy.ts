@@ -6,7 +6,6 @@ import type { Scope } from "../../core/access/access-stores.ts";
 import { AppError, type Code } from "../../core/errors.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
-import { hideRoutes } from "../openapi.ts";
 import { ABOUT_ANSWER, asAppError, statusOf } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 
@@ -72,7 +71,6 @@ export function speakCherryPy(app: FastifyInstance, options: CherryPyOptions): C
     requireScope(request.principal, scope);
   };
 
-  hideRoutes(app);
   app.removeAllContentTypeParsers();
   app.setErrorHandler((error, request, reply) => sendError(request, reply, error));
   app.setNotFoundHandler((request, reply) =>

@@ -5,7 +5,6 @@ import type { PackageKind } from "../../core/packages/package.ts";
 import { type EntryFilter, EVERYTHING } from "../../core/packages/statistics.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
-import { hideRoutes } from "../openapi.ts";
 import { asAppError, statusOf } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { type SentForm, sentForm } from "./ckanpackager-form.ts";
@@ -53,7 +52,6 @@ export const ckanpackager =
     /** Requests of the documentation's kind. */
     const documents = new WeakSet<FastifyRequest>();
 
-    hideRoutes(app);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser<Buffer>("*", { parseAs: "buffer", bodyLimit: FORM_LIMIT_BYTES }, (_request, body, done) =>
       done(null, body),

@@ -8,7 +8,6 @@ import type { Extraction, ExtractionCounts } from "../../core/extract/extraction
 import { type CrawlId, crawlId } from "../../core/ids.ts";
 import type { AllowedMethods } from "../allowed-methods.ts";
 import type { Authentication } from "../authentication.ts";
-import { hideRoutes } from "../openapi.ts";
 import { asAppError, statusOf } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { passBodiesThrough } from "../upload/request-body.ts";
@@ -55,7 +54,6 @@ export const xtract =
     const { crawls, extractions, offloads, audit, clock, links } = context;
     const { urlOf, pathOf } = collections(context.options.xtract);
 
-    hideRoutes(app);
     passBodiesThrough(app);
     app.setErrorHandler((thrown, request) => {
       const error = told(request, thrown);

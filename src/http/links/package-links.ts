@@ -4,7 +4,6 @@ import type { Package } from "../../core/packages/package.ts";
 import type { OrderedPackage, PackageFile } from "../../core/packages/packages.ts";
 import { exactly } from "../download/exact-bytes.ts";
 import { type Representation, sendRepresentation } from "../download/representation.ts";
-import { hideRoutes } from "../openapi.ts";
 import { asAppError, sendProblem, statusOf } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { deadLinkPage, packagePage } from "./package-page.ts";
@@ -21,7 +20,6 @@ export const packageLinkRoutes =
   (context: ServerContext): FastifyPluginAsync =>
   async (app) => {
     const { packages } = context;
-    hideRoutes(app);
     app.setErrorHandler((error, request, reply) => sendTrouble(request, reply, error));
     app.addHook("onRequest", async (_request, reply) => {
       // The address is the key: it goes into no other server's log, and into no index.
