@@ -151,6 +151,15 @@ export const CODES = {
   entry_conflict: ["conflict", "The entry is not as the change expects, or its status does not allow it."],
   entry_refused: ["forbidden", "The register does not allow this caller to do so."],
   action_failed: ["corrupt", "The action did not come to what it was meant to."],
+  // Documents
+  document_index_unknown: ["not_found", "There is no index of documents of this name."],
+  document_index_exists: ["conflict", "There is an index of documents of this name already."],
+  document_index_invalid: ["invalid", "An index of documents cannot have this name, or these fields."],
+  document_index_read_only: ["forbidden", "The index shows what is kept elsewhere, and is not changed by documents."],
+  document_unknown: ["not_found", "No document with this id is in the index."],
+  document_conflict: ["conflict", "The document is there already, or has changed since it was read."],
+  document_invalid: ["invalid", "The document does not fit the fields of its index."],
+  document_query_invalid: ["invalid", "This cannot be asked of the documents."],
   // Requests
   request_invalid: ["invalid", "The request does not have the expected form."],
   route_unknown: ["not_found", "There is nothing at this address."],

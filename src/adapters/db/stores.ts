@@ -7,6 +7,7 @@ import type { SavedQueries } from "../../core/catalogue/saved-queries.ts";
 import type { SearchChanges } from "../../core/catalogue/search-changes.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { CrawlStore } from "../../core/crawl/crawl-store.ts";
+import type { DocumentStore } from "../../core/documents/document-store.ts";
 import type { EnvironmentStore } from "../../core/environment/environment-store.ts";
 import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { FixityStore } from "../../core/fixity/fixity-store.ts";
@@ -23,6 +24,7 @@ import { sqlAuditStore } from "./audit-store.ts";
 import { sqlCartStore } from "./cart-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { sqlCrawlStore } from "./crawl-store.ts";
+import { sqlDocumentStore } from "./document-store.ts";
 import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { sqlFixityStore } from "./fixity-store.ts";
@@ -56,6 +58,7 @@ export interface Stores {
   readonly extractions: ExtractionStore;
   readonly searchChanges: SearchChanges;
   readonly savedQueries: SavedQueries;
+  readonly documents: DocumentStore;
   readonly fixity: FixityStore;
   readonly schedules: ScheduleStore;
   readonly switches: SwitchStore;
@@ -130,6 +133,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     extractions: sqlExtractionStore(db, dialect, enqueue),
     searchChanges: sqlSearchChanges(db),
     savedQueries: sqlSavedQueries(db),
+    documents: sqlDocumentStore(db),
     fixity: sqlFixityStore(db, dialect),
     schedules: sqlScheduleStore(db, dialect, enqueue),
     switches: sqlSwitchStore(db),

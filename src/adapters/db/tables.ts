@@ -8,6 +8,8 @@ import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
 import type { Crawl, CrawlBatch, CrawlCounts } from "../../core/crawl/crawl.ts";
 import type { FeedPosition } from "../../core/crawl/crawl-store.ts";
 import type { DigestName } from "../../core/digest.ts";
+import type { Document } from "../../core/documents/document.ts";
+import type { StoredIndex } from "../../core/documents/document-store.ts";
 import type { KeptVariable } from "../../core/environment/environment-store.ts";
 import type { ErrorRecord, Problem } from "../../core/errors.ts";
 import type { Extraction, ExtractionCounts, ExtractionRecord } from "../../core/extract/extraction.ts";
@@ -69,6 +71,8 @@ export interface Tables {
   extractionRecords: ExtractionRecordRow;
   searchChanges: SearchChangeRow;
   savedQueries: Json<SavedQuery, "types">;
+  documentIndices: DocumentIndexRow;
+  documents: Omit<Document, "number"> & { readonly number: Generated<number>; readonly indexNumber: number };
   registers: RegisterRow;
   registerEntries: RegisterEntryRow;
   registerValues: { readonly register: string; readonly field: string; readonly value: string; readonly entry: number };
@@ -279,6 +283,13 @@ export interface RegisterEventRow extends Omit<Json<EntryEvent, "changed">, "seq
   readonly entry: number;
   readonly fromStatus: string | null;
   readonly toStatus: string | null;
+}
+
+export interface DocumentIndexRow extends Omit<Json<StoredIndex, "mapping">, "name"> {
+  /** `null`: it is removed, and its documents are on their way out. */
+  readonly name: string | null;
+  readonly number: Generated<number>;
+  readonly lastSeqNo: number;
 }
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {
