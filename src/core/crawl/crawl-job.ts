@@ -113,7 +113,7 @@ export function crawlJob({ store, endpoints, clock }: CrawlJobParts): JobHandler
         stop.throwIfAborted();
         const folder = { endpoint: at, folder: part.folder };
         open ??= folderWalk(folder, grouper, await historyOf(folder));
-        const found = open.take(part);
+        const found = await open.take(part);
         if (part.isLast) open = undefined;
         await kept.add(found, !part.isLast && found.batches.length > 0 ? folder : undefined);
       }

@@ -18,19 +18,19 @@ test("files are told by their names in the folder, some thousand at a time", () 
   assert.deepEqual(batchesOfSingles([]), []);
 });
 
-test("groups of one file each need not be told, whatever the grouper", () => {
-  const batches = batchesByFamily([entry("a/x.tif"), entry("a/y.tif")], grouperNamed("stem"));
+test("groups of one file each need not be told, whatever the grouper", async () => {
+  const batches = await batchesByFamily([entry("a/x.tif"), entry("a/y.tif")], grouperNamed("stem"));
   assert.deepEqual(
     batches.map(({ families }) => families),
     [null],
   );
-  const [named] = batchesByFamily([entry("a/x.tif")], grouperNamed("extension"));
+  const [named] = await batchesByFamily([entry("a/x.tif")], grouperNamed("extension"));
   assert.deepEqual(named?.families, [{ groups: [{ files: [0], kind: "tif" }] }]);
 });
 
-test("a family is in one batch, however large", () => {
+test("a family is in one batch, however large", async () => {
   const files = Array.from({ length: 10_000 }, (_, at) => entry(`f/${at}.${at < 9_000 ? "tif" : `x${at}`}`));
-  const batches = batchesByFamily(files, grouperNamed("extension"));
+  const batches = await batchesByFamily(files, grouperNamed("extension"));
   assert.deepEqual(
     batches.map(({ files: some, families }) => [some.length, families?.length]),
     [
@@ -41,7 +41,7 @@ test("a family is in one batch, however large", () => {
   );
 });
 
-test("random groups: each file is in one batch, and groups have the files they had", (t) => {
+test("random groups: each file is in one batch, and groups have the files they had", async (t) => {
   const random = seededRandom(t);
   for (let round = 0; round < 20; round++) {
     const count = 1 + random(9_000);
@@ -53,7 +53,7 @@ test("random groups: each file is in one batch, and groups have the files they h
       details: { at },
     }));
     const grouper: Grouper = () => groups;
-    const batches = batchesByFamily(files, grouper);
+    const batches = await batchesByFamily(files, grouper);
     assert.deepEqual(namesIn(batches).toSorted(), Array.from(files.keys(), String).toSorted());
     const told = batches.flatMap(({ files: some, families }) =>
       (families ?? []).flatMap((family) =>

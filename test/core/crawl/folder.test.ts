@@ -3,10 +3,10 @@ import { test } from "node:test";
 import { folderWalk } from "../../../src/core/crawl/walk/folder.ts";
 import { problem } from "../../../src/core/errors.ts";
 
-test("problems with names that have NUL can be kept by every database", () => {
+test("problems with names that have NUL can be kept by every database", async () => {
   const { take } = folderWalk({ endpoint: 1, folder: "" }, null);
   const met = [problem("entry_unreadable", { path: "a\0b", hint: "not a\0b" }), problem("entry_unreadable")];
-  const { problems } = take({ folder: "", entries: [], problems: met, isLast: true });
+  const { problems } = await take({ folder: "", entries: [], problems: met, isLast: true });
   assert.deepEqual(
     problems.map(({ endpoint, path }) => [endpoint, path]),
     [

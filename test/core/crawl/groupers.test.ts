@@ -3,18 +3,23 @@ import { describe, test } from "node:test";
 import { type GrouperOptions, grouperNamed } from "../../../src/core/crawl/grouping/groupers.ts";
 import { GROUPER_NAMES } from "../../../src/core/crawl/grouping/groups.ts";
 import type { SourceEntry } from "../../../src/core/crawl/source.ts";
+import { AppError } from "../../../src/core/errors.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const entry = (path: string): SourceEntry => ({ path, kind: "file", sizeBytes: 1, modifiedAt: null, mode: null });
 
 /** `kind: names`, sorted. */
-function grouped(grouper: string, names: readonly string[], options: GrouperOptions = {}): readonly string[] {
-  const groups = grouperNamed(grouper, options)(names.map((name) => entry(`folder.d/${name}`)));
+async function grouped(
+  grouper: string,
+  names: readonly string[],
+  options: GrouperOptions = {},
+): Promise<readonly string[]> {
+  const groups = await grouperNamed(grouper, options)(names.map((name) => entry(`folder.d/${name}`)));
   return groups.map(({ kind, files }) => `${kind}: ${files.map((file) => names[file]).join(" ")}`).sort();
 }
 
 describe("groupers", () => {
-  test("an unknown name is an error that names the known ones, and only regex takes a pattern", () => {
+  test("an unknown name is an error that names the known ones, and only regex takes a pattern", async () => {
     assert.throws(() => grouperNamed("by_colour"), {
       code: "request_invalid",
       details: { grouper: "by_colour", expected: "file_is_group, extension, directory, matio, stem, sequence, regex" },
@@ -24,7 +29,7 @@ describe("groupers", () => {
     assert.throws(() => grouperNamed("stem", { pattern: "a" }), { code: "request_invalid" });
   });
 
-  test("every grouper puts every file into at least one group, and into none twice", (t) => {
+  test("every grouper puts every file into at least one group, and into none twice", async (t) => {
     const random = seededRandom(t);
     const parts = [
       "a",
@@ -46,13 +51,13 @@ describe("groupers", () => {
     ];
     for (const name of GROUPER_NAMES) {
       const grouper = grouperNamed(name, name === "regex" ? { pattern: "^([a-z]+).*?(\\d*)" } : {});
-      assert.deepEqual(grouper([]), []);
+      assert.deepEqual(await grouper([]), []);
       for (let round = 0; round < 50; round++) {
         const made = Array.from({ length: random(40) }, () =>
           Array.from({ length: 1 + random(6) }, () => parts[random(parts.length)]).join(""),
         );
         const files = [...new Set(made)];
-        const groups = grouper(files.map(entry));
+        const groups = await grouper(files.map(entry));
         const reached = new Set(groups.flatMap((group) => group.files));
         assert.deepEqual(
           [...reached].sort((a, b) => a - b),
@@ -64,15 +69,15 @@ describe("groupers", () => {
     }
   });
 
-  test("file_is_group, extension and directory do what they are called", () => {
+  test("file_is_group, extension and directory do what they are called", async () => {
     const names = ["a.TIF", "b.tif", "c", ".tif"];
-    assert.deepEqual(grouped("file_is_group", names), ["file: .tif", "file: a.TIF", "file: b.tif", "file: c"]);
-    assert.deepEqual(grouped("extension", names), [": c .tif", "tif: a.TIF b.tif"]);
-    assert.deepEqual(grouped("directory", names), ["directory: a.TIF b.tif c .tif"]);
+    assert.deepEqual(await grouped("file_is_group", names), ["file: .tif", "file: a.TIF", "file: b.tif", "file: c"]);
+    assert.deepEqual(await grouped("extension", names), [": c .tif", "tif: a.TIF b.tif"]);
+    assert.deepEqual(await grouped("directory", names), ["directory: a.TIF b.tif c .tif"]);
   });
 
   // Names from the VASP manual's list of input and output files (vasp.at/wiki, "Category:Files").
-  test("matio keeps each VASP run together, whatever tells the runs apart, and however many files it has", () => {
+  test("matio keeps each VASP run together, whatever tells the runs apart, and however many files it has", async () => {
     const run = "INCAR POSCAR CONTCAR KPOINTS POTCAR OUTCAR OSZICAR CHGCAR WAVECAR DOSCAR EIGENVAL vasprun.xml".split(
       " ",
     );
@@ -85,7 +90,7 @@ describe("groupers", () => {
       "report-2020.pdf",
       "notes.txt",
     ];
-    assert.deepEqual(grouped("matio", names), [
+    assert.deepEqual(await grouped("matio", names), [
       "file: notes.txt",
       "file: report-2020.pdf",
       `vasp: ${run.join(" ")} CHG`,
@@ -94,9 +99,9 @@ describe("groupers", () => {
     ]);
   });
 
-  test("matio pairs input and output of the same stem, and leaves unrelated files of the folder alone", () => {
+  test("matio pairs input and output of the same stem, and leaves unrelated files of the folder alone", async () => {
     const names = ["si.pwi", "si.pwo", "si.png", "ge.in", "ge.out", "lone.out", "x.ins", "x.hkl", "x.cif", "y.cif"];
-    assert.deepEqual(grouped("matio", names), [
+    assert.deepEqual(await grouped("matio", names), [
       "file: lone.out",
       "file: si.png",
       "file: y.cif",
@@ -106,7 +111,7 @@ describe("groupers", () => {
     ]);
   });
 
-  test("stem finds what describes a file: same stem, whole name and more, compressed, and macOS's", () => {
+  test("stem finds what describes a file: same stem, whole name and more, compressed, and macOS's", async () => {
     const names = [
       "s.tif",
       "s.xml",
@@ -118,7 +123,7 @@ describe("groupers", () => {
       "d.1.csv",
       "d.2.csv",
     ];
-    assert.deepEqual(grouped("stem", [...names, "README", "README.md", ".hidden"]), [
+    assert.deepEqual(await grouped("stem", [...names, "README", "README.md", ".hidden"]), [
       "file: .hidden",
       "file: d.1.csv",
       "file: d.2.csv",
@@ -128,16 +133,34 @@ describe("groupers", () => {
     ]);
   });
 
-  test("regex groups by its named groups and tells them; what it does not match stays alone", () => {
+  test("regex groups by its named groups and tells them; what it does not match stays alone", async () => {
     const names = ["A1_red.tif", "A1_blue.tif", "B2_red.tif", "overview.png", "other.png"];
     const pattern = "^(?<well>[A-H]\\d+)_(?:[a-z]+)\\.tif$";
-    assert.deepEqual(grouped("regex", names, { pattern }), [
+    assert.deepEqual(await grouped("regex", names, { pattern }), [
       "file: other.png",
       "file: overview.png",
       "regex: A1_red.tif A1_blue.tif",
       "regex: B2_red.tif",
     ]);
-    const [first] = grouperNamed("regex", { pattern })(names.map(entry));
+    const [first] = await grouperNamed("regex", { pattern })(names.map(entry));
     assert.deepEqual(first?.details, { well: "A1" });
+  });
+
+  test("a pattern that takes long is told so before it has looked at many names, and others have turns until then", async () => {
+    const names = Array.from({ length: 5_000 }, (_, at) => entry("a".repeat(250) + at));
+    let turns = 0;
+    const counting = setInterval(() => turns++, 1);
+    try {
+      const grouping = grouperNamed("regex", { pattern: "(a?){100}b" })(names);
+      await assert.rejects(Promise.resolve(grouping), (error) => {
+        assert.ok(error instanceof AppError && error.code === "request_invalid");
+        assert.match(error.message, /pattern: \(a\?\)\{100\}b; expected: a pattern that takes at most 50000 steps/);
+        return true;
+      });
+      assert.ok(turns >= 3, `${turns} turns`);
+      await grouperNamed("regex", { pattern: "^(?<run>a+)(?<n>\\d+)$" })(names);
+    } finally {
+      clearInterval(counting);
+    }
   });
 });

@@ -1,5 +1,7 @@
+import { setImmediate } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
 import { extensionOf, nameOf } from "../names.ts";
+import type { SourceEntry } from "../source.ts";
 import { GROUPER_NAMES, type Group, type Grouper, type GrouperName } from "./groups.ts";
 import { materialSets } from "./material-sets.ts";
 import { compilePattern } from "./name-pattern.ts";
@@ -38,13 +40,44 @@ const GROUPERS: Readonly<Record<Exclude<GrouperName, "regex">, Grouper>> = {
 };
 
 /**
+ * What one name may cost on average: some 3 ms. `^(?<run>\d+)_(?<frame>\d+)\.dpx$` takes a hundred steps for a name,
+ * `(?<run>.*)_(?<n>\d+)\.(?:tif|tiff|jpe?g)$` 1,500 for one of 200 letters, `(a?){100}b` 150,000 for one of 250 (2026-11).
+ */
+const STEPS_PER_NAME = 50_000;
+/** So that a few long names are no fault of the pattern. */
+const STEPS_AT_FIRST = 100 * STEPS_PER_NAME;
+/** For how long names are matched before everybody else in the process has a turn. */
+const TURN_MS = 10;
+
+/**
  * Files whose names give all named groups the same values, or all groups when none has a name. Names that the pattern does
- * not match stay alone.
+ * not match stay alone. Patterns are matched here and not in a thread that could be stopped, as what a match takes is
+ * bounded: so it is enough to count.
  */
 function byPattern(pattern: string): Grouper {
-  const { match, groupNames } = compilePattern(pattern);
-  return (files) => {
-    const values = files.map(({ path }) => match(nameOf(path)));
+  const { match, followed, groupNames } = compilePattern(pattern);
+  let names = 0;
+
+  async function valuesOf(files: readonly SourceEntry[]) {
+    const values: ReturnType<typeof match>[] = [];
+    for (let since = performance.now(); values.length < files.length; ) {
+      values.push(match(nameOf(files[values.length]?.path ?? "")));
+      names++;
+      if (followed() > STEPS_AT_FIRST + names * STEPS_PER_NAME)
+        throw new AppError("request_invalid", {
+          pattern,
+          expected: `a pattern that takes at most ${STEPS_PER_NAME} steps for a name`,
+          found: Math.round(followed() / names),
+        });
+      if (performance.now() - since < TURN_MS) continue;
+      await setImmediate();
+      since = performance.now();
+    }
+    return values;
+  }
+
+  return async (files) => {
+    const values = await valuesOf(files);
     // What no value can be: a name has no NUL.
     const keys = values.map((value, index) => (value ? JSON.stringify(value) : `\0${index}`));
     return collect(keys).map(([, indexes]): Group => {

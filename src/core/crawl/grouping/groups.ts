@@ -10,8 +10,12 @@ export interface Group {
   readonly details?: Details;
 }
 
-/** Proposes groups over the files of one folder. Pure; a file may be in several groups, and every file is in at least one. */
-export type Grouper = (files: readonly SourceEntry[]) => readonly Group[];
+/**
+ * Proposes groups over the files of one folder: the same ones each time. A file may be in several groups, and every file is in
+ * at least one. One that takes long lets others have the event loop in between.
+ * @throws AppError request_invalid for a pattern that asks for too much.
+ */
+export type Grouper = (files: readonly SourceEntry[]) => readonly Group[] | Promise<readonly Group[]>;
 
 export const GROUPER_NAMES = ["file_is_group", "extension", "directory", "matio", "stem", "sequence", "regex"] as const;
 export type GrouperName = (typeof GROUPER_NAMES)[number];

@@ -11,6 +11,8 @@ export interface NamePattern {
   readonly groupNames: readonly string[];
   /** What these groups matched, `null` where one took no part; `undefined` when nothing in the name matches. */
   match(name: string): readonly (string | null)[] | undefined;
+  /** How often all matches until now have followed one step of the pattern at one place of a name: some 0.05 µs each. */
+  followed(): number;
 }
 
 /** One character is read by `one`; the others are passed between two characters. */
@@ -49,12 +51,14 @@ export function compilePattern(pattern: string): NamePattern {
   const named = groups.flatMap((name, at) => (name === undefined ? [] : [{ name, at }]));
   if (new Set(named.map(({ name }) => name)).size < named.length) throw invalid(pattern, "each group's name once");
   const told = named.length > 0 ? named : groups.map((_, at) => ({ name: String(at + 1), at }));
+  let followed = 0;
   return {
     groupNames: told.map(({ name }) => name),
     match(name) {
-      const slots = run(steps, groups.length, Array.from(name.slice(0, LONGEST_NAME)));
+      const slots = run(steps, groups.length, Array.from(name.slice(0, LONGEST_NAME)), () => followed++);
       return slots && told.map(({ at }) => slots[at] ?? null);
     },
+    followed: () => followed,
   };
 }
 
@@ -178,6 +182,7 @@ function run(
   steps: readonly Step[],
   groups: number,
   characters: readonly string[],
+  onStep: () => void,
 ): readonly (string | undefined)[] | undefined {
   let found: { readonly trace: Trace } | undefined;
   let threads: { readonly at: number; readonly trace: Trace }[] = [];
@@ -189,6 +194,7 @@ function run(
     for (let next = pending.pop(); next; next = pending.pop()) {
       const { at, trace } = next;
       const step = steps[at];
+      onStep();
       if (!step || reached[at] === position) continue;
       reached[at] = position;
       if (step.op === "one" || step.op === "match") into.push(next);

@@ -23,8 +23,11 @@ export function batchesOfSingles(files: readonly SourceEntry[]): readonly BatchC
  * Groups the files of a whole folder, and cuts between families. What shares files is never in two batches, so each file is
  * in one: a batch is as large as its largest family at least.
  */
-export function batchesByFamily(files: readonly SourceEntry[], grouper: Grouper): readonly BatchContent[] {
-  const groups = grouper(files);
+export async function batchesByFamily(
+  files: readonly SourceEntry[],
+  grouper: Grouper,
+): Promise<readonly BatchContent[]> {
+  const groups = await grouper(files);
   const sizes = files.map(({ sizeBytes }) => sizeBytes);
   const whole = familiesOf(groups, sizes);
   const families = whole.flatMap((family) => splitFamily(family, groups, sizes, FAMILY_BYTES));

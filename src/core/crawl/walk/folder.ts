@@ -22,7 +22,7 @@ export interface FolderHistory {
 /** One folder, as its listing comes in. */
 export interface FolderWalk {
   /** @returns what is to be kept of this part, all or nothing. */
-  take(part: Listing): Found;
+  take(part: Listing): Promise<Found>;
 }
 
 /**
@@ -61,7 +61,7 @@ export function folderWalk(
   }
 
   return {
-    take({ folder, entries, problems: met, isLast }) {
+    async take({ folder, entries, problems: met, isLast }) {
       const files: SourceEntry[] = [];
       const folders: FolderOf[] = [];
       for (const entry of entries) {
@@ -82,7 +82,7 @@ export function folderWalk(
         waiting = waiting.length === 0 ? files : waiting.concat(files);
         complete = isLast ? waiting : [];
       }
-      const contents = grouper ? batchesByFamily(complete, grouper) : batchesOfSingles(complete);
+      const contents = grouper ? await batchesByFamily(complete, grouper) : batchesOfSingles(complete);
       const found = contents.map(compared);
       const gone = isLast ? goneBatches() : [];
       const told = isLast || problems.length > PROBLEMS_HELD ? problems : [];
