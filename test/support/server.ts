@@ -101,7 +101,12 @@ export async function lastingPort(): Promise<number> {
 
 const isRunning = (child: ChildProcess) => child.exitCode === null && child.signalCode === null;
 
-/** The environment without any `LONGSHORE_*`: what a test does not set is the default. */
+/**
+ * The environment for `main.ts`, without any `LONGSHORE_*`: what a test does not set is the default. Code that is compiled
+ * under the flags which `main.ts` sets is of no use to the tests, and theirs to it: each keeps its own.
+ */
 export function withoutSettings(env: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("LONGSHORE_")));
+  const { NODE_COMPILE_CACHE: compiled, ...rest } = env;
+  const settings = Object.entries(rest).filter(([name]) => !name.startsWith("LONGSHORE_"));
+  return { ...Object.fromEntries(settings), ...(compiled && { NODE_COMPILE_CACHE: join(compiled, "main") }) };
 }
