@@ -376,7 +376,10 @@ async function composePackaging(config: Config, clock: Clock, stores: Stores, pu
   const keys = keyRing(await secretKey(config));
   const links = signedLinks(keys);
   const origins = allowedOrigins(config.fetchOrigins);
-  const pace = hostPace({ connections: HOST_CONNECTIONS, perSecond: config.fetchPerSecond }, clock);
+  const pace = hostPace(
+    { connections: HOST_CONNECTIONS, rate: { calls: 1, perMs: 1_000 / config.fetchPerSecond } },
+    clock,
+  );
   const userAgent = SOFTWARE;
   const fetch: Fetch = guardedFetch({ exchange: httpExchange(), origins, pace, clock, userAgent });
   const counted = statistics({

@@ -30,7 +30,8 @@ export class LongshoreError extends Error {
 
   /** Whether the same request may succeed a little later: no answer, overload, a lock, or trouble inside the server. */
   get transient(): boolean {
-    if (this.status === undefined) return this.code === "server_unavailable";
+    if (this.status === undefined)
+      return ["server_unavailable", "remote_unavailable", "rate_limited"].includes(this.code);
     return this.status >= 500 || [408, 423, 425, 429].includes(this.status);
   }
 }

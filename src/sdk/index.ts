@@ -43,6 +43,15 @@ export { type ErrorFacts, LongshoreError } from "./errors.ts";
 export type { ExtractionsApi, ExtractionWaitOptions, NewExtraction } from "./extractions.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
 export type { NewOffload, OffloadsApi, StartedOffload } from "./offloads.ts";
+export {
+  DEFAULT_RETRIES,
+  type OutboundClient,
+  type OutboundOptions,
+  outboundClient,
+  type Passing,
+  type Rate,
+  type Retries,
+} from "./outbound.ts";
 export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
 export type {

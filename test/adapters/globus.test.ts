@@ -48,7 +48,7 @@ async function openWorld(options = {}): Promise<World> {
   const landing = join(top, "in/landing");
   const server = await startGlobusServer({ [LAB]: lab, [SHELF]: shelf, [OWN]: top }, options);
   const exchange = httpExchange();
-  const pace = hostPace({ connections: 4, perSecond: 1_000 }, systemClock);
+  const pace = hostPace({ connections: 4, rate: { calls: 1, perMs: 1 } }, systemClock);
   const api = globusApi({ url: server.url, token: server.token, exchange, pace, clock: hasty });
   return {
     server,

@@ -30,7 +30,7 @@ const exchange = httpExchange();
 after(() => exchange.close());
 
 function sourceAt(url: string, clock: Clock = systemClock): Source {
-  const pace = hostPace({ connections: 8, perSecond: 100_000 }, clock);
+  const pace = hostPace({ connections: 8, rate: { calls: 1, perMs: 0.01 } }, clock);
   const origins = allowedOrigins([new URL(url).origin]);
   return httpSource({ url, clock, fetch: guardedFetch({ exchange, origins, pace, clock, userAgent: "test" }) });
 }
@@ -316,7 +316,7 @@ describe("Source: http", { timeout: 60_000 }, () => {
   });
 
   test("an origin that may not be asked is said to be that", async () => {
-    const pace = hostPace({ connections: 1, perSecond: 100 }, systemClock);
+    const pace = hostPace({ connections: 1, rate: { calls: 1, perMs: 10 } }, systemClock);
     const origins = allowedOrigins([]);
     const fetch = guardedFetch({ exchange, origins, pace, clock: systemClock, userAgent: "test" });
     const source = httpSource({ url: "http://127.0.0.1:9/", fetch, clock: systemClock });

@@ -2,18 +2,21 @@ import { pipeline, type Readable, Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
-import type { Exchange, ExchangeAnswer } from "./exchange.ts";
+import type { Exchange, ExchangeAnswer, ExchangeRequest } from "./exchange.ts";
 import type { HostPace } from "./host-pace.ts";
 import type { Origins } from "./origins.ts";
+import { type Retries, tryRepeatedly } from "./tries.ts";
 
 export interface FetchRequest {
-  readonly method: "GET" | "HEAD" | "POST";
+  readonly method: ExchangeRequest["method"];
   readonly url: string;
   /** `authorization` and `cookie` go to the first origin only: they are dropped when a redirect leaves it. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent again when the exchange is: keep it small. */
   readonly body?: string;
   readonly limits: FetchLimits;
+  /** When each hop is tried again; {@link PERSISTENT} when left out. */
+  readonly retries?: Retries;
   readonly signal: AbortSignal;
 }
 
@@ -47,8 +50,7 @@ export interface FetchAnswer {
  * Closed by default. An origin is fetched when a setting names it; a name with a wildcard admits public addresses only.
  * Every hop is judged anew, by the address that the connection really goes to, so that neither a redirect nor a name
  * that changes its mind gets anywhere else. Each host is asked at a bounded rate and by a bounded number at a time;
- * connections that fail, 429, 502, 503 and 504 are tried again with growing pauses, `Retry-After` honoured up to some
- * minutes, six times in all and as long as `totalMs` lasts. Every other status is an answer, and so is one of these in the end.
+ * what may pass is tried again, as long as `totalMs` lasts. Every other status is an answer, and so is one of these in the end.
  *
  * @throws AppError fetch_refused (not allowed, with the reason), remote_unavailable (no answer, too slow),
  * remote_refused (not HTTP, too many redirects), the reason of `signal`; out of the body also remote_too_large.
@@ -56,13 +58,15 @@ export interface FetchAnswer {
 export type Fetch = (request: FetchRequest) => Promise<FetchAnswer>;
 
 const MAX_REDIRECTS = 5;
-const MAX_TRIES = 6;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
-/** Of what a host asks for: all who want something of it wait so long, and a slip of its pen must not shut them out. */
-const LONGEST_ASKED_MS = 300_000;
-/** Answers of a server that is busy or down for the moment (RFC 9110 §15.6, RFC 6585 §4). */
-const TRANSIENT = [429, 502, 503, 504];
+/** The statuses are those of a server that is busy or down for the moment (RFC 9110 §15.6, RFC 6585 §4). */
+export const PERSISTENT: Retries = {
+  attempts: 6,
+  waits: [500, 1_000, 2_000, 4_000, 8_000],
+  jitter: 0,
+  // All who want something of the host wait so long, and a slip of its pen must not shut them out.
+  retryAfterMs: 300_000,
+  on: ["connection", 429, 502, 503, 504],
+};
 const REDIRECTS = [301, 302, 303, 307, 308];
 /** Dropped when a redirect leaves the origin that they were meant for. */
 const CREDENTIALS = ["authorization", "cookie", "x-ckan-api-key"];
@@ -77,30 +81,24 @@ export interface FetchParts {
 
 export function guardedFetch({ exchange, origins, pace, clock, userAgent }: FetchParts): Fetch {
   /** One hop that was answered with something lasting. The turn at its host ends with the body. */
-  async function hop(url: URL, request: Hop, signal: AbortSignal): Promise<ExchangeAnswer> {
+  const hop = (url: URL, request: Hop, retries: Retries, signal: AbortSignal): Promise<ExchangeAnswer> => {
     const admit = origins.admit(url);
-    for (let tries = 1; ; tries++) {
-      let pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1));
-      const endTurn = await pace.turn(url.host, signal);
-      try {
-        const answer = await exchange({ ...request, url, admit, signal });
-        answer.body.once("close", endTurn);
-        if (!TRANSIENT.includes(answer.status) || tries === MAX_TRIES) return answer;
-        answer.body.destroy();
-        const asked = retryAfterMs(answer.headers["retry-after"], clock.now());
-        if (asked !== undefined) {
-          pauseMs = asked;
-          pace.holdBack(url.host, clock.now() + asked);
-        }
-      } catch (error) {
-        endTurn();
-        signal.throwIfAborted();
-        if (!(error instanceof AppError && error.code === "remote_unavailable") || tries === MAX_TRIES) throw error;
-      }
-      await clock.sleep(pauseMs, signal);
-      signal.throwIfAborted();
-    }
-  }
+    return tryRepeatedly(
+      {
+        host: url.host,
+        signal,
+        async attempt(endTurn) {
+          const answer = await exchange({ ...request, url, admit, signal });
+          answer.body.once("close", endTurn);
+          const { status, headers, body } = answer;
+          return { answer, status, retryAfter: headers["retry-after"], discard: () => body.destroy() };
+        },
+        failure: (error) =>
+          error instanceof AppError && error.code === "remote_unavailable" ? "connection" : undefined,
+      },
+      { pace, retries, clock },
+    );
+  };
 
   return async (request) => {
     const { limits } = request;
@@ -127,6 +125,7 @@ export function guardedFetch({ exchange, origins, pace, clock, userAgent }: Fetc
         const answer = await hop(
           url,
           { method, headers, body, headMs: limits.headMs, silenceMs: limits.silenceMs },
+          request.retries ?? PERSISTENT,
           signal,
         );
         const location = answer.headers.location;
@@ -144,9 +143,9 @@ export function guardedFetch({ exchange, origins, pace, clock, userAgent }: Fetc
           throw new AppError("remote_refused", { origin: url.origin, expected: `at most ${MAX_REDIRECTS} redirects` });
         const next = parsed(location, url);
         if (next.origin !== url.origin) headers = without(headers, CREDENTIALS);
-        // RFC 9110 §15.4: 303 always, 301 and 302 by old custom, turn a POST into a GET.
+        // RFC 9110 §15.4: 303 turns everything into a GET; by old custom, 301 and 302 do so with a POST.
         if (answer.status === 303 || (method === "POST" && (answer.status === 301 || answer.status === 302))) {
-          if (method === "POST") method = "GET";
+          if (method !== "HEAD") method = "GET";
           body = undefined;
           headers = without(headers, ["content-type"]);
         }
@@ -170,13 +169,6 @@ interface Hop {
 function parsed(text: string, base?: URL): URL {
   if (!URL.canParse(text, base?.href)) throw new AppError("fetch_refused", { found: "an address that cannot be read" });
   return new URL(text, base);
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function retryAfterMs(field: string | undefined, now: number): number | undefined {
-  if (field === undefined) return undefined;
-  const ms = /^\d+$/.test(field.trim()) ? Number(field) * 1_000 : Date.parse(field) - now;
-  return Number.isNaN(ms) ? undefined : Math.min(LONGEST_ASKED_MS, Math.max(0, ms));
 }
 
 function without(

@@ -142,7 +142,7 @@ describe("the channels of notices", () => {
     const fetch = guardedFetch({
       exchange,
       origins: allowedOrigins([origin]),
-      pace: hostPace({ connections: 1, perSecond: 1_000 }, systemClock),
+      pace: hostPace({ connections: 1, rate: { calls: 1, perMs: 1 } }, systemClock),
       clock: systemClock,
       userAgent: "test",
     });

@@ -31,7 +31,7 @@ const hasty: Clock = {
 const fetch = guardedFetch({
   exchange,
   origins: allowedOrigins([origin]),
-  pace: hostPace({ connections: 4, perSecond: 100_000 }, hasty),
+  pace: hostPace({ connections: 4, rate: { calls: 1, perMs: 0.01 } }, hasty),
   clock: hasty,
   userAgent: "test",
 });

@@ -45,7 +45,7 @@ function fetchFrom(origins: readonly string[], clock: Clock = systemClock) {
   return guardedFetch({
     exchange,
     origins: allowedOrigins(origins),
-    pace: hostPace({ connections: 4, perSecond: 10_000 }, clock),
+    pace: hostPace({ connections: 4, rate: { calls: 1, perMs: 0.1 } }, clock),
     clock,
     userAgent: "longshore-test",
   });
@@ -271,7 +271,7 @@ describe("a guarded fetch", () => {
 
 describe("a host's pace", () => {
   test("lets a bounded number in at a time, in order, and gives up places that are left", async () => {
-    const pace = hostPace({ connections: 2, perSecond: 1_000_000 }, hasty().clock);
+    const pace = hostPace({ connections: 2 }, hasty().clock);
     const ends = [await pace.turn("a", never), await pace.turn("a", never)];
     const order: string[] = [];
     const leaving = new AbortController();
@@ -298,7 +298,7 @@ describe("a host's pace", () => {
 
   test("spreads requests over time, and holds all of them back when the host asks for it", async () => {
     const { clock } = hasty();
-    const pace = hostPace({ connections: 10, perSecond: 2 }, clock);
+    const pace = hostPace({ connections: 10, rate: { calls: 1, perMs: 500 } }, clock);
     const begun: number[] = [];
     for (let n = 0; n < 3; n++) {
       await pace.turn("a", never);

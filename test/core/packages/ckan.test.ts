@@ -50,7 +50,7 @@ function rowsOf(
     fetch: guardedFetch({
       exchange,
       origins: allowedOrigins([from.origin]),
-      pace: hostPace({ connections: 4, perSecond: 100_000 }, clock),
+      pace: hostPace({ connections: 4, rate: { calls: 1, perMs: 0.01 } }, clock),
       clock,
       userAgent: "test",
     }),
