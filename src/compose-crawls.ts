@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Stores } from "./adapters/db/stores.ts";
 import { builtInExtractors } from "./adapters/sandbox/built-in.ts";
 import { scratchFolder } from "./adapters/sandbox/scratch-folder.ts";
-import { fsTarget } from "./adapters/source/fs-target.ts";
+import { fsTarget, requireNoLink } from "./adapters/source/fs-target.ts";
 import { composeStores } from "./compose-stores.ts";
 import type { Config } from "./config.ts";
 import type { ObjectStorage } from "./core/archive/object-storage.ts";
@@ -114,6 +114,7 @@ export async function composeCrawling(config: Config, parts: CrawlingParts): Pro
         clock,
         nextJobId,
         recordRoots,
+        checkRecordsFolder: ({ root, path }) => requireNoLink(root, path),
         withoutRoom,
       }),
       offloads: offloadService({ endpoints: opened.offloaded, targets, jobs, clock }),

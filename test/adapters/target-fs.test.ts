@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } fro
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
-import { fsTarget } from "../../src/adapters/source/fs-target.ts";
+import { fsTarget, requireNoLink } from "../../src/adapters/source/fs-target.ts";
 import { targetConformance } from "../conformance/target.ts";
 
 const { signal } = new AbortController();
@@ -35,13 +35,17 @@ test("nothing is written, read or removed through a link", async (t) => {
   await symlink(elsewhere, join(root, "link"));
   await symlink(join(elsewhere, "theirs"), join(root, "file"));
   const target = fsTarget({ root });
-  const refused = { code: "storage_unavailable" };
+  const refused = { code: "endpoint_refused", kind: "forbidden" };
   await assert.rejects(target.put("link/ours", hello(), signal), refused);
   await assert.rejects(target.put("link/deeper/ours", hello(), signal), refused);
   await assert.rejects(
     target.putAll?.([{ path: "link/ours", bytes: Buffer.from("x") }], signal) ?? Promise.resolve(),
     refused,
   );
+  await assert.rejects(requireNoLink(root, "link"), refused);
+  await assert.rejects(requireNoLink(root, "link/deeper"), refused);
+  await requireNoLink(root, "not/yet/there");
+  await assert.rejects(target.put(".longshore-incoming/x", hello(), signal), { code: "request_invalid" });
   await assert.rejects(target.facts("link/theirs", signal), refused);
   await assert.rejects(target.facts("file", signal), refused);
   await assert.rejects(target.remove("link/theirs"), refused);
@@ -97,6 +101,6 @@ test("of folders that are pruned, those above that are empty go too, and nothing
   // Another has removed the last one, and died.
   await target.prune?.("d/e/f");
   assert.deepEqual(await readdir(root), ["link"]);
-  await assert.rejects(target.prune?.("link/theirs") ?? Promise.resolve(), { code: "storage_unavailable" });
+  await assert.rejects(target.prune?.("link/theirs") ?? Promise.resolve(), { code: "endpoint_refused" });
   assert.deepEqual(await readdir(elsewhere), ["theirs"]);
 });

@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
 import { builtInExtractors } from "../../src/adapters/sandbox/built-in.ts";
 import { scratchFolder } from "../../src/adapters/sandbox/scratch-folder.ts";
-import { fsTarget } from "../../src/adapters/source/fs-target.ts";
+import { fsTarget, requireNoLink } from "../../src/adapters/source/fs-target.ts";
 import { folderEndpoints, openEndpoints } from "../../src/adapters/source/open-endpoint.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import type { Principal } from "../../src/core/access/access.ts";
@@ -129,6 +129,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
     clock,
     nextJobId,
     recordRoots,
+    checkRecordsFolder: ({ root, path }) => requireNoLink(root, path),
     withoutRoom,
   });
   const workers: Worker[] = [];

@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, opendir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { lstat, mkdir, open, opendir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { SmallFile, Target } from "../../core/crawl/target.ts";
+import { INCOMING_FOLDER, type SmallFile, type Target } from "../../core/crawl/target.ts";
 import { factsOfStream, type StreamFacts } from "../../core/digest.ts";
 import { AppError } from "../../core/errors.ts";
 import { eachAtOnce } from "../../core/streams.ts";
 import { makeFolder, syncPath } from "../storage/fs/durability.ts";
 import { ABSENT, ignoring, storageError, systemCode } from "../storage/fs/errors.ts";
 
-/** Hidden, in the root: files lie there until they are whole. */
-const INCOMING = ".longshore-incoming";
 /** What lies there for so long was left by a process that died. */
 const ABANDONED_MS = 24 * 60 * 60 * 1_000;
 /** The journal of the file system takes up those that ask together. */
@@ -20,7 +18,7 @@ const FILE_MODE = 0o644;
 const absent = ignoring(...ABSENT);
 
 /** Something else is in the way of the path. */
-const IN_THE_WAY: readonly string[] = ["EISDIR", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG", "ELOOP"];
+const IN_THE_WAY: readonly string[] = ["EISDIR", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ENAMETOOLONG"];
 
 /**
  * Files in a folder of this machine, which is made when it is not there. It may be a link; below it, nothing is written,
@@ -28,12 +26,12 @@ const IN_THE_WAY: readonly string[] = ["EISDIR", "ENOTDIR", "EEXIST", "ENOTEMPTY
  */
 export function fsTarget({ root }: { readonly root: string }): Target {
   const top = resolve(root);
-  const incoming = join(top, INCOMING);
+  const incoming = join(top, INCOMING_FOLDER);
   let prepared: Promise<void> | undefined;
 
   /** @throws AppError request_invalid for what is not plainly below the root. */
   function placeOf(path: string): string {
-    const isPlain = path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+    const isPlain = path.split("/").every((part) => !["", ".", "..", INCOMING_FOLDER].includes(part));
     if (!isPlain || path.includes("\0"))
       throw new AppError("request_invalid", { expected: "a path below the folder", found: path.slice(0, 100) });
     return join(top, path);
@@ -49,19 +47,11 @@ export function fsTarget({ root }: { readonly root: string }): Target {
     }
   }
 
-  /** @throws AppError storage_unavailable when a link leads elsewhere. */
-  async function requireOwn(folder: string, path: string): Promise<void> {
-    if ((await realpath(folder)) !== join(await realpath(top), folder.slice(top.length)))
-      throw new AppError("storage_unavailable", { path, reason: "a link leads out of the folder" });
-  }
-
   async function folderFor(path: string): Promise<string> {
     const folder = dirname(placeOf(path));
     await makeFolder(top);
     // Also what is not there yet is not made behind a link.
-    let above = folder;
-    while ((await stat(above).catch(absent)) === undefined) above = dirname(above);
-    await requireOwn(above, path);
+    await requireOwn(top, await nearest(folder), path);
     await makeFolder(folder);
     return folder;
   }
@@ -143,7 +133,7 @@ export function fsTarget({ root }: { readonly root: string }): Target {
         );
         if (!file) return undefined;
         try {
-          await requireOwn(dirname(placeOf(path)), path);
+          await requireOwn(top, dirname(placeOf(path)), path);
           return await factsOfStream(file.createReadStream({ autoClose: false }), ["sha256"], signal);
         } finally {
           await file.close();
@@ -154,7 +144,7 @@ export function fsTarget({ root }: { readonly root: string }): Target {
       refusals(path, async () => {
         const folder = dirname(placeOf(path));
         if ((await stat(folder).catch(absent)) === undefined) return;
-        await requireOwn(folder, path);
+        await requireOwn(top, folder, path);
         await unlink(placeOf(path)).catch(absent);
         await removeEmpty(folder);
       }),
@@ -164,7 +154,7 @@ export function fsTarget({ root }: { readonly root: string }): Target {
         let place = placeOf(folder);
         while (place !== top && (await stat(place).catch(absent)) === undefined) place = dirname(place);
         if (place === top) return;
-        await requireOwn(place, folder);
+        await requireOwn(top, place, folder);
         await removeEmpty(place);
       }),
 
@@ -173,6 +163,37 @@ export function fsTarget({ root }: { readonly root: string }): Target {
       prepared = undefined;
     },
   };
+}
+
+/**
+ * Whether files may be written to a folder of a root, as far as it is there now.
+ * @throws AppError endpoint_refused when a link leads elsewhere.
+ */
+export async function requireNoLink(root: string, path: string): Promise<void> {
+  const top = resolve(root);
+  if ((await stat(top).catch(absent)) === undefined) return;
+  await refusals(path, async () => requireOwn(top, await nearest(join(top, path)), path));
+}
+
+/** What is there of a path: itself, or the first above it. */
+async function nearest(path: string): Promise<string> {
+  let above = path;
+  while ((await lstat(above).catch(absent)) === undefined) above = dirname(above);
+  return above;
+}
+
+/** @throws AppError endpoint_refused when a link leads elsewhere. */
+async function requireOwn(top: string, folder: string, path: string): Promise<void> {
+  const found = await realpath(folder).catch(absent);
+  if (found !== join(await realpath(top), folder.slice(top.length))) throw refused(path);
+}
+
+function refused(path: string, options?: ErrorOptions): AppError {
+  return new AppError(
+    "endpoint_refused",
+    { path, hint: "a link lies there or on the way, and none is followed" },
+    options,
+  );
 }
 
 async function* copied(
@@ -190,6 +211,7 @@ async function refusals<T>(path: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     const reason = systemCode(error) ?? "";
+    if (reason === "ELOOP") throw refused(path, { cause: error });
     if (IN_THE_WAY.includes(reason)) throw new AppError("storage_unavailable", { path, reason }, { cause: error });
     throw storageError(error, path);
   }

@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { hasScope, type Principal } from "../../core/access/access.ts";
 import { type EndpointScheme, schemeOf } from "../../core/crawl/endpoints.ts";
 import type { Conveyance } from "../../core/crawl/offload/conveyance.ts";
-import type { Target } from "../../core/crawl/target.ts";
+import { INCOMING_FOLDER, type Target } from "../../core/crawl/target.ts";
 import type { DirectWay, Targets, TargetUse } from "../../core/crawl/targets.ts";
 import { AppError } from "../../core/errors.ts";
 import type { RecordsFolderOf } from "../../core/extract/extraction-store.ts";
@@ -81,6 +81,11 @@ export function folderTargets({ writable, removable, owned }: FolderTargetsParts
 
   async function folderAt(url: URL, use: TargetUse): Promise<string> {
     const folder = await resolvedPlace(pathOf(url));
+    if (folder.split("/").includes(INCOMING_FOLDER))
+      throw new AppError("endpoint_refused", {
+        url: url.href,
+        hint: `${INCOMING_FOLDER} is a folder that Longshore works in`,
+      });
     const roots = use === "write" ? writable : [...writable, ...removable];
     if ((await placesOf(roots)).some((root) => isWithin(root, folder))) return folder;
     const settings = use === "write" ? "LONGSHORE_RECORD_ROOTS" : "LONGSHORE_RECORD_ROOTS or LONGSHORE_MOVE_ROOTS";

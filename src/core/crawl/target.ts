@@ -1,5 +1,8 @@
 import type { StreamFacts } from "../digest.ts";
 
+/** Folders of this name hold what is not whole yet, and nothing that anybody asks for. */
+export const INCOMING_FOLDER = ".longshore-incoming";
+
 /**
  * A store that files can be put into: the other end of an offload, and where records are written as files.
  *
@@ -11,7 +14,7 @@ export interface Target {
    * nothing else is left behind.
    * @param path below the target's root, plain: no empty, `.` or `..` parts.
    * @returns size and digest (SHA-256) of what was written, by the writer.
-   * @throws AppError storage_full, storage_unavailable; the signal's reason.
+   * @throws AppError storage_full, storage_unavailable; endpoint_refused when a link leads elsewhere; the signal's reason.
    */
   put(path: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<StreamFacts>;
   /**

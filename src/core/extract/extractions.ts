@@ -12,7 +12,7 @@ import { chosenExtractors } from "./choose.ts";
 import type { Extraction, ExtractionRecord } from "./extraction.ts";
 import type { ExtractionStore } from "./extraction-store.ts";
 import type { RecordData, Takes } from "./extractor.ts";
-import { recordsFolder } from "./job/record-files.ts";
+import { type RecordsFolder, recordsFolder } from "./job/record-files.ts";
 import type { Registry } from "./registry.ts";
 import { type WithoutRoom, withRoomTold } from "./without-room.ts";
 
@@ -35,7 +35,7 @@ export interface ExtractorFacts {
 
 /** Extractions of crawls, for those who may see the crawls. */
 export interface Extractions {
-  /** While the crawl is still running, or after. @throws AppError crawl_unknown, extractor_unknown, endpoint_refused for a folder outside the roots. */
+  /** While the crawl is still running, or after. @throws AppError crawl_unknown, extractor_unknown, endpoint_refused for a folder outside the roots, or behind a link. */
   start(principal: Principal, crawl: CrawlId, request: ExtractionRequest): Promise<Extraction>;
   /** @throws AppError extraction_unknown. */
   get(principal: Principal, id: ExtractionId): Promise<Extraction>;
@@ -70,6 +70,8 @@ export interface ExtractionParts {
   readonly nextJobId: () => Promise<JobId>;
   /** Folders that records may be written to, absolute. */
   readonly recordRoots: readonly string[];
+  /** @throws AppError endpoint_refused when a link lies on the way to it. */
+  checkRecordsFolder(folder: RecordsFolder): Promise<void>;
   /** Told by the jobs of this process. */
   readonly withoutRoom: WithoutRoom;
 }
@@ -98,6 +100,7 @@ export function extractionService(parts: ExtractionParts): Extractions {
       const names = extractors === undefined ? null : [...new Set(extractors)];
       const chosen = chosenExtractors(await registry.facts(), names);
       const folder = asked === undefined ? undefined : recordsFolder(asked, recordRoots);
+      if (folder) await parts.checkRecordsFolder(folder);
       return store.create({
         id: extractionId(randomUUID()),
         crawl,

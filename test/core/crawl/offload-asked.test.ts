@@ -23,6 +23,7 @@ describe("offload: what may be asked for", () => {
     symlinkSync(at("elsewhere"), at("shelf/out"));
     await assert.rejects(start(at("crawl"), at("shelf/out")), refused);
     await assert.rejects(start(at("crawl"), at("shelf/out/deeper")), refused);
+    await assert.rejects(start(at("crawl"), at("shelf/.longshore-incoming")), /a folder that Longshore works in/);
     await start(at("crawl"), at("shelf/not/yet/there"));
     await start(at("scratch"), at("shelf"), "move");
   });

@@ -77,8 +77,9 @@ describe("offload: copy", () => {
 
   test("without a new folder, what is there stays: the same counts as copied, anything else is a problem", async (t) => {
     const { base, offload } = await openOffloading(t);
-    fill(base, { "crawl/same": "same", "crawl/other": "ours", "crawl/new": "new" });
-    fill(base, { "shelf/same": "same", "shelf/other": "theirs" });
+    fill(base, { "crawl/same": "same", "crawl/other": "ours", "crawl/new": "new", "crawl/in/file": "behind" });
+    fill(base, { "shelf/same": "same", "shelf/other": "theirs", "scratch/x": "x" });
+    symlinkSync(join(base, "scratch"), join(base, "shelf/in"));
     const { job } = await offload({
       sources: [join(base, "crawl")],
       target: join(base, "shelf"),
@@ -86,10 +87,10 @@ describe("offload: copy", () => {
       inNewFolder: false,
     });
     assert.deepEqual([job.state, job.error?.code], ["failed", "offload_incomplete"]);
-    assert.deepEqual([job.error?.details.files, job.error?.details.problems], [2, 1]);
+    assert.deepEqual([job.error?.details.files, job.error?.details.problems], [2, 2]);
     assert.deepEqual(
-      job.warnings.map(({ code, path }) => [code, path]),
-      [["target_occupied", "other"]],
+      job.warnings.map(({ code, path }) => `${code}: ${path}`).toSorted(),
+      ["endpoint_refused: in/file", "target_occupied: other"],
     );
     assert.equal(readFileSync(join(base, "shelf/other"), "utf8"), "theirs");
     assert.equal(readFileSync(join(base, "shelf/new"), "utf8"), "new");

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fsTarget } from "../../../src/adapters/source/fs-target.ts";
 import type { Target } from "../../../src/core/crawl/target.ts";
 import { recordFiles, recordsFolder } from "../../../src/core/extract/job/record-files.ts";
-import { ADA, extracting } from "../../support/extracting.ts";
+import { ADA, extracting, openExtracting } from "../../support/extracting.ts";
 
 test("each family is a file of JSON, and sha256sum confirms the manifest", async (t) => {
   const { records, write, crawled, extracted, store, allRecords } = await extracting(t);
@@ -78,6 +78,41 @@ test("a folder outside the roots is refused, naming the setting", async (t) => {
     await assert.rejects(extractions.start(ADA, id, { recordsFolder: folder }), (error: Error) => {
       assert.match(error.message, /LONGSHORE_RECORD_ROOTS/);
       return "code" in error && error.code === "endpoint_refused";
+    });
+});
+
+test("a folder behind a link is refused, at once and when the link is made later, and is not tried again", async (t) => {
+  const { folder, records, write, crawled, extractions, ended, jobs, worker, close } = await openExtracting();
+  t.after(close);
+  const running = worker();
+  await write({ "a.json": "[1]" });
+  const { id } = await crawled();
+  await running.stop();
+  await mkdir(join(records, "own"), { recursive: true });
+  await symlink(folder, join(records, "link"));
+  const start = (recordsFolder: string) => extractions.start(ADA, id, { extractors: ["json"], recordsFolder });
+  for (const path of ["link", "link/deeper"])
+    await assert.rejects(start(path), (error: Error) => {
+      assert.match(error.message, /not set up to use this store.*a link lies there or on the way/);
+      return "code" in error && error.code === "endpoint_refused";
+    });
+  const begun = await start("own/deeper");
+  await rm(join(records, "own"), { recursive: true });
+  await symlink(folder, join(records, "own"));
+  worker();
+  const over = await ended(begun);
+  assert.deepEqual([over.status, over.error?.code], ["failed", "endpoint_refused"]);
+  assert.equal((await jobs.get(over.job)).attempts, 1);
+});
+
+test("the folder in which files lie until they are whole is refused", async (t) => {
+  const { write, crawled, extractions } = await extracting(t);
+  await write({ a: "x" });
+  const { id } = await crawled();
+  for (const folder of [".longshore-incoming", "a/.longshore-incoming/b"])
+    await assert.rejects(extractions.start(ADA, id, { recordsFolder: folder }), {
+      code: "endpoint_refused",
+      details: { url: folder, hint: ".longshore-incoming is a folder that Longshore works in" },
     });
 });
 

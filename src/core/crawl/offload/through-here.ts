@@ -118,8 +118,10 @@ class SourceFailure extends Error {
 function problemOf(error: unknown, path: string): Problem {
   if (error instanceof AppError && error.code === "request_invalid")
     return problem("target_occupied", { path, hint: "the target cannot have a file of this name" });
-  if (!(error instanceof SourceFailure)) throw error;
-  const { cause } = error;
+  // At the target a link lies in the way of this one.
+  const isRefused = error instanceof AppError && error.code === "endpoint_refused";
+  if (!isRefused && !(error instanceof SourceFailure)) throw error;
+  const cause = isRefused ? error : error.cause;
   if (cause instanceof AppError) return { code: cause.code, path, message: cause.message };
   // Of the operating system, in the middle of a file.
   if (cause instanceof Error && "code" in cause) return problem("entry_unreadable", { path, hint: String(cause.code) });

@@ -2,7 +2,7 @@ import { isAbsolute, join, relative, sep } from "node:path";
 import { isoTime } from "../../clock.ts";
 import type { CrawlBatch, Endpoint } from "../../crawl/crawl.ts";
 import { identityOf } from "../../crawl/identities.ts";
-import type { SmallFile, Target } from "../../crawl/target.ts";
+import { INCOMING_FOLDER, type SmallFile, type Target } from "../../crawl/target.ts";
 import { AppError, type DetailValue, type Problem, problem } from "../../errors.ts";
 import { mapInOrder } from "../../streams.ts";
 import type { Extraction } from "../extraction.ts";
@@ -21,7 +21,7 @@ export interface RecordsFolder {
 
 /**
  * @param folder absolute, or below the first root.
- * @throws AppError endpoint_refused for what no root holds.
+ * @throws AppError endpoint_refused for what no root holds, and for where files lie until they are whole.
  */
 export function recordsFolder(folder: string, roots: readonly string[]): RecordsFolder {
   const [first] = roots;
@@ -29,7 +29,13 @@ export function recordsFolder(folder: string, roots: readonly string[]): Records
   for (const root of roots) {
     const path = relative(root, place);
     const isBelow = path !== ".." && !path.startsWith(`..${sep}`) && !isAbsolute(path) && !path.includes("\0");
-    if (isBelow) return { root, path: path.split(sep).join("/") };
+    if (!isBelow) continue;
+    const parts = path.split(sep);
+    if (!parts.includes(INCOMING_FOLDER)) return { root, path: parts.join("/") };
+    throw new AppError("endpoint_refused", {
+      url: folder,
+      hint: `${INCOMING_FOLDER} is a folder that Longshore works in`,
+    });
   }
   const hint = first === undefined ? "LONGSHORE_RECORD_ROOTS is not set" : "it is not below LONGSHORE_RECORD_ROOTS";
   throw new AppError("endpoint_refused", { url: folder, hint });
