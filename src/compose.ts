@@ -15,6 +15,7 @@ import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import { composeCrawling } from "./compose-crawls.ts";
+import { composeScheduling } from "./compose-schedules.ts";
 import type { Config } from "./config.ts";
 import { audit } from "./core/access/audit.ts";
 import { keyRing } from "./core/access/key-ring.ts";
@@ -67,6 +68,10 @@ import { packageJob } from "./core/packages/package-job.ts";
 import { PACKAGE_JOB, type Packages, packageService } from "./core/packages/packages.ts";
 import { type Statistics, statistics } from "./core/packages/statistics.ts";
 import { telling } from "./core/packages/telling.ts";
+import type { CrontabExchange } from "./core/schedules/crontab-exchange.ts";
+import { ownWork } from "./core/schedules/own-work.ts";
+import type { Scheduler } from "./core/schedules/scheduler.ts";
+import type { Schedules } from "./core/schedules/schedules.ts";
 import { pausable, whileRunning } from "./core/switches/pausable.ts";
 import type { Subsystem } from "./core/switches/switch.ts";
 import { type Switches, switchService } from "./core/switches/switches.ts";
@@ -164,6 +169,8 @@ export interface Services {
   readonly extractions: Extractions;
   readonly offloads: Offloads;
   readonly packages: Packages;
+  readonly schedules: Schedules;
+  readonly crontabs: CrontabExchange;
   readonly links: Links;
   readonly environment: Environment;
   /** Of packages. */
@@ -177,6 +184,8 @@ export interface Services {
    * else can open it.
    */
   startIndexing(log: Pick<WorkLog, "trouble">): Indexing;
+  /** Turns what is due into runs until it is stopped. */
+  startSchedules(log: Pick<WorkLog, "trouble">): Scheduler;
   /** Lets carts and packages expire, counts downloads, and sweeps what is removed, until it is stopped. */
   startUpkeep(log: WorkLog): Upkeep;
 }
@@ -243,7 +252,17 @@ export async function composeServices(
     [PACKAGE_JOB]: packageJob({ ...packaging, dwca: await dwcaSettings(config) }),
     ...crawling.handlers,
   };
-  const handlers = pausable(unswitched, switches, clock);
+  const environment = environmentService({ store: stores.environment, keys: packaging.keys, clock });
+  const scheduling = composeScheduling(config, {
+    store: stores.schedules,
+    environment,
+    switches,
+    fetch,
+    clock,
+    nextJobId,
+  });
+  // What a schedule has begun is left to end when schedules are paused.
+  const handlers = { ...pausable(unswitched, switches, clock), ...scheduling.handlers };
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
   const received = ingestService(jobs, archive);
   // An upload that is complete is queued all the same: it waits.
@@ -278,6 +297,16 @@ export async function composeServices(
     clock,
   });
   const { crawls, extractions, offloads } = crawling.services(jobs);
+  /** Now and then, and when a schedule says so. */
+  const sweeps = {
+    carts: (signal: AbortSignal) => tidyCarts({ store: stores.carts, clock, expiryMs: config.cartExpiryMs }, signal),
+    packages: (signal: AbortSignal) => packages.evict(signal),
+    async crawls(signal: AbortSignal) {
+      while (!signal.aborted && (await stores.crawls.sweep()));
+    },
+    schedules: (signal: AbortSignal) => schedules.tidy(signal),
+  } satisfies Partial<Record<Subsystem, (signal: AbortSignal) => Promise<unknown>>>;
+  const { schedules, crontabs } = scheduling.services(jobs, ownWork({ jobs, crawls, sweeps }));
 
   return {
     switches,
@@ -293,7 +322,9 @@ export async function composeServices(
     offloads: { ...offloads, start: whileRunning(switches, "crawls", offloads.start) },
     packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
-    environment: environmentService({ store: stores.environment, keys: packaging.keys, clock }),
+    schedules,
+    crontabs,
+    environment,
     statistics: packaging.statistics,
 
     startWorker(log) {
@@ -345,16 +376,10 @@ export async function composeServices(
         onTrouble: log.trouble,
       }),
 
+    startSchedules: (log) => scheduling.start(log.trouble),
+
     startUpkeep(log) {
-      const carts = { store: stores.carts, clock, expiryMs: config.cartExpiryMs };
-      const rounds: Readonly<Partial<Record<Subsystem, (signal: AbortSignal) => Promise<unknown>>>> = {
-        carts: (signal) => tidyCarts(carts, signal),
-        packages: (signal) => packages.evict(signal),
-        async crawls(signal) {
-          while (!signal.aborted && (await stores.crawls.sweep()));
-        },
-      };
-      const running = Object.entries(rounds).map(([what, round]) =>
+      const running = Object.entries(sweeps).map(([what, round]) =>
         startUpkeep({
           what,
           clock,

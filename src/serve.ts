@@ -94,6 +94,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       extractions: services.extractions,
       offloads: services.offloads,
       packages: services.packages,
+      schedules: services.schedules,
+      crontabs: services.crontabs,
       packageStatistics: services.statistics,
       storage,
       environment: services.environment,
@@ -131,7 +133,12 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
 
 /** Everything that goes on beside the requests. */
 function startAll(services: Services, log: ReturnType<typeof workLog>): readonly { stop(): Promise<void> }[] {
-  return [services.startWorker(log), services.startDelivery(log), services.startUpkeep(log)];
+  return [
+    services.startWorker(log),
+    services.startDelivery(log),
+    services.startUpkeep(log),
+    services.startSchedules(log),
+  ];
 }
 
 /** @returns the address to reach it at. @throws AppError config_invalid when the port cannot be had. */

@@ -24,6 +24,8 @@ import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
 import type { Packages } from "../core/packages/packages.ts";
 import type { Statistics } from "../core/packages/statistics.ts";
+import type { CrontabExchange } from "../core/schedules/crontab-exchange.ts";
+import type { Schedules } from "../core/schedules/schedules.ts";
 import type { Switches } from "../core/switches/switches.ts";
 import type { CollectionSettings } from "./doors/xtract-collections.ts";
 import type { Metrics } from "./metrics.ts";
@@ -48,6 +50,8 @@ export interface ServerDeps {
   readonly extractions: Extractions;
   readonly offloads: Offloads;
   readonly packages: Packages;
+  readonly schedules: Schedules;
+  readonly crontabs: CrontabExchange;
   readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
   readonly storage: ObjectStorage;
   readonly environment: Environment;

@@ -160,6 +160,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
     links: composed.links,
+    schedules: composed.schedules,
+    crontabs: composed.crontabs,
     environment: composed.environment,
     audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,

@@ -22,6 +22,16 @@ export function sqlScheduleStore(db: Kysely<Tables>, dialect: DialectName, enque
   const runOf = (tx: Kysely<Tables>, number: number) =>
     tx.selectFrom("scheduleRuns").selectAll().where("number", "=", number);
 
+  /** Those of the schedule that have waited longer, the eldest first. */
+  const waitingBefore = (tx: Kysely<Tables>, { schedule, number }: Run) =>
+    tx
+      .selectFrom("scheduleRuns")
+      .selectAll()
+      .where("schedule", "=", schedule)
+      .where("state", "=", "waiting")
+      .where("number", "<", number)
+      .orderBy("number");
+
   async function addRun(tx: Transaction<Tables>, schedule: Pick<Schedule, "id" | "owner">, run: NewRun, now: number) {
     const isDone = run.job === null;
     const row = await tx
@@ -246,14 +256,10 @@ export function sqlScheduleStore(db: Kysely<Tables>, dialect: DialectName, enque
             .executeTakeFirst();
           if (lock) taken++;
         }
-        const { ahead } = await tx
-          .selectFrom("scheduleRuns")
-          .select((row) => row.fn.countAll<number>().as("ahead"))
-          .where("schedule", "=", schedule.id)
-          .where("state", "=", "waiting")
-          .where("number", "<", number)
-          .executeTakeFirstOrThrow();
-        if (taken === keys.length) {
+        const ahead = await waitingBefore(tx, run).execute();
+        const [eldest] = ahead;
+        const isItsTurn = run.overlap !== "queue" || eldest === undefined;
+        if (taken === keys.length && isItsTurn) {
           const begun = await tx
             .updateTable("scheduleRuns")
             .set({ state: "running", startedAt: now })
@@ -272,10 +278,25 @@ export function sqlScheduleStore(db: Kysely<Tables>, dialect: DialectName, enque
           .where("scheduleLocks.key", "in", keys)
           .orderBy("scheduleLocks.key", "desc")
           .limit(1)
-          .executeTakeFirstOrThrow();
+          .executeTakeFirst();
+        const held = { kind: "held", run, schedule, ahead: ahead.length } as const;
+        if (!holder) return { ...held, holder: eldest ?? run, holderName: schedule.name };
         const { holderName, ...holding } = holder;
-        return { kind: "held", run, schedule, holder: holding, holderName, ahead };
+        return { ...held, holder: holding, holderName };
       }),
+
+    async isHeld(number) {
+      const run = await runOf(db, number).executeTakeFirst();
+      const schedule = run && (await find(db, run.schedule));
+      if (!run || !schedule) return false;
+      const lock = await db
+        .selectFrom("scheduleLocks")
+        .select("key")
+        .where("key", "in", lockKeys(schedule))
+        .limit(1)
+        .executeTakeFirst();
+      return lock !== undefined || (await waitingBefore(db, run).limit(1).executeTakeFirst()) !== undefined;
+    },
 
     finish: (number, outcome, messages, now) =>
       db.transaction().execute(async (tx) => {

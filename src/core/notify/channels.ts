@@ -27,10 +27,8 @@ export function mailChannel(mailer: Mailer, domain: string, told: Told): OutboxC
     async deliver({ key, target, payload }, signal) {
       const messageId = `${key.replaceAll(/[^\w.-]/g, ".")}@${domain}`;
       const { from, subject, text: body, html } = payload;
-      await mailer.send(
-        { messageId, to: target, from: text(from), subject: text(subject), text: text(body), html: text(html) },
-        signal,
-      );
+      const mail = { messageId, to: target, from: text(from), subject: text(subject), text: text(body) };
+      await mailer.send(html === undefined ? mail : { ...mail, html: text(html) }, signal);
       await told(...orderOf(payload), null);
     },
     gaveUp: ({ payload }, error) => told(...orderOf(payload), error),

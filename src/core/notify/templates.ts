@@ -118,6 +118,16 @@ export function filled(template: string, values: PlaceValues): string {
   });
 }
 
+/** A template of which nothing is known that its places could stand for. */
+export function unfilled(template: string): string {
+  return filled(template, Object.fromEntries(PLACES.map((place) => [place, ""])) as PlaceValues);
+}
+
+/** What is left of a sender for mails that are not about packages. */
+export function withoutPlaces(template: string): string {
+  return filled(template, Object.fromEntries(PLACES.map((place) => [place, ""])) as PlaceValues);
+}
+
 /** {@link filled} for HTML: values are text, but for {doi_body_html}, which is a template's outcome itself. */
 export function filledHtml(template: string, values: PlaceValues): string {
   const entries = Object.entries(values).map(([name, value]) => [

@@ -35,7 +35,7 @@ export interface RunOutcome extends Pick<Run, "reason" | "exitCode" | "signal" |
 export type Begun =
   /** It is this worker's: its locks are taken. `again`: an earlier worker had begun it. */
   | { readonly kind: "running"; readonly run: Run; readonly schedule: Schedule; readonly again: boolean }
-  /** Others are before it. */
+  /** Others are before it: one holds a lock, or has waited longer and is queued as this one is. */
   | {
       readonly kind: "held";
       readonly run: Run;
@@ -101,8 +101,10 @@ export interface ScheduleStore {
   run(number: number): Promise<Run | undefined>;
   /** Newest first. */
   runs(id: ScheduleId, filter: RunFilter): Promise<readonly Run[]>;
-  /** Takes the run's locks and marks it as running, or says who is before it. */
+  /** Takes the run's locks and marks it as running, or says who is before it. Those that are queued take turns. */
   begin(number: number, now: number): Promise<Begun>;
+  /** Whether a queued run has others before it, as things are now. */
+  isHeld(number: number): Promise<boolean>;
   /**
    * Ends a run that is open, gives its locks back and puts the messages into the outbox; one that succeeded and is no test
    * moves the schedule's silence on.

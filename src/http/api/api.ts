@@ -5,6 +5,7 @@ import { bundleRoutes, moveRoutes } from "./bundles.ts";
 import { cartDownloadRoutes } from "./cart-downloads.ts";
 import { cartRoutes } from "./carts.ts";
 import { crawlRoutes } from "./crawls.ts";
+import { crontabRoutes } from "./crontabs.ts";
 import { environmentRoutes } from "./environment.ts";
 import { extractionRoutes } from "./extractions.ts";
 import { fileRoutes } from "./files.ts";
@@ -13,6 +14,7 @@ import { jobRoutes } from "./jobs.ts";
 import { offloadRoutes } from "./offloads.ts";
 import { packageRoutes } from "./packages.ts";
 import { savedQueryRoutes } from "./saved-queries.ts";
+import { scheduleRoutes } from "./schedules.ts";
 import { searchRoutes } from "./search.ts";
 import { statisticsRoutes } from "./statistics.ts";
 import { switchRoutes } from "./switches.ts";
@@ -41,6 +43,8 @@ export const apiRoutes =
       extractionRoutes,
       offloadRoutes,
       packageRoutes,
+      scheduleRoutes,
+      crontabRoutes,
       statisticsRoutes,
       verificationRoutes,
       environmentRoutes,
