@@ -15,6 +15,7 @@ import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import { composeCrawling } from "./compose-crawls.ts";
+import { composeFixity } from "./compose-fixity.ts";
 import { composeScheduling } from "./compose-schedules.ts";
 import type { Config } from "./config.ts";
 import { audit } from "./core/access/audit.ts";
@@ -40,6 +41,7 @@ import type { Offloads } from "./core/crawl/offloads.ts";
 import { type Environment, environmentService } from "./core/environment/environment.ts";
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
+import type { Fixity } from "./core/fixity/fixity.ts";
 import { jobId } from "./core/ids.ts";
 import { type IdSource, sequenceIdSource } from "./core/ingest/id-source.ts";
 import { type Ingest, ingestService } from "./core/ingest/ingest.ts";
@@ -172,6 +174,7 @@ export interface Services {
   readonly schedules: Schedules;
   readonly crontabs: CrontabExchange;
   readonly links: Links;
+  readonly fixity: Fixity;
   readonly environment: Environment;
   /** Of packages. */
   readonly statistics: Statistics;
@@ -244,6 +247,7 @@ export async function composeServices(
   const openMailer = await composeMail(config);
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const crawling = await composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
+  const fixity = composeFixity(config, archive, stores, clock);
   const unswitched: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
@@ -251,6 +255,7 @@ export async function composeServices(
     stage: stageJob({ carts: stores.carts, staging, archive: storage, remote, clock }),
     [PACKAGE_JOB]: packageJob({ ...packaging, dwca: await dwcaSettings(config) }),
     ...crawling.handlers,
+    ...fixity.handlers,
   };
   const environment = environmentService({ store: stores.environment, keys: packaging.keys, clock });
   const scheduling = composeScheduling(config, {
@@ -326,6 +331,7 @@ export async function composeServices(
     crontabs,
     environment,
     statistics: packaging.statistics,
+    fixity: fixity.service(jobs),
 
     startWorker(log) {
       crawling.reportTo(log.trouble);

@@ -5,6 +5,7 @@ import { AppError } from "./core/errors.ts";
 import { LANES, type Lane } from "./core/jobs/job.ts";
 import { originRule } from "./core/outbound/origins.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
+import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, refuse, text, url } from "./setting-forms.ts";
 
 const PREFIX = "LONGSHORE_";
@@ -194,6 +195,7 @@ export const SETTINGS = z.strictObject({
     .prefault("dynamicProperties")
     .describe("Term of the core that takes in every field that has no term of its own."),
   ...CRAWL_SETTINGS,
+  ...FIXITY_SETTINGS,
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
@@ -298,6 +300,7 @@ export function loadConfig(env: Environment) {
       idField: e.LONGSHORE_DWC_ID_FIELD,
       dynamicTerm: e.LONGSHORE_DWC_DYNAMIC_TERM,
     },
+    ...fixityConfig(e),
     ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,

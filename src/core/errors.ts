@@ -64,6 +64,7 @@ export const CODES = {
   catalogue_mismatch: ["corrupt", "The database does not say what the archive holds."],
   stage_abandoned: ["conflict", "A deposit was begun that no unfinished job will complete."],
   verify_failed: ["corrupt", "The archive has discrepancies."],
+  fixity_failed: ["corrupt", "Transactions of the archive are not what they were."],
   rebuild_incomplete: ["corrupt", "Parts of the archive could not be entered into the database."],
   // Jobs, transactions, files
   job_unknown: ["not_found", "No job with this id is known."],

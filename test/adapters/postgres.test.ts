@@ -10,6 +10,7 @@ import { crawlStoreConformance } from "../conformance/crawl-store.ts";
 import { documentStoreConformance } from "../conformance/document-store.ts";
 import { environmentStoreConformance } from "../conformance/environment-store.ts";
 import { extractionStoreConformance } from "../conformance/extraction-store.ts";
+import { fixityStoreConformance } from "../conformance/fixity-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
 import { packageStoreConformance } from "../conformance/package-store.ts";
@@ -39,6 +40,7 @@ documentStoreConformance("postgres", open);
 switchStoreConformance("postgres", open);
 environmentStoreConformance("postgres", open);
 accessConformance("postgres", open);
+fixityStoreConformance("postgres", open);
 jobQueueConformance("pg-boss", async () => {
   const url = await postgres.freshDatabase();
   return {

@@ -12,6 +12,7 @@ import { crawlStoreConformance } from "../conformance/crawl-store.ts";
 import { documentStoreConformance } from "../conformance/document-store.ts";
 import { environmentStoreConformance } from "../conformance/environment-store.ts";
 import { extractionStoreConformance } from "../conformance/extraction-store.ts";
+import { fixityStoreConformance } from "../conformance/fixity-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
 import { packageStoreConformance } from "../conformance/package-store.ts";
@@ -45,6 +46,7 @@ documentStoreConformance("sqlite", open);
 switchStoreConformance("sqlite", open);
 environmentStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
+fixityStoreConformance("sqlite", open);
 jobQueueConformance("sqlite", async () => {
   const path = freshPath();
   return {

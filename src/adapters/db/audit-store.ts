@@ -10,6 +10,7 @@ export function sqlAuditStore(db: Kysely<Tables>, dialect: DialectName): AuditSt
     append: (make) => db.transaction().execute((tx) => append(tx, dialect, make)),
 
     async list(afterSeq, limit, { actor, target, actions } = {}) {
+      if (actions?.length === 0) return []; // PostgreSQL takes no empty list
       let page = db.selectFrom("audit").selectAll().where("seq", ">", afterSeq).orderBy("seq").limit(limit);
       if (actor !== undefined) page = page.where("actor", "=", actor);
       if (target !== undefined) page = page.where("target", "=", target);

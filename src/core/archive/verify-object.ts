@@ -135,13 +135,14 @@ export interface CheckedContent {
 /**
  * Holds an object's content against its inventory and its transaction document, and those two against each other. Every
  * byte is read once.
- * @param quick existence and sizes only.
+ * @param reads asked of each payload file, in the order of ids, and then of each other file of the object (`undefined`):
+ * when false, only existence and size are looked at.
  */
 export async function checkContent(
   storage: ObjectStorage,
   read: ContentReader,
   { folder, inventory, transactionId }: OpenedObject,
-  quick: boolean,
+  reads: (file: ArchivedFile | undefined) => boolean,
   report: Report,
 ): Promise<CheckedContent> {
   const at = (path: string) => `${folder.path}/${path}`;
@@ -210,7 +211,7 @@ export async function checkContent(
   async function checkBytes(
     contentPath: string,
     promises: readonly DigestPromise[],
-    expected?: Pick<ArchivedFile, "sizeBytes" | "crc32">,
+    expected?: ArchivedFile,
   ): Promise<readonly Problem[]> {
     const path = at(contentPath);
     const sizeBytes = folder.files.get(contentPath);
@@ -219,7 +220,7 @@ export async function checkContent(
     const differ = (wanted: string, found: string) =>
       problems.push(problem("object_corrupt", { path, expected: wanted, found }));
     if (expected && sizeBytes !== expected.sizeBytes) differ(`${expected.sizeBytes} bytes`, `${sizeBytes} bytes`);
-    if (quick) return problems;
+    if (!reads(expected)) return problems;
     try {
       const algorithms = [...new Set(promises.map(([algorithm]) => algorithm))];
       const facts = await read.facts(path, algorithms);

@@ -149,7 +149,7 @@ async function checkObject(
   const report = (found: Problem) => problems.push(found);
   const object = await openObject(read, folder, report);
   if (!object) return { kind: "object", path: folder.path, files: 0, bytes: 0, problems, notes: [] };
-  const { files, bytes, documented } = await checkContent(archive.storage, read, object, quick, report);
+  const { files, bytes, documented } = await checkContent(archive.storage, read, object, () => !quick, report);
   const id = object.transactionId;
   if (documented && id !== undefined && !(await isUnderWay(jobs, id))) {
     try {
