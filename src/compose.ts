@@ -17,6 +17,7 @@ import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import { composeCrawling } from "./compose-crawls.ts";
 import { composeFixity } from "./compose-fixity.ts";
 import { composeScheduling } from "./compose-schedules.ts";
+import { composeRegisters } from "./compose-registers.ts";
 import type { Config } from "./config.ts";
 import { audit } from "./core/access/audit.ts";
 import { keyRing } from "./core/access/key-ring.ts";
@@ -70,6 +71,7 @@ import { packageJob } from "./core/packages/package-job.ts";
 import { PACKAGE_JOB, type Packages, packageService } from "./core/packages/packages.ts";
 import { type Statistics, statistics } from "./core/packages/statistics.ts";
 import { telling } from "./core/packages/telling.ts";
+import type { Registers } from "./core/registers/registers.ts";
 import type { CrontabExchange } from "./core/schedules/crontab-exchange.ts";
 import { ownWork } from "./core/schedules/own-work.ts";
 import type { Scheduler } from "./core/schedules/scheduler.ts";
@@ -174,6 +176,7 @@ export interface Services {
   readonly schedules: Schedules;
   readonly crontabs: CrontabExchange;
   readonly links: Links;
+  readonly registers: Registers;
   readonly fixity: Fixity;
   readonly environment: Environment;
   /** Of packages. */
@@ -248,6 +251,17 @@ export async function composeServices(
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
   const crawling = await composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
   const fixity = composeFixity(config, archive, stores, clock);
+  const registering = await composeRegisters(config, {
+    stores,
+    staging,
+    source,
+    fetch,
+    links,
+    keys: packaging.keys,
+    publicUrl,
+    clock,
+    nextJobId,
+  });
   const unswitched: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
@@ -255,6 +269,7 @@ export async function composeServices(
     stage: stageJob({ carts: stores.carts, staging, archive: storage, remote, clock }),
     [PACKAGE_JOB]: packageJob({ ...packaging, dwca: await dwcaSettings(config) }),
     ...crawling.handlers,
+    ...registering.handlers,
     ...fixity.handlers,
   };
   const environment = environmentService({ store: stores.environment, keys: packaging.keys, clock });
@@ -306,6 +321,7 @@ export async function composeServices(
   const sweeps = {
     carts: (signal: AbortSignal) => tidyCarts({ store: stores.carts, clock, expiryMs: config.cartExpiryMs }, signal),
     packages: (signal: AbortSignal) => packages.evict(signal),
+    registers: (signal: AbortSignal) => registering.tidy(signal),
     async crawls(signal: AbortSignal) {
       while (!signal.aborted && (await stores.crawls.sweep()));
     },
@@ -327,6 +343,7 @@ export async function composeServices(
     offloads: { ...offloads, start: whileRunning(switches, "crawls", offloads.start) },
     packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
+    registers: registering.services({ jobs, carts, ingest }),
     schedules,
     crontabs,
     environment,

@@ -101,6 +101,9 @@ export const SETTINGS = z.strictObject({
   LONGSHORE_MOVE_ROOTS: list((path) => resolve(path))
     .prefault("")
     .describe("Folders, separated by commas, from which files on the server's disk may be moved into the archive."),
+  LONGSHORE_REGISTERS: folder
+    .optional()
+    .describe("Folder of declarations of registers, one JSON file each, read at start; see docs/formats/register.md."),
   LONGSHORE_EVENTS_URL: list(url)
     .prefault("")
     .describe("Addresses, separated by commas, that are sent a CloudEvent for every accepted bundle."),
@@ -274,6 +277,7 @@ export function loadConfig(env: Environment) {
     stagingProtectMs: e.LONGSHORE_STAGING_PROTECT * HOUR_MS,
     cartExpiryMs: e.LONGSHORE_CART_EXPIRY * HOUR_MS,
     moveRoots: e.LONGSHORE_MOVE_ROOTS,
+    registersDir: e.LONGSHORE_REGISTERS,
     eventsUrls: e.LONGSHORE_EVENTS_URL,
     eventsSource: e.LONGSHORE_EVENTS_SOURCE ?? e.LONGSHORE_PUBLIC_URL ?? "longshore",
     fetchOrigins: e.LONGSHORE_FETCH_ORIGINS,

@@ -102,6 +102,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
       links: services.links,
+      registers: services.registers,
       audit: audit(stores.audit, clock, SOFTWARE),
       observed,
       metrics: metrics(services.jobs, observed),

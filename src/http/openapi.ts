@@ -39,6 +39,7 @@ async function describeRoutes(app: FastifyInstance, version: string): Promise<vo
         { name: "search", description: "Finding what the archive holds and what is known of it." },
         { name: "crawls", description: "What stores hold: walked, grouped, described." },
         { name: "packages", description: "Resources of data portals, packed and delivered as links." },
+        { name: "registers", description: "Tables of requests, each with a status." },
         { name: "environment", description: "Named values and secrets for what registers and schedules run." },
         { name: "switches", description: "Pausing everything, a part, or a path." },
         { name: "access", description: "Tokens and the audit log." },

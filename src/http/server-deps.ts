@@ -24,6 +24,7 @@ import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
 import type { Packages } from "../core/packages/packages.ts";
 import type { Statistics } from "../core/packages/statistics.ts";
+import type { Registers } from "../core/registers/registers.ts";
 import type { CrontabExchange } from "../core/schedules/crontab-exchange.ts";
 import type { Schedules } from "../core/schedules/schedules.ts";
 import type { Switches } from "../core/switches/switches.ts";
@@ -58,6 +59,7 @@ export interface ServerDeps {
   readonly access: Access;
   readonly tokens: Tokens;
   readonly links: Links;
+  readonly registers: Registers;
   readonly audit: Audit;
   /** Only looked at, by those who ask how things are. */
   readonly observed: {

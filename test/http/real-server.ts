@@ -160,6 +160,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
     links: composed.links,
+    registers: composed.registers,
     schedules: composed.schedules,
     crontabs: composed.crontabs,
     environment: composed.environment,

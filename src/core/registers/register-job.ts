@@ -1,3 +1,4 @@
+import type { OutboxMessage } from "../catalogue/catalogue-store.ts";
 import type { Clock } from "../clock.ts";
 import { AppError, type Code, type Details, type DetailValue, errorRecord } from "../errors.ts";
 import type { Job } from "../jobs/job.ts";
@@ -29,6 +30,8 @@ export interface ActionContext<A extends Action = Action> {
 export interface ActionOutcome {
   readonly reason: string;
   readonly to?: string;
+  /** Told with it. */
+  readonly messages?: readonly OutboxMessage[];
 }
 
 /** Does one kind of action; must be idempotent. @throws AppError: then it is tried again, or has failed. */
@@ -82,10 +85,19 @@ export function registerJob(parts: RegisterJobParts): JobHandler {
   }
 
   /** The entry goes on; the job has nothing more to do with it. */
-  const goOn = (job: Job, to: string, reason: string) =>
+  const goOn = (job: Job, to: string, reason: string, messages: readonly OutboxMessage[] = []) =>
     change(job, async ({ entry, register: { declaration } }) => {
       const arrival = await arrivalAt(parts, declaration, to, { owner: entry.owner, entry: entry.id }, clock.now());
-      return { ...arrival, status: to, attempts: 0, reason, settled: false, actor: ITSELF, isNoted: true };
+      return {
+        ...arrival,
+        status: to,
+        attempts: 0,
+        reason,
+        settled: false,
+        actor: ITSELF,
+        isNoted: true,
+        tell: (arrived) => [...messages, ...arrival.tell(arrived)],
+      };
     });
 
   async function attempt(context: JobContext, { entry, register }: Found, action: Action): Promise<ActionOutcome> {
@@ -147,8 +159,8 @@ export function registerJob(parts: RegisterJobParts): JobHandler {
       const waitMs = waitOf(action, entry, clock);
       if (waitMs > 0 && job.checkpoint.attempt === undefined) throw new PutOff(Math.min(waitMs, LONGEST_PAUSE_MS));
       try {
-        const { to = action.success, reason } = await attempt(context, found, action);
-        await goOn(job, to, reason);
+        const { to = action.success, reason, messages } = await attempt(context, found, action);
+        await goOn(job, to, reason, messages);
         return { outcome: to, reason };
       } catch (error) {
         if (error instanceof PutOff || signal.aborted) throw error;

@@ -8,6 +8,7 @@ import type { Who } from "./declaration-form.ts";
 import type { DeclaredRegister, DeclaredRegisters } from "./declared-registers.ts";
 import type { Entry, EntryEvent, Fields } from "./entry.ts";
 import { fieldsOf, keysOf } from "./entry-fields.ts";
+import { type ExchangeFormat, imported } from "./exchange.ts";
 import { type EntryChange, type EntryQuery, type NewEntry, type RegisterStore, STALE } from "./register-store.ts";
 import { type ArrivalParts, arrivalAt } from "./transitions.ts";
 
@@ -42,10 +43,10 @@ export interface Registers extends Pick<DeclaredRegisters, "list" | "get"> {
    */
   create(principal: Principal, name: string, sent: Sent, repeatable?: string): Promise<Entry>;
   /**
-   * All or none.
-   * @throws AppError entry_invalid, with `details.problems` of many lines, each with `at`: the place in the list from 0.
+   * All or none. Operators may give entries any status; its action begins then.
+   * @throws AppError entry_invalid, with `details.problems`, each with its `line`; entry_exists.
    */
-  createAll(principal: Principal, name: string, sent: readonly Sent[]): Promise<readonly Entry[]>;
+  import(principal: Principal, name: string, text: string, format: ExchangeFormat): Promise<readonly Entry[]>;
   /** @throws AppError register_unknown, entry_unknown, also for an entry that this caller may not see. */
   entry(principal: Principal, name: string, id: number): Promise<Entry>;
   /** Those that this caller may see. */
@@ -94,18 +95,17 @@ export function registerService(parts: RegisterParts): Registers {
     return may(principal, others, "") ? {} : { owner: principal.name };
   }
 
-  async function newEntry(principal: Principal, declaration: Declaration, sent: Sent): Promise<NewEntry> {
-    const { name, initial } = declaration;
-    if (sent.status !== undefined && sent.status !== initial)
-      throw new AppError("entry_invalid", { field: "status", expected: initial, register: name });
-    const { status: _, ...values } = sent;
+  async function newEntry(principal: Principal, declaration: Declaration, sent: Sent, allowed: readonly string[]) {
+    const { status = declaration.initial, ...values } = sent;
+    if (typeof status !== "string" || !allowed.includes(status))
+      throw new AppError("entry_invalid", { field: "status", expected: allowed.join(" or "), found: String(status) });
     const fields = fieldsOf(declaration, values, {}, clock);
     const owner = principal.name;
-    const arrival = await arrivalAt(parts, declaration, initial, { owner }, clock.now());
+    const arrival = await arrivalAt(parts, declaration, status, { owner }, clock.now());
     return {
       ...arrival,
       owner,
-      status: initial,
+      status,
       fields,
       keys: keysOf(declaration, fields),
       actor: owner,
@@ -113,29 +113,46 @@ export function registerService(parts: RegisterParts): Registers {
     };
   }
 
-  async function createAll(principal: Principal, name: string, sent: readonly Sent[], repeatable?: string) {
+  async function create(principal: Principal, name: string, sent: Sent, repeatable?: string): Promise<Entry> {
     for (;;) {
       const { declaration, revision } = await declared.get(name);
-      requireOneOf(principal, declaration.permissions.create, principal.name, {
-        register: name,
-        to: declaration.initial,
-      });
+      requireMaker(principal, declaration);
+      const entry = await newEntry(principal, declaration, sent, [declaration.initial]);
+      const key = repeatable === undefined ? undefined : `${principal.name}\n${repeatable}`;
+      const made = await store.create(name, revision, [entry], clock.now(), key);
+      if (made !== STALE && made[0]) return made[0];
+    }
+  }
+
+  async function importAll(principal: Principal, name: string, text: string, format: ExchangeFormat) {
+    for (;;) {
+      const { declaration, revision } = await declared.get(name);
+      requireMaker(principal, declaration);
+      const allowed = hasScope(principal, "operate") ? Object.keys(declaration.statuses) : [declaration.initial];
       const entries: NewEntry[] = [];
       const problems: DetailValue[] = [];
-      for (const [at, one] of sent.entries())
+      const found = imported(declaration, text, format);
+      for (const { line, sent } of found)
         try {
-          entries.push(await newEntry(principal, declaration, one));
+          entries.push(await newEntry(principal, declaration, sent, allowed));
         } catch (error) {
           if (!(error instanceof AppError) || error.code !== "entry_invalid") throw error;
-          if (sent.length === 1) throw error;
-          problems.push(...problemsAt(error, at));
+          problems.push(...problemsAt(error, line));
           if (problems.length >= PROBLEMS_TOLD) break;
         }
       if (problems.length > 0) throw new AppError("entry_invalid", { register: name, problems });
-      const key = repeatable === undefined ? undefined : `${principal.name}\n${repeatable}`;
-      const made = await store.create(name, revision, entries, clock.now(), key);
-      if (made !== STALE) return made;
+      try {
+        const made = await store.create(name, revision, entries, clock.now());
+        if (made !== STALE) return made;
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== "entry_exists") throw error;
+        throw new AppError("entry_exists", { ...error.details, line: found[Number(error.details.at)]?.line ?? 0 });
+      }
     }
+  }
+
+  function requireMaker(principal: Principal, { name, permissions, initial }: Declaration): void {
+    requireOneOf(principal, permissions.create, principal.name, { register: name, to: initial });
   }
 
   /** @throws AppError entry_conflict, entry_refused. */
@@ -208,12 +225,8 @@ export function registerService(parts: RegisterParts): Registers {
       return store.counts(name);
     },
 
-    async create(principal, name, sent, repeatable) {
-      const [made] = await createAll(principal, name, [sent], repeatable);
-      if (!made) throw new AppError("internal");
-      return made;
-    },
-    createAll,
+    create,
+    import: importAll,
     entry: async (principal, name, id) => seen(principal, await declared.get(name), id),
 
     async entries(principal, name, query) {
@@ -288,8 +301,8 @@ function conflict({ register, id, status, version }: Entry, expected: string, wa
   return new AppError("entry_conflict", { register, id, expected, found: wanted ?? status, status, version });
 }
 
-function problemsAt({ details, message }: AppError, at: number): readonly DetailValue[] {
+function problemsAt({ details, message }: AppError, line: number): readonly DetailValue[] {
   const problems = details.problems;
-  if (!Array.isArray(problems)) return [{ at, field: details.field ?? "", message }];
-  return problems.map((one: Fields) => ({ at, ...one }));
+  if (!Array.isArray(problems)) return [{ line, field: details.field ?? "", message }];
+  return problems.map((one: Fields) => ({ line, ...one }));
 }

@@ -13,6 +13,8 @@ import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
 import { offloadRoutes } from "./offloads.ts";
 import { packageRoutes } from "./packages.ts";
+import { registerRoutes } from "./registers.ts";
+import { resourceRoutes } from "./resources.ts";
 import { savedQueryRoutes } from "./saved-queries.ts";
 import { scheduleRoutes } from "./schedules.ts";
 import { searchRoutes } from "./search.ts";
@@ -47,6 +49,8 @@ export const apiRoutes =
       crontabRoutes,
       statisticsRoutes,
       verificationRoutes,
+      registerRoutes,
+      resourceRoutes,
       environmentRoutes,
       switchRoutes,
       tokenRoutes,
