@@ -189,6 +189,7 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       unlisted: () => crawls.unlisted(id, 10, 5),
       batches: () => crawls.batches(id, 5, 10),
       batchesOf: () => Array.fromAsync(crawls.batchesOf(id, { endpoint: 0, folder: "f" })),
+      firstBatchesOf: () => crawls.firstBatchesOf(id, 0, ["f", "g"], 10),
       goneFolders: () => Array.fromAsync(crawls.goneFolders(id, previous)),
       problems: () => crawls.problems(id, 5, 10),
       position: () => crawls.position(id, "c"),

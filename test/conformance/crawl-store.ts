@@ -286,6 +286,20 @@ export function crawlStoreConformance(name: string, open: () => Promise<OpenedCr
       assert.deepEqual(await Array.fromAsync(store.batchesOf(nobody, at("odd"))), []);
     });
 
+    test("the first batches of many folders are read together, all of one after all of another", async () => {
+      const id = await crawling();
+      const long = "d/".repeat(3_000);
+      await keep(id, { batches: ["b", "a", "b", long, "c", "a"].map((folder) => batch(folder)) });
+      await keep(id, { batches: [{ ...batch("a"), endpoint: 1 }] });
+      const first = async (folders: readonly string[], limit: number, endpoint = 0) =>
+        (await store.firstBatchesOf(id, endpoint, folders, limit)).map(({ folder, seq }) => `${folder} ${seq}`);
+      assert.deepEqual(await first(["c", "b", "none", "a"], 10), ["a 2", "a 6", "b 1", "b 3", "c 5"]);
+      assert.deepEqual(await first(["c", "b", "none", "a"], 3), ["a 2", "a 6", "b 1"]);
+      assert.deepEqual(await first([long], 3), [`${long} 4`]);
+      assert.deepEqual(await first(["a"], 3, 1), ["a 7"]);
+      assert.deepEqual(await store.firstBatchesOf(nobody, 0, ["a"], 1), []);
+    });
+
     test("folders are gone that the previous crawl listed and this one does not know", async () => {
       const previous = await crawling({ endpoints: [endpoint(), endpoint()] });
       const old = folders(4_500);

@@ -7,7 +7,10 @@ import { fromJson, type Tables } from "./tables.ts";
 /** Batches of one folder that are read at once: some ten thousand files. */
 const BATCHES_PER_PAGE = 10;
 
-type ReadingMethods = Pick<CrawlStore, "batches" | "batchesOf" | "problems" | "position" | "advance">;
+type ReadingMethods = Pick<
+  CrawlStore,
+  "batches" | "batchesOf" | "firstBatchesOf" | "problems" | "position" | "advance"
+>;
 
 /** What a crawl has found, and how far others have read it. */
 export function crawlReading(db: Kysely<Tables>): ReadingMethods {
@@ -43,6 +46,21 @@ export function crawlReading(db: Kysely<Tables>): ReadingMethods {
         last = rows.at(-1)?.seq ?? last;
         isLast = rows.length < BATCHES_PER_PAGE;
       }
+    },
+
+    async firstBatchesOf(id, endpoint, folders, limit) {
+      const names = folders.map((path) => folderColumns(path).folder);
+      const rows = await db
+        .selectFrom("crawlBatches")
+        .selectAll()
+        .where("crawl", "=", numberOf(id))
+        .where("endpoint", "=", endpoint)
+        .where("folder", "in", names)
+        .orderBy("folder")
+        .orderBy("seq")
+        .limit(limit)
+        .execute();
+      return rows.map(batchOf);
     },
 
     async problems(id, afterNumber, limit) {

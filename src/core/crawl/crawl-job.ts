@@ -4,11 +4,12 @@ import { type CrawlId, crawlId } from "../ids.ts";
 import type { Job } from "../jobs/job.ts";
 import type { JobContext, JobHandler } from "../jobs/worker.ts";
 import { eachAtOnce } from "../streams.ts";
-import { type Crawl, type CrawledFile, type Endpoint, FINISHED_CRAWLS, NO_COUNTS } from "./crawl.ts";
+import { type Crawl, type Endpoint, FINISHED_CRAWLS, NO_COUNTS } from "./crawl.ts";
 import type { CrawlStore, FolderOf } from "./crawl-store.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { GROUPS_PART_BY_PART, grouperNamed } from "./grouping/groupers.ts";
 import type { Listing, Source } from "./source.ts";
+import { type EarlierFiles, earlierFiles } from "./walk/earlier-files.ts";
 import { type FolderHistory, folderWalk } from "./walk/folder.ts";
 import { tellGoneFolders } from "./walk/gone-folders.ts";
 import { KEEP_MS, type Keeping, keeping } from "./walk/keeping.ts";
@@ -75,11 +76,11 @@ export function crawlJob({ store, endpoints, clock }: CrawlJobParts): JobHandler
       onKept: ({ files, bytes }) => tasks.advance({ files, bytes }),
     });
 
-    async function historyOf(at: FolderOf): Promise<FolderHistory> {
+    async function historyOf(at: FolderOf, earlier: EarlierFiles | undefined): Promise<FolderHistory> {
       const isBegun = begunFolders.some(({ endpoint, folder }) => endpoint === at.endpoint && folder === at.folder);
       return {
-        previous: previous ? await filesOf(previous.id, at) : null,
-        kept: isBegun ? new Set((await filesOf(crawl.id, at)).keys()) : null,
+        previous: earlier ? await earlier.of(at.folder) : null,
+        kept: isBegun ? new Set((await earlierFiles(store, crawl.id, at.endpoint).of(at.folder)).keys()) : null,
       };
     }
 
@@ -108,13 +109,16 @@ export function crawlJob({ store, endpoints, clock }: CrawlJobParts): JobHandler
       const stop = AbortSignal.any([signal, failed]);
       const { grouper: name, pattern } = endpoint;
       const grouper = GROUPS_PART_BY_PART.includes(name) ? null : grouperNamed(name, { pattern: pattern ?? undefined });
+      const earlier = previous && earlierFiles(store, previous.id, at);
+      for (const folder of starts) earlier?.expect(folder);
       let open: ReturnType<typeof folderWalk> | undefined;
       for await (const part of listings(at, endpoint, starts, stop)) {
         stop.throwIfAborted();
         const folder = { endpoint: at, folder: part.folder };
-        open ??= folderWalk(folder, grouper, await historyOf(folder));
+        open ??= folderWalk(folder, grouper, await historyOf(folder, earlier));
         const found = await open.take(part);
         if (part.isLast) open = undefined;
+        for (const known of found.folders) earlier?.expect(known.folder);
         await kept.add(found, !part.isLast && found.batches.length > 0 ? folder : undefined);
       }
     }
@@ -157,13 +161,6 @@ export function crawlJob({ store, endpoints, clock }: CrawlJobParts): JobHandler
       over.abort();
     }
     await ticking;
-  }
-
-  async function filesOf(crawl: CrawlId, folder: FolderOf): Promise<Map<string, CrawledFile>> {
-    const files = new Map<string, CrawledFile>();
-    for await (const batch of store.batchesOf(crawl, folder))
-      for (const file of batch.files) files.set(file.name, file);
-    return files;
   }
 
   async function finish(id: CrawlId): Promise<Crawl> {

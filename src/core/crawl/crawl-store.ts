@@ -78,6 +78,16 @@ export interface CrawlStore {
   batches(id: CrawlId, afterSeq: number, limit: number): Promise<readonly CrawlBatch[]>;
   /** All batches of one folder, in order. */
   batchesOf(id: CrawlId, folder: FolderOf): AsyncIterable<CrawlBatch>;
+  /**
+   * The first batches of these folders: all of one after all of another, those of each in order. When there are fewer than
+   * the limit, they are all; else the last folder may have more, and others that have none here, too.
+   */
+  firstBatchesOf(
+    id: CrawlId,
+    endpoint: number,
+    folders: readonly string[],
+    limit: number,
+  ): Promise<readonly CrawlBatch[]>;
   /** Folders that `previous` listed to their end and this crawl does not know. Memory: one page. */
   goneFolders(id: CrawlId, previous: CrawlId): AsyncIterable<FolderOf>;
   /** Oldest first; `number` is the cursor. */
