@@ -11,6 +11,7 @@ import { jobsCommand } from "./jobs.ts";
 import { offloadCommand } from "./offload.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
+import { scheduleCommand } from "./schedule.ts";
 import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
 import { secretCommand } from "./secret.ts";
 import { switchCommands } from "./switches.ts";
@@ -46,6 +47,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     "Find:": [searchCommand(context), queriesCommand(context), reindexCommand(context)],
     "Pack resources of portals:": [packageCommand(context), ckanpackagerCommand(context)],
     "Know what stores hold:": [crawlCommand(context), extractCommand(context), offloadCommand(context)],
+    "Have things done:": [scheduleCommand(context)],
     "Look and steer:": [
       jobsCommand(context),
       transactionsCommand(context),

@@ -8,6 +8,7 @@ import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
+import { type SchedulesApi, schedulesApi } from "./schedules.ts";
 import { type SearchApi, searchApi } from "./search.ts";
 import { type SwitchesApi, switchesApi } from "./switches.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
@@ -54,6 +55,16 @@ export {
 } from "./outbound.ts";
 export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
+export type * from "./schedule-types.ts";
+export type {
+  CrontabFinding,
+  CrontabForm,
+  CrontabImport,
+  Imported,
+  NextTimes,
+  RunOptions,
+  SchedulesApi,
+} from "./schedules.ts";
 export type {
   FoundType,
   HitOptions,
@@ -108,6 +119,7 @@ export interface Longshore {
   readonly crawls: CrawlsApi;
   readonly extractions: ExtractionsApi;
   readonly offloads: OffloadsApi;
+  readonly schedules: SchedulesApi;
   readonly search: SearchApi;
   readonly switches: SwitchesApi;
   readonly environment: VariablesApi<NamedValue>;
@@ -129,6 +141,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     crawls: crawlsApi(connection),
     extractions: extractionsApi(connection),
     offloads: offloadsApi(connection),
+    schedules: schedulesApi(connection),
     search: searchApi(connection),
     switches: switchesApi(connection),
     environment: variablesApi<NamedValue>(connection, "/environment"),
