@@ -12,6 +12,7 @@ import { offloadCommand } from "./offload.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
 import { scheduleCommand } from "./schedule.ts";
+import { registerCommand } from "./register.ts";
 import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
 import { secretCommand } from "./secret.ts";
 import { switchCommands } from "./switches.ts";
@@ -51,6 +52,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     "Look and steer:": [
       jobsCommand(context),
       transactionsCommand(context),
+      registerCommand(context),
       ...switchCommands(context),
       envCommand(context),
       secretCommand(context),

@@ -9,6 +9,7 @@ import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
 import { type SchedulesApi, schedulesApi } from "./schedules.ts";
+import { type RegistersApi, registersApi } from "./registers.ts";
 import { type SearchApi, searchApi } from "./search.ts";
 import { type SwitchesApi, switchesApi } from "./switches.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
@@ -55,6 +56,15 @@ export {
 } from "./outbound.ts";
 export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
+export type {
+  EntryFilter,
+  ExchangeFormat,
+  Register,
+  RegisterEntry,
+  RegisterEvent,
+  RegistersApi,
+  StatusChange,
+} from "./registers.ts";
 export type * from "./schedule-types.ts";
 export type {
   CrontabFinding,
@@ -120,6 +130,7 @@ export interface Longshore {
   readonly extractions: ExtractionsApi;
   readonly offloads: OffloadsApi;
   readonly schedules: SchedulesApi;
+  readonly registers: RegistersApi;
   readonly search: SearchApi;
   readonly switches: SwitchesApi;
   readonly environment: VariablesApi<NamedValue>;
@@ -142,6 +153,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     extractions: extractionsApi(connection),
     offloads: offloadsApi(connection),
     schedules: schedulesApi(connection),
+    registers: registersApi(connection),
     search: searchApi(connection),
     switches: switchesApi(connection),
     environment: variablesApi<NamedValue>(connection, "/environment"),

@@ -28,7 +28,11 @@ export interface DeclaredRegisters {
    * @throws AppError register_invalid; register_fixed; register_contradicted, with `details.problems`.
    */
   declare(text: string, source: KeptDeclaration["source"], file: string): Promise<DeclaredRegister>;
+  /** What `declare` would say, as things stand. @returns how many entries agree. */
+  check(text: string, file: string): Promise<{ readonly name: string; readonly entries: number }>;
 }
+
+const PAGE = 1_000;
 
 export function declaredRegisters({
   store,
@@ -65,6 +69,22 @@ export function declaredRegisters({
       if (kept?.source === "file" && source === "api") throw new AppError("register_fixed", { name });
       if (kept?.text === text && kept.source === source) return inForce(kept);
       return inForce(await store.declare({ name, text, source, view }, judgeBy(declaration, file), clock.now()));
+    },
+
+    async check(text, file) {
+      const declaration = readDeclaration(text, file);
+      const { name } = declaration;
+      const judge = judgeBy(declaration, file);
+      let entries = 0;
+      for (let afterId = 0, more = true; more; ) {
+        const page = await store.list({ register: name, afterId, limit: PAGE });
+        judge.keysOf(page);
+        entries += page.length;
+        afterId = page.at(-1)?.id ?? afterId;
+        more = page.length === PAGE;
+      }
+      judge.end();
+      return { name, entries };
     },
   };
 }

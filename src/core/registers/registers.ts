@@ -33,6 +33,8 @@ export interface WantedChange {
 export interface Registers extends Pick<DeclaredRegisters, "list" | "get"> {
   /** @throws as {@link DeclaredRegisters.declare}. */
   declare(text: string): Promise<DeclaredRegister>;
+  /** @throws as {@link DeclaredRegisters.check}. */
+  check(text: string): ReturnType<DeclaredRegisters["check"]>;
   /** @throws AppError register_unknown, register_fixed, register_in_use. */
   forget(name: string): Promise<void>;
   /** How many entries there are of each status. @throws AppError entry_refused to who does not see everybody's. */
@@ -211,6 +213,7 @@ export function registerService(parts: RegisterParts): Registers {
     list: declared.list,
     get: declared.get,
     declare: (text) => declared.declare(text, "api", "the declaration"),
+    check: (text) => declared.check(text, "the declaration"),
 
     async forget(name) {
       const { source } = await declared.get(name);

@@ -45,6 +45,21 @@ export const registerRoutes =
       async () => ({ items: (await registers.list()).map(registerOnWire), next: null }),
     );
 
+    app.post(
+      "/registers/check",
+      {
+        config: { scope: "operate" },
+        schema: {
+          tags: ["registers"],
+          summary: "Say what is wrong with a declaration, also against the entries that are there",
+          querystring: NoQuery,
+          body: z.record(z.string(), z.unknown()),
+          response: { 200: z.object({ name: z.string(), entries: z.int() }), ...problems },
+        },
+      },
+      async ({ body }) => registers.check(JSON.stringify(body)),
+    );
+
     app.get(
       "/registers/:register",
       {
