@@ -39,6 +39,9 @@ import type { SearchIndex } from "./core/catalogue/search-index.ts";
 import type { Clock } from "./core/clock.ts";
 import type { Crawls } from "./core/crawl/crawls.ts";
 import type { Offloads } from "./core/crawl/offloads.ts";
+import { type Documents, documentService } from "./core/documents/documents.ts";
+import { fileIndex } from "./core/documents/file-index.ts";
+import { ownIndices } from "./core/documents/own-indices.ts";
 import { type Environment, environmentService } from "./core/environment/environment.ts";
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
@@ -173,6 +176,7 @@ export interface Services {
   readonly extractions: Extractions;
   readonly offloads: Offloads;
   readonly packages: Packages;
+  readonly documents: Documents;
   readonly schedules: Schedules;
   readonly crontabs: CrontabExchange;
   readonly links: Links;
@@ -341,6 +345,7 @@ export async function composeServices(
     crawls: { ...crawls, start: whileRunning(switches, "crawls", crawls.start) },
     extractions: { ...extractions, start: whileRunning(switches, "crawls", extractions.start) },
     offloads: { ...offloads, start: whileRunning(switches, "crawls", offloads.start) },
+    documents: documentService(ownIndices(stores.documents, clock), [fileIndex(stores.catalogue)], clock),
     packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
     registers: registering.services({ jobs, carts, ingest }),

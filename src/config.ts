@@ -18,6 +18,7 @@ export const DOOR_NAMES = [
   "pacifica-uniqueid",
   "ckanpackager",
   "xtract",
+  "elasticsearch",
 ] as const;
 export type DoorName = (typeof DOOR_NAMES)[number];
 
@@ -180,6 +181,10 @@ export const SETTINGS = z.strictObject({
       "The resource will be emailed to you shortly. This may take a little longer if our servers are busy, so please be patient!",
     )
     .describe("What the ckanpackager door answers an order with; portals show it to whoever has asked."),
+  LONGSHORE_ELASTICSEARCH_STRICT: z
+    .enum(["true", "false"])
+    .prefault("false")
+    .describe("Whether the elasticsearch door refuses dates and updates that Elasticsearch refuses: true or false."),
   LONGSHORE_DWC_CORE: text
     .prefault("Occurrence")
     .describe("Core of Darwin Core Archives: Occurrence, or the path of an extension definition of GBIF's (XML)."),
@@ -297,6 +302,7 @@ export function loadConfig(env: Environment) {
       successMessage: e.LONGSHORE_CKANPACKAGER_MESSAGE,
       workerCount: e.LONGSHORE_WORKERS.fast + e.LONGSHORE_WORKERS.slow,
     },
+    elasticsearchStrict: e.LONGSHORE_ELASTICSEARCH_STRICT === "true",
     dwca: {
       core: e.LONGSHORE_DWC_CORE,
       extensions: e.LONGSHORE_DWC_EXTENSIONS,

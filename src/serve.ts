@@ -94,6 +94,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       extractions: services.extractions,
       offloads: services.offloads,
       packages: services.packages,
+      documents: services.documents,
       schedules: services.schedules,
       crontabs: services.crontabs,
       packageStatistics: services.statistics,

@@ -103,6 +103,7 @@ function unusedContext(): ServerContext {
       uploadExpiryMs: 0,
       ckanpackager: { successMessage: "", workerCount: 0 },
       xtract: { hasGlobus: false },
+      elasticsearchStrict: false,
     },
   };
   return context as ServerContext;

@@ -13,6 +13,7 @@ import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Crawls } from "../core/crawl/crawls.ts";
 import type { Offloads } from "../core/crawl/offloads.ts";
+import type { Documents } from "../core/documents/documents.ts";
 import type { Environment } from "../core/environment/environment.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
@@ -51,6 +52,7 @@ export interface ServerDeps {
   readonly extractions: Extractions;
   readonly offloads: Offloads;
   readonly packages: Packages;
+  readonly documents: Documents;
   readonly schedules: Schedules;
   readonly crontabs: CrontabExchange;
   readonly packageStatistics: Pick<Statistics, "totals" | "requests" | "errors" | "days">;
@@ -95,6 +97,8 @@ export interface ServerOptions {
     readonly workerCount: number;
   };
   readonly xtract: CollectionSettings;
+  /** Whether the door refuses what Elasticsearch refuses, unless a request says otherwise. */
+  readonly elasticsearchStrict: boolean;
   /** An upload that nobody continued for this long is removed. */
   readonly uploadExpiryMs: number;
   /** A peer that is silent for this long while it is its turn to send or to read is gone. Default: 2 minutes. */

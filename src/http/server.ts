@@ -6,6 +6,7 @@ import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
 import { apiRoutes } from "./api/api.ts";
 import { type Authentication, authentication } from "./authentication.ts";
 import { ckanpackager } from "./doors/ckanpackager.ts";
+import { elasticsearch } from "./doors/elasticsearch.ts";
 import { pacificaArchive } from "./doors/pacifica-archive.ts";
 import { pacificaCart } from "./doors/pacifica-cart.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
@@ -32,6 +33,7 @@ const DOORS = {
   "pacifica-uniqueid": pacificaUniqueid,
   ckanpackager,
   xtract,
+  elasticsearch,
 } as const;
 export type DoorName = keyof typeof DOORS;
 export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];

@@ -94,6 +94,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
       closeGraceMs: 200,
       ckanpackager: { secret, successMessage: MESSAGE, workerCount: 3 },
       xtract: { hasGlobus: false },
+      elasticsearchStrict: false,
     },
   };
   const servers: FastifyInstance[] = [await buildServer(deps), await buildDoor("ckanpackager", deps)];
