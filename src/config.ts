@@ -6,7 +6,7 @@ import { LANES, type Lane } from "./core/jobs/job.ts";
 import { originRule } from "./core/outbound/origins.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
-import { bytes, folder, hours, httpUrl, list, port, refuse, text, url } from "./setting-forms.ts";
+import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";
 
 const PREFIX = "LONGSHORE_";
 
@@ -207,6 +207,11 @@ export const SETTINGS = z.strictObject({
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
+  LONGSHORE_RATE_LIMIT: list(rate)
+    .prefault("")
+    .describe(
+      "Most requests of one token, or of one address without a token: `15/900s`, `600/m,10000/d`. More get 429. None: no limit.",
+    ),
   LONGSHORE_AUTH_HEADER: text
     .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, "expected the name of an HTTP header")
     .prefault("X-Http-Authed-User")
@@ -314,6 +319,7 @@ export function loadConfig(env: Environment) {
     ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
+    rateLimits: e.LONGSHORE_RATE_LIMIT,
     authHeader: e.LONGSHORE_AUTH_HEADER,
     defaultUser: e.LONGSHORE_DEFAULT_USER,
     secretKey: e.LONGSHORE_SECRET_KEY,

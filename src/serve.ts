@@ -10,6 +10,7 @@ import type { Services } from "./compose.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { access } from "./core/access/access.ts";
 import { audit } from "./core/access/audit.ts";
+import { callLimits } from "./core/access/call-limits.ts";
 import { tokens } from "./core/access/tokens.ts";
 import type { Indexing } from "./core/catalogue/indexing.ts";
 import { AppError } from "./core/errors.ts";
@@ -102,6 +103,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       environment: services.environment,
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
+      callLimits: callLimits(config.rateLimits, clock),
       links: services.links,
       registers: services.registers,
       audit: audit(stores.audit, clock, SOFTWARE),

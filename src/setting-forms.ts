@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { z } from "zod";
+import { type Rate, rateOf } from "./core/rate.ts";
 
 /** Forms that settings have: text as the environment has it, and what it means. */
 
@@ -46,6 +47,10 @@ export const list = <T>(entry: (input: string, context: z.RefinementCtx) => T) =
       .filter((part) => part !== "")
       .map((part) => entry(part, context)),
   );
+
+export function rate(input: string, context: z.RefinementCtx): Rate {
+  return rateOf(input) ?? refuse(context, "expected requests in a time, such as 15/900s or 600/m");
+}
 
 export function url(input: string, context: z.RefinementCtx): string {
   const parsed = httpUrl.safeParse(input);

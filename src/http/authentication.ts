@@ -5,6 +5,7 @@ import { requireScope } from "../core/access/access.ts";
 import type { Scope } from "../core/access/access-stores.ts";
 import { AppError } from "../core/errors.ts";
 import { refuseForeignOrigin } from "./origin-guard.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import type { ServerDeps } from "./server-deps.ts";
 
 declare module "fastify" {
@@ -21,22 +22,24 @@ declare module "fastify" {
 export interface Authentication {
   /**
    * @param authorization stands in for the request's own field, where a protocol has it elsewhere.
-   * @throws AppError token_missing, token_invalid, origin_refused.
+   * @throws AppError token_missing, token_invalid, origin_refused, rate_limited.
    */
   identify(request: FastifyRequest, authorization?: string): Promise<Principal>;
   /** An `onRequest` hook: nobody's body is read before we know who it is and that they may send it. */
   require(request: FastifyRequest): Promise<void>;
 }
 
-export function authentication(access: Access, options: ServerDeps["options"]): Authentication {
+export function authentication(access: Access, options: ServerDeps["options"], limit: RateLimit): Authentication {
   const proxies = addressList(options.trustedProxies);
   const header = options.authHeader.toLowerCase();
 
   async function identify(request: FastifyRequest, authorization = request.headers.authorization): Promise<Principal> {
-    const principal = await access.authenticate({
-      authorization,
-      proxy: proxies(request.socket.remoteAddress) ? { user: userOf(request.headers[header]) } : undefined,
+    const proxy = proxies(request.socket.remoteAddress) ? { user: userOf(request.headers[header]) } : undefined;
+    const principal = await access.authenticate({ authorization, proxy }).catch((error: unknown) => {
+      limit.count(request); // who guesses tokens is slowed down
+      throw error;
     });
+    limit.count(request, principal);
     if (principal.via === "local") refuseForeignOrigin(request.headers);
     return principal;
   }
@@ -49,6 +52,15 @@ export function authentication(access: Access, options: ServerDeps["options"]): 
       request.principal = await identify(request);
       requireScope(request.principal, scope);
     },
+  };
+}
+
+/** The address of the connection, or the last one that a trusted proxy before it has noted. */
+export function clientAddress({ trustedProxies }: ServerDeps["options"]): (request: FastifyRequest) => string {
+  const proxies = addressList(trustedProxies);
+  return ({ socket, headers }) => {
+    const noted = [headers["x-forwarded-for"] ?? []].flat().join(",").split(",").at(-1)?.trim() ?? "";
+    return proxies(socket.remoteAddress) && isIP(noted) !== 0 ? noted : (socket.remoteAddress ?? "");
   };
 }
 

@@ -24,7 +24,7 @@ export const operationRoutes =
       reply.type("application/json; charset=utf-8").send(await readFile(new URL("openapi.json", PACKAGE_ROOT))),
     );
 
-    app.get("/healthz", async (request, reply) => {
+    app.get("/healthz", { config: { uncounted: "all" } }, async (request, reply) => {
       const state = await health(context, (error, check) => request.log.error({ err: error, check }, "health check"));
       return reply
         .code(state.ok ? 200 : 503)
@@ -32,7 +32,7 @@ export const operationRoutes =
         .send(state);
     });
 
-    app.get("/metrics", async (request, reply) => {
+    app.get("/metrics", { config: { uncounted: "all" } }, async (request, reply) => {
       requireScope(await authentication.identify(request), "operate");
       return reply.type(context.metrics.contentType).send(await context.metrics.render());
     });

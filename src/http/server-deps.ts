@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Access } from "../core/access/access.ts";
 import type { Audit } from "../core/access/audit.ts";
+import type { CallLimits } from "../core/access/call-limits.ts";
 import type { Links } from "../core/access/links.ts";
 import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
@@ -60,6 +61,8 @@ export interface ServerDeps {
   readonly environment: Environment;
   readonly access: Access;
   readonly tokens: Tokens;
+  /** Shared by all servers of a process, as callers are; left out: anybody may ask as often as they like. */
+  readonly callLimits?: CallLimits;
   readonly links: Links;
   readonly registers: Registers;
   readonly audit: Audit;

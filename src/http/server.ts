@@ -4,7 +4,7 @@ import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod
 import { AppError } from "../core/errors.ts";
 import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
 import { apiRoutes } from "./api/api.ts";
-import { type Authentication, authentication } from "./authentication.ts";
+import { type Authentication, authentication, clientAddress } from "./authentication.ts";
 import { ckanpackager } from "./doors/ckanpackager.ts";
 import { elasticsearch } from "./doors/elasticsearch.ts";
 import { pacificaArchive } from "./doors/pacifica-archive.ts";
@@ -15,6 +15,7 @@ import { xtract } from "./doors/xtract.ts";
 import { packageLinkRoutes } from "./links/package-links.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
+import { limitRates } from "./rate-limit.ts";
 import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
 import type { ServerContext, ServerDeps } from "./server-deps.ts";
 import { endUnreadBody } from "./upload/request-body.ts";
@@ -99,6 +100,7 @@ function bareServer(deps: ServerDeps): BareServer {
   app.decorateRequest("principal");
 
   const allowed = allowedMethods(app);
+  const limit = limitRates(app, deps.callLimits, clientAddress(deps.options));
   const closing = closeInTime(app, deps.options.closeGraceMs ?? CLOSE_GRACE_MS);
   const prefix =
     deps.options.publicUrl === undefined ? "" : new URL(deps.options.publicUrl).pathname.replace(/\/$/, "");
@@ -130,7 +132,7 @@ function bareServer(deps: ServerDeps): BareServer {
       }
     },
   };
-  return { app, context, auth: authentication(deps.access, deps.options), allowed };
+  return { app, context, auth: authentication(deps.access, deps.options, limit), allowed };
 }
 
 /** @returns a signal for streams without an end; requests under way get `graceMs`, then their connections are cut. */

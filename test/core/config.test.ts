@@ -40,11 +40,16 @@ describe("configuration", () => {
       LONGSHORE_MOVE_ROOTS: "/srv/a, /srv/b",
       LONGSHORE_TRUSTED_PROXIES: "127.0.0.1, 10.0.0.0/8,::1,fd00::/8",
       LONGSHORE_WORKERS: "slow:3",
+      LONGSHORE_RATE_LIMIT: "15/900s, 10000/d",
       LONGSHORE_EVENTS_URL: "http://a.example/x,https://b.example/",
     });
     assert.deepEqual(config.doors, [{ name: "pacifica-ingest", port: 8066 }]);
     assert.deepEqual(config.moveRoots, ["/srv/a", "/srv/b"]);
     assert.deepEqual(config.trustedProxies, ["127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"]);
+    assert.deepEqual(config.rateLimits, [
+      { calls: 15, perMs: 900_000 },
+      { calls: 10_000, perMs: 86_400_000 },
+    ]);
     assert.deepEqual(config.workers, { fast: 2, slow: 3, run: 8 });
     assert.deepEqual(config.eventsUrls, ["http://a.example/x", "https://b.example/"]);
   });
@@ -133,6 +138,7 @@ describe("configuration", () => {
     ["LONGSHORE_CART_EXPIRY", "0"],
     ["LONGSHORE_FETCH_ORIGINS", "https://a/path"],
     ["LONGSHORE_FETCH_RATE", "0"],
+    ["LONGSHORE_RATE_LIMIT", "600/m,15"],
     ["LONGSHORE_WEBHOOK_SECRET", "short"],
     ["LONGSHORE_PACKAGE_CACHE_HOURS", "-1"],
     ["LONGSHORE_PACKAGE_KEEP_HOURS", "0"],

@@ -1,5 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import type { TokenId } from "../ids.ts";
+import type { Rate } from "../rate.ts";
 import type { Scope, TokenStore } from "./access-stores.ts";
 import { SCOPES } from "./access-stores.ts";
 import { hashSecret, parseToken, sameHash } from "./tokens.ts";
@@ -11,6 +13,10 @@ export interface Principal {
   readonly scopes: readonly Scope[];
   /** How we know: a bearer token, a trusted proxy's word, or an open server on this machine. */
   readonly via: "token" | "proxy" | "local";
+  /** When, and only when, a token of ours was shown. */
+  readonly token?: TokenId;
+  /** What the token may do at most, in place of what everybody may. */
+  readonly rates?: readonly Rate[];
 }
 
 /** What a request shows of its sender. */
@@ -61,7 +67,7 @@ export function access(tokens: TokenStore, clock: Clock, options: AccessOptions)
     if (token.revokedAt !== null || (token.expiresAt !== null && token.expiresAt <= now))
       throw new AppError("token_invalid", { id: token.id });
     if (token.lastUsedAt === null || now - token.lastUsedAt >= TOUCH_EVERY_MS) await tokens.touch(token.id, now);
-    return { name: token.owner, scopes: token.scopes, via: "token" };
+    return { name: token.owner, scopes: token.scopes, via: "token", token: token.id };
   }
 
   return {

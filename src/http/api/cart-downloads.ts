@@ -20,7 +20,7 @@ export const cartDownloadRoutes =
       app.route({
         method: ["GET", "HEAD"],
         url: `/carts/:id/download.${format}`,
-        config: { scope: "read" },
+        config: { scope: "read", uncounted: "continued downloads" },
         schema: {
           tags: ["carts"],
           summary: `A ready cart as a ${format === "tar" ? "tar" : "ZIP"}`,

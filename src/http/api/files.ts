@@ -43,7 +43,7 @@ export const fileRoutes =
     app.route({
       method: ["GET", "HEAD"],
       url: "/files/:id/content",
-      config: { scope: "read" },
+      config: { scope: "read", uncounted: "continued downloads" },
       schema: {
         tags: ["files"],
         summary: "The bytes of a file",

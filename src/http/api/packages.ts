@@ -109,7 +109,7 @@ export const packageRoutes =
     app.route({
       method: ["GET", "HEAD"],
       url: "/packages/:id/download",
-      config: { scope: "read" },
+      config: { scope: "read", uncounted: "continued downloads" },
       schema: {
         tags: ["packages"],
         summary: "The ZIP of a ready package",

@@ -26,6 +26,7 @@ const ERROR_NAMES: Readonly<Record<number, string>> = {
   404: "NotFound",
   405: "MethodNotAllowed",
   413: "RequestEntityTooLarge",
+  429: "TooManyRequests",
   500: "InternalServerError",
   503: "ServiceUnavailable",
 };

@@ -40,7 +40,7 @@ export const packageLinkRoutes =
     app.route<LinkRoute>({
       method: ["GET", "HEAD"],
       url: "/links/:token/:file",
-      config,
+      config: { ...config, uncounted: "continued downloads" },
       async handler(request, reply) {
         const found = await packages.follow(request.params.token);
         if (request.params.file !== found.file.fileName) throw new AppError("link_invalid");

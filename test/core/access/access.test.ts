@@ -32,7 +32,7 @@ const principal = (name: string, ...scopes: Scope[]): Principal => ({ name, scop
 describe("tokens", () => {
   test("a token is accepted until it expires, and speaks for its owner with its scopes", () =>
     withStores(async (stores, clock) => {
-      const { text } = await tokens(stores.tokens, clock).create({
+      const { text, token } = await tokens(stores.tokens, clock).create({
         owner: "ada",
         scopes: ["deposit", "read", "read"],
         expiresAt: clock.now() + 1000,
@@ -42,6 +42,7 @@ describe("tokens", () => {
         name: "ada",
         scopes: ["deposit", "read"],
         via: "token",
+        token: token.id,
       });
       clock.pass(1000);
       await assert.rejects(door.authenticate({ authorization: `Bearer ${text}` }), { code: "token_invalid" });
