@@ -9,6 +9,7 @@ import { type Audit, audit } from "./core/access/audit.ts";
 import { type TokenInfo, type Tokens, tokens } from "./core/access/tokens.ts";
 import { isoTime } from "./core/clock.ts";
 import { tokenId } from "./core/ids.ts";
+import { ratesOf } from "./core/rate.ts";
 import { SOFTWARE } from "./version.ts";
 
 const UNIT_MS = { h: 3_600_000, d: 86_400_000 } as const;
@@ -18,6 +19,7 @@ interface CreateOptions extends JsonOption {
   readonly scope: readonly Scope[];
   /** Epoch milliseconds. */
   readonly expires?: number;
+  readonly rate?: string;
 }
 
 /**
@@ -33,13 +35,20 @@ export function tokenCommand(terminal: Terminal): Command {
         .default(["deposit", "read"], "deposit,read"),
     )
     .option("--expires <when>", "after hours (12h), days (90d) or on a date (2030-12-31); never when not given", time)
-    .action(({ owner, scope, expires, json }: CreateOptions) =>
+    .option("--rate <rates>", "most requests, in place of the server's limit: 15/900s, 600/m,10000/d or none", rates)
+    .action(({ owner, scope, expires, rate, json }: CreateOptions) =>
       withTokens(async (access, log) => {
-        const { token, text } = await access.create({ owner, scopes: scope, expiresAt: expires ?? null });
+        const { token, text } = await access.create({
+          owner,
+          scopes: scope,
+          expiresAt: expires ?? null,
+          rateLimit: rate ?? null,
+        });
         await log.record(actor(), "token.create", `token/${token.id}`, {
           owner,
           scopes: token.scopes,
           expiresAt: timeText(token.expiresAt),
+          rateLimit: token.rateLimit,
         });
         if (json) terminal.printJson({ ...wire(token), token: text });
         else terminal.print(text);
@@ -59,8 +68,9 @@ export function tokenCommand(terminal: Terminal): Command {
           standing(token),
           timeText(token.expiresAt) ?? "never",
           timeText(token.lastUsedAt) ?? "never",
+          token.rateLimit ?? "",
         ]);
-        const head = ["ID", "OWNER", "SCOPES", "STATE", "EXPIRES", "LAST USED"];
+        const head = ["ID", "OWNER", "SCOPES", "STATE", "EXPIRES", "LAST USED", "RATE"];
         for (const line of table(head, rows)) terminal.print(line);
       }
     }),
@@ -123,6 +133,11 @@ function scopes(text: string): readonly Scope[] {
     if (!scope) throw new InvalidArgumentError(`Expected ${SCOPES.join(", ")}.`);
     return scope;
   });
+}
+
+function rates(text: string): string {
+  if (ratesOf(text) === undefined) throw new InvalidArgumentError("Expected 15/900s, 600/m,10000/d or none.");
+  return text;
 }
 
 /** Epoch milliseconds of `12h`, `90d` or a date, which ends when its day does (UTC). */

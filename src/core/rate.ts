@@ -14,6 +14,13 @@ export function rateOf(text: string): Rate | undefined {
   return rate.calls >= 1 && rate.calls <= MAX_CALLS && rate.perMs > 0 ? rate : undefined;
 }
 
+/** Reads several, separated by commas: `600/m, 10000/d`; `none` is none. @returns `undefined` when one of them is no rate. */
+export function ratesOf(text: string): readonly Rate[] | undefined {
+  if (text.trim() === "none") return [];
+  const rates = text.split(",").map((part) => rateOf(part.trim()));
+  return rates.every((rate) => rate !== undefined) ? rates : undefined;
+}
+
 /** `15 in 900 s`. */
 export function rateText({ calls, perMs }: Rate): string {
   return `${calls} in ${perMs / 1_000} s`;

@@ -7,6 +7,8 @@ export interface NewToken {
   readonly scopes: readonly Scope[];
   /** ISO 8601; for ever when left out. */
   readonly expiresAt?: string;
+  /** Most requests, in place of the server's limit: `15/900s`, `600/m,10000/d` or `none`. */
+  readonly rateLimit?: string;
 }
 
 /** For administrators. */

@@ -255,6 +255,8 @@ export interface Token {
   readonly expiresAt: string | null;
   readonly revokedAt: string | null;
   readonly lastUsedAt: string | null;
+  /** Most requests, such as `15/900s`; `null`: as many as everybody. */
+  readonly rateLimit: string | null;
 }
 
 export interface Page<T> {

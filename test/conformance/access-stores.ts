@@ -26,7 +26,7 @@ export function accessConformance(name: string, open: () => Promise<Opened>): vo
     });
 
     test("a token is read back as it was made, and its id can be taken once", async () => {
-      const made = token("one", { scopes: ["read", "deposit"], expiresAt: 5_000 });
+      const made = token("one", { scopes: ["read", "deposit"], expiresAt: 5_000, rateLimit: "15/900s" });
       await tokens.insert(made);
       assert.deepEqual(await tokens.get(made.id), made);
       assert.equal(await tokens.get(tokenId("none")), undefined);
@@ -135,6 +135,7 @@ function token(id: string, given: Partial<Token> = {}): Token {
     expiresAt: null,
     revokedAt: null,
     lastUsedAt: null,
+    rateLimit: null,
     ...given,
   };
 }

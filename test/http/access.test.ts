@@ -89,6 +89,7 @@ describe("a server that is open on its own machine", () => {
         "expiresAt",
         "revokedAt",
         "lastUsedAt",
+        "rateLimit",
       ]);
       const revoke = () => fetch(`${other.url}/api/v1/tokens/${id}`, { method: "DELETE", headers: { authorization } });
       assert.equal((await revoke()).status, 204);

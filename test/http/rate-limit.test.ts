@@ -6,6 +6,7 @@ import { callLimits } from "../../src/core/access/call-limits.ts";
 import { jobId, transactionId } from "../../src/core/ids.ts";
 import { LongshoreError, longshore } from "../../src/sdk/index.ts";
 import { movingClock } from "../support/moving-clock.ts";
+import { startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 import { bundle } from "./bundle.ts";
 import { deposit, problem } from "./client.ts";
@@ -77,6 +78,26 @@ describe("a server with a limit of 3 requests in 30 seconds", () => {
     assert.deepEqual(await statusesOf(1, () => get("/api/v1/jobs", user("ann"))), [200]);
   });
 
+  test("a token may have a limit of its own, or none; one that is no limit is refused", async () => {
+    const made = async (rateLimit: string) => {
+      const scopes = ["read"] as const;
+      const { text } = await server.deps.tokens.create({ owner: "portal", scopes, expiresAt: null, rateLimit });
+      return { authorization: `Bearer ${text}` };
+    };
+    const [more, free] = [await made("5/s, 100/d"), await made("none")];
+    assert.deepEqual(await statusesOf(6, () => get("/api/v1/jobs", more)), [...Array(5).fill(200), 429]);
+    assert.deepEqual(await statusesOf(20, () => get("/api/v1/jobs", free)), Array(20).fill(200));
+    const admin = await server.token("root", "admin");
+    const create = (rateLimit: string) =>
+      fetch(`${server.url}/api/v1/tokens`, {
+        method: "POST",
+        body: JSON.stringify({ owner: "x", scopes: ["read"], rateLimit }),
+        headers: { ...admin, "content-type": "application/json" },
+      });
+    await problem(await create("many"), 400, "request_invalid");
+    assert.equal(((await (await create("1/h")).json()) as { rateLimit: string }).rateLimit, "1/h");
+  });
+
   test("guessed tokens count for the address, and never for the token whose id they have", async () => {
     const guess = { authorization: `${ada.authorization.slice(0, -4)}AAAA` };
     assert.deepEqual(await statusesOf(4, () => get("/api/v1/jobs", guess)), [401, 401, 401, 429]);
@@ -137,4 +158,15 @@ describe("a server with a limit of 3 requests in 30 seconds", () => {
       return true;
     });
   });
+});
+
+test("the server keeps to the limit of its setting", async () => {
+  const server = await startServer({ env: { LONGSHORE_RATE_LIMIT: "2/h" } });
+  try {
+    const statuses = [];
+    for (let n = 0; n < 3; n++) statuses.push((await fetch(`${server.url}/openapi.json`)).status);
+    assert.deepEqual(statuses, [200, 200, 429]);
+  } finally {
+    await server.stop();
+  }
 });

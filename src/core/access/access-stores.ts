@@ -20,6 +20,8 @@ export interface Token {
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
   readonly lastUsedAt: number | null;
+  /** Most requests, in a form that `ratesOf` reads; `null`: as many as everybody. */
+  readonly rateLimit: string | null;
 }
 
 /** Contract: `test/conformance/access-stores.ts`. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { TokenId } from "../ids.ts";
-import type { Rate } from "../rate.ts";
+import { type Rate, ratesOf } from "../rate.ts";
 import type { Scope, TokenStore } from "./access-stores.ts";
 import { SCOPES } from "./access-stores.ts";
 import { hashSecret, parseToken, sameHash } from "./tokens.ts";
@@ -67,7 +67,8 @@ export function access(tokens: TokenStore, clock: Clock, options: AccessOptions)
     if (token.revokedAt !== null || (token.expiresAt !== null && token.expiresAt <= now))
       throw new AppError("token_invalid", { id: token.id });
     if (token.lastUsedAt === null || now - token.lastUsedAt >= TOUCH_EVERY_MS) await tokens.touch(token.id, now);
-    return { name: token.owner, scopes: token.scopes, via: "token", token: token.id };
+    const rates = token.rateLimit === null ? undefined : ratesOf(token.rateLimit);
+    return { name: token.owner, scopes: token.scopes, via: "token", token: token.id, ...(rates && { rates }) };
   }
 
   return {

@@ -13,6 +13,8 @@ export interface NewToken {
   readonly scopes: readonly Scope[];
   /** Epoch milliseconds; `null`: until it is revoked. */
   readonly expiresAt: number | null;
+  /** See {@link Token.rateLimit}; `null` when left out. */
+  readonly rateLimit?: string | null;
 }
 
 export interface Tokens {
@@ -25,7 +27,7 @@ export interface Tokens {
 
 export function tokens(store: TokenStore, clock: Clock): Tokens {
   return {
-    async create({ owner, scopes, expiresAt }) {
+    async create({ owner, scopes, expiresAt, rateLimit = null }) {
       // 48 bits: the id is public and only has to be unique. The secret is what cannot be guessed.
       const id = tokenId(randomBytes(6).toString("hex"));
       const secret = randomBytes(32).toString("base64url");
@@ -38,6 +40,7 @@ export function tokens(store: TokenStore, clock: Clock): Tokens {
         expiresAt,
         revokedAt: null,
         lastUsedAt: null,
+        rateLimit,
       };
       await store.insert(token);
       return { token: withoutHash(token), text: `lsh_${id}_${secret}` };

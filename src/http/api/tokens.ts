@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { TokenInfo } from "../../core/access/tokens.ts";
 import { isoTime } from "../../core/clock.ts";
 import { tokenId } from "../../core/ids.ts";
+import { ratesOf } from "../../core/rate.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { NoQuery, problems, ScopeSchema, timeOrNull } from "./schemas.ts";
 
@@ -15,6 +16,7 @@ const TokenSchema = z
     expiresAt: z.iso.datetime().nullable(),
     revokedAt: z.iso.datetime().nullable(),
     lastUsedAt: z.iso.datetime().nullable(),
+    rateLimit: z.string().nullable().describe("Most requests; null: as many as everybody."),
   })
   .meta({ id: "Token" });
 
@@ -22,6 +24,16 @@ const NewTokenBody = z.strictObject({
   owner: z.string().trim().min(1).max(255).describe("The principal it speaks for."),
   scopes: z.array(ScopeSchema).min(1),
   expiresAt: z.iso.datetime({ offset: true }).nullable().default(null).describe("null: valid until it is revoked."),
+  rateLimit: z
+    .string()
+    .max(200)
+    .refine(
+      (text) => ratesOf(text) !== undefined,
+      "expected none, or requests in a time, such as 15/900s or 600/m,10000/d",
+    )
+    .nullable()
+    .default(null)
+    .describe("Most requests, in place of what the server's setting says; null: as many as everybody."),
 });
 
 export const tokenRoutes =
@@ -66,6 +78,7 @@ export const tokenRoutes =
           owner: token.owner,
           scopes: token.scopes,
           expiresAt: timeOrNull(expiresAt),
+          rateLimit: token.rateLimit,
         });
         return reply
           .code(201)
@@ -103,5 +116,6 @@ function tokenOnWire(token: TokenInfo): z.output<typeof TokenSchema> {
     expiresAt: timeOrNull(token.expiresAt),
     revokedAt: timeOrNull(token.revokedAt),
     lastUsedAt: timeOrNull(token.lastUsedAt),
+    rateLimit: token.rateLimit,
   };
 }

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { hostPace } from "../../../src/core/outbound/host-pace.ts";
-import { rateOf, rateText } from "../../../src/core/rate.ts";
+import { rateOf, ratesOf, rateText } from "../../../src/core/rate.ts";
 import { movingClock } from "../../support/moving-clock.ts";
 import { seededRandom } from "../../support/random.ts";
 
@@ -102,6 +102,9 @@ describe("a rate as text", () => {
     assert.equal(rateText({ calls: 15, perMs: 900_000 }), "15 in 900 s");
     for (const text of ["", "15", "15/", "15/s9", "0/s", "1/0s", "-1/s", "1.5/s", "15/900", "15 / 900s", "9999999/s"])
       assert.equal(rateOf(text), undefined, text);
+    assert.deepEqual(ratesOf("15/900s, 10000/d"), [rateOf("15/900s"), rateOf("10000/d")]);
+    assert.deepEqual(ratesOf("none"), []);
+    for (const text of ["", "15/900s,", "none,1/s", "1/s 2/m"]) assert.equal(ratesOf(text), undefined, text);
   });
 });
 
