@@ -24,7 +24,7 @@ const FILES: Readonly<Record<string, string>> = {
   empty: "",
 };
 /** With fewer steps in any part of any deposit, the watch no longer sees what happens. */
-const LEAST_STEPS: Readonly<Record<Part, number>> = { storage: 20, database: 12, files: 30 };
+const LEAST_STEPS: Readonly<Record<Part, number>> = { storage: 10, database: 12, files: 30 };
 const KILLS = 10;
 /** A request is known to be dead after 30 s, and with it the job that it fed. */
 const STARVED_MS = 90_000;

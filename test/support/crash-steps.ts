@@ -27,8 +27,14 @@ export interface StepWatch {
   files(): void;
 }
 
-/** Calls that change nothing, or that only a timer makes: to die around them is to die at another step. */
-const NOT_STEPS = ["get", "listStarved", "heartbeat", "onAvailable"];
+/**
+ * Calls that change nothing, or that a timer makes, too: to die around them is to die at another step. What a claim has
+ * changed is there before the step that follows it.
+ */
+const NOT_STEPS: Readonly<Record<"database" | "storage", readonly string[]>> = {
+  database: ["get", "listStarved", "heartbeat", "onAvailable", "claim"],
+  storage: ["stat", "open", "list", "reopen", "tree.open", "tree.list", "tree.openNote"],
+};
 const FILE_CALLS = ["link", "mkdir", "rename", "rm", "rmdir", "unlink", "writeFile"] as const;
 
 /** @param strike called at the moment `strikeAt`, in the midst of whatever is going on. */
@@ -57,7 +63,7 @@ export function watchSteps(strikeAt: Omit<Moment, "name"> | undefined, strike: (
     new Proxy(store, {
       get(target, key) {
         const member: unknown = Reflect.get(target, key);
-        if (typeof member !== "function" || NOT_STEPS.includes(String(key))) return member;
+        if (typeof member !== "function" || NOT_STEPS.database.includes(String(key))) return member;
         return stepping("database", `${name}.${String(key)}`, (args) => Reflect.apply(member, target, args));
       },
     });
@@ -66,9 +72,10 @@ export function watchSteps(strikeAt: Omit<Moment, "name"> | undefined, strike: (
     moments,
 
     storage: (storage) =>
-      faultyStorage(storage, undefined, ({ operation, subject }, step, when) =>
-        pass({ part: "storage", step, when, name: `${operation} ${subject}`.trim() }),
-      ),
+      faultyStorage(storage, undefined, ({ operation, subject }, step, when) => {
+        if (NOT_STEPS.storage.includes(operation)) return;
+        pass({ part: "storage", step, when, name: `${operation} ${subject}`.trim() });
+      }),
 
     stores: (stores) => ({
       ...stores,
