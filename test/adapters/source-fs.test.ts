@@ -142,6 +142,29 @@ describe("Source: fs, on hostile trees", () => {
     assert.deepEqual(problemsOf(listings), names.map((name) => hint(name, "its name is not UTF-8")).sort());
   });
 
+  test("walks to the end leave their thread to the next one; what a walk left unfinished is not taken for another's", async () => {
+    const path = folder("large", Object.fromEntries(Array.from({ length: 9_000 }, (_, n) => [`f${n}`, ""])));
+    const other = folder("small", { "sub/x": "" });
+    let threads = 0;
+    const count = () => threads++;
+    process.on("worker", count);
+    try {
+      await walkAll(fsSource({ root: other }));
+      threads = 0;
+      for (let n = 0; n < 5; n++) assert.equal(entriesOf(await walkAll(fsSource({ root: other }))).length, 2);
+      assert.equal(threads, 0);
+      const { signal } = new AbortController();
+      for await (const _ of fsSource({ root: path }).walk({ folders: [""], hidden: true, isDone: () => false, signal }))
+        break;
+      assert.deepEqual(
+        entriesOf(await walkAll(fsSource({ root: other }))).map((entry) => entry.path),
+        ["sub", "sub/x"],
+      );
+    } finally {
+      process.off("worker", count);
+    }
+  });
+
   test("folders that are removed or exchanged during the walk are problems, and all else is listed", async () => {
     const files = Object.fromEntries(Array.from({ length: 3_000 }, (_, n) => [`d${n}/sub/file`, ""]));
     const path = folder("vanishing", files);

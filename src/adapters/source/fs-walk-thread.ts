@@ -1,4 +1,4 @@
-import { type Dir, type Dirent, lstatSync, opendirSync, readdirSync, realpathSync } from "node:fs";
+import { type Dir, type Dirent, lstatSync, opendirSync, readdirSync, realpathSync, type Stats } from "node:fs";
 import type { SourceEntry } from "../../core/crawl/source.ts";
 import { type Problem, problem } from "../../core/errors.ts";
 import { systemCode } from "../storage/fs/errors.ts";
@@ -58,6 +58,10 @@ const PASSING = ["EMFILE", "ENFILE", "EAGAIN", "EINTR", "EBUSY", "EIO", "ETIMEDO
 
 interface OpenFolder {
   readonly folder: string;
+  /** Absolute, with a slash at its end. */
+  readonly place: string;
+  /** Below the root. */
+  pathOf(name: string): string;
   /** @throws what the operating system refuses in the middle of a folder. */
   next(): Dirent | null | undefined;
   close(): void;
@@ -81,8 +85,9 @@ const duties = {
       const problems: Problem[] = [];
       const first = names.length;
       let isLast = false;
+      const next = () => open.next() ?? END;
       while (!isLast && names.length < ENTRIES_AT_ONCE) {
-        const found = attempt(open.folder, problems, () => open.next() ?? END);
+        const found = attempt(open.folder, problems, next);
         if (found === undefined || found === END) isLast = true;
         else if (hidden || !found.name.startsWith(".")) add(found, open, problems);
       }
@@ -91,20 +96,23 @@ const duties = {
       parts.push({ folder: open.folder, count: names.length - first, problems, isLast });
     }
 
-    function add(found: Dirent, { folder, doubtful }: OpenFolder, problems: Problem[]): void {
+    function add(found: Dirent, { place, pathOf, doubtful }: OpenFolder, problems: Problem[]): void {
       const { name } = found;
-      const path = folder === "" ? name : `${folder}/${name}`;
       const at = names.length;
-      if (name.includes(REPLACEMENT) && (doubtful.has(name) || !isThere(`${root}/${path}`))) {
-        problems.push(unreadable(path, "its name is not UTF-8"));
-        return;
+      if (name.includes(REPLACEMENT)) {
+        if (doubtful.has(name) || !isThere(place + name)) {
+          problems.push(unreadable(pathOf(name), "its name is not UTF-8"));
+          return;
+        }
+        doubtful.add(name);
       }
-      if (name.includes(REPLACEMENT)) doubtful.add(name);
       if (found.isDirectory() || found.isSymbolicLink()) {
         kinds[at] = found.isDirectory() ? FOLDER : LINK;
-        numbers.set([0, Number.NaN, Number.NaN], 3 * at);
+        numbers[3 * at] = 0;
+        numbers[3 * at + 1] = Number.NaN;
+        numbers[3 * at + 2] = Number.NaN;
       } else {
-        const stats = attempt(path, problems, () => lstatSync(`${root}/${path}`));
+        const stats = statsOf(place + name) ?? attempt(pathOf(name), problems, () => lstatSync(place + name));
         if (!stats) return;
         const isFile = stats.isFile();
         // What the name stood for a moment ago may be something else by now.
@@ -112,7 +120,7 @@ const duties = {
         numbers[3 * at] = isFile ? stats.size : 0;
         numbers[3 * at + 1] = Math.floor(stats.mtimeMs);
         numbers[3 * at + 2] = stats.mode & 0o7777;
-        if (kinds[at] === OTHER) problems.push(unreadable(path, `it is ${whatIs(stats)}`));
+        if (kinds[at] === OTHER) problems.push(unreadable(pathOf(name), `it is ${whatIs(stats)}`));
       }
       names.push(name);
     }
@@ -154,19 +162,35 @@ function openFolder(root: string, folder: string, isPlain: (path: string) => boo
   const path = folder === "" ? root : `${root === "/" ? "" : root}/${folder}`;
   const stats = lstatSync(path);
   if (stats.isSymbolicLink() || !isPlain(path)) throw new LedElsewhere();
-  const doubtful = new Set<string>();
+  const open = {
+    folder,
+    place: path === "/" ? path : `${path}/`,
+    pathOf: (name: string) => (folder === "" ? name : `${folder}/${name}`),
+    doubtful: new Set<string>(),
+  };
   if (stats.size < LARGE_FOLDER_BYTES) {
     const entries = readdirSync(path, { withFileTypes: true });
     let at = 0;
-    return { folder, doubtful, next: () => entries[at++], close: () => {} };
+    return { ...open, next: () => entries[at++], close: () => {} };
   }
   const dir: Dir = opendirSync(path, { bufferSize: NAMES_AT_ONCE });
-  return { folder, doubtful, next: () => dir.readSync(), close: () => dir.closeSync() };
+  return { ...open, next: () => dir.readSync(), close: () => dir.closeSync() };
 }
 
 class LedElsewhere extends Error {
   override readonly name = "LedElsewhere";
 }
+
+/** `undefined` for whatever is wrong: to be asked again by those who can tell of it. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, NO_THROW);
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return undefined;
+  }
+}
+const NO_THROW = { throwIfNoEntry: false } as const;
 
 /** Runs `work`, again where that may help; what it meets in the end is a problem of `path`, and the answer `undefined`. */
 function attempt<T>(path: string, problems: Problem[], work: () => T): T | undefined {
