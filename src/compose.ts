@@ -42,6 +42,7 @@ import type { Offloads } from "./core/crawl/offloads.ts";
 import { type Documents, documentService } from "./core/documents/documents.ts";
 import { fileIndex } from "./core/documents/file-index.ts";
 import { ownIndices } from "./core/documents/own-indices.ts";
+import { registerIndices } from "./core/documents/register-index.ts";
 import { type Environment, environmentService } from "./core/environment/environment.ts";
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
@@ -333,6 +334,9 @@ export async function composeServices(
   } satisfies Partial<Record<Subsystem, (signal: AbortSignal) => Promise<unknown>>>;
   const { schedules, crontabs } = scheduling.services(jobs, ownWork({ jobs, crawls, sweeps }));
 
+  const registers = registering.services({ jobs, carts, ingest });
+  const shown = [fileIndex(stores.catalogue), registerIndices(registers)];
+
   return {
     switches,
     jobs,
@@ -345,10 +349,10 @@ export async function composeServices(
     crawls: { ...crawls, start: whileRunning(switches, "crawls", crawls.start) },
     extractions: { ...extractions, start: whileRunning(switches, "crawls", extractions.start) },
     offloads: { ...offloads, start: whileRunning(switches, "crawls", offloads.start) },
-    documents: documentService(ownIndices(stores.documents, clock), [fileIndex(stores.catalogue)], clock),
+    documents: documentService(ownIndices(stores.documents, clock), shown, clock),
     packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
-    registers: registering.services({ jobs, carts, ingest }),
+    registers,
     schedules,
     crontabs,
     environment,

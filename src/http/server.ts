@@ -25,6 +25,8 @@ const HEAD_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000; // longer than proxies keep their side open: theirs closes first
 const CLOSE_GRACE_MS = 10_000;
 const BODY_LIMIT_BYTES = 1024 ** 2;
+/** Ids of documents may have 512 bytes, and each may take three characters. */
+const PARAM_LIMIT = 3 * 512;
 
 /** Protocols of other systems, by the name they have in paths and settings. */
 const DOORS = {
@@ -87,6 +89,7 @@ function bareServer(deps: ServerDeps): BareServer {
     logController: new ServerLog(),
     genReqId: ({ headers }) => plainId(headers["x-request-id"]) ?? randomUUID(),
     bodyLimit: BODY_LIMIT_BYTES,
+    routerOptions: { maxParamLength: PARAM_LIMIT },
     // An upload may take days, as long as it moves.
     requestTimeout: 0,
     connectionTimeout: deps.options.silenceMs ?? SILENCE_MS,

@@ -96,7 +96,9 @@ export function compileQuery(query: DocumentQuery, context: QueryContext): Score
         );
       const field = fieldAt(context.mapping, query.field);
       if (!field || kindOf(field) === "object") return () => undefined;
-      const valuesOf = fieldReader(query.field, field);
+      // A date that has become text is looked at as a whole.
+      const isRead = query.kind === "range" && isAskedAsDate(query, field, context);
+      const valuesOf = fieldReader(query.field, isRead && kindOf(field) === "text" ? { type: "keyword" } : field);
       return onValues(
         () => compare(query, field, context),
         ({ fields }) => valuesOf(fields),
@@ -166,10 +168,7 @@ function termOf(path: string, field: FieldMapping, value: Scalar): FieldValue {
 }
 
 function within(path: string, field: FieldMapping, bounds: RangeBounds, context: QueryContext) {
-  const isDate =
-    kindOf(field) === "date" ||
-    // As scripts ask of dates that a mapping did not call dates, and that have become text.
-    (!context.strict && kindOf(field) !== "number" && Object.values(bounds).some((bound) => isMath(bound)));
+  const isDate = isAskedAsDate(bounds, field, context);
   const compared = isDate ? dateBounds(path, field, bounds, context) : plainBounds(path, field, bounds);
   const read = isDate && kindOf(field) !== "date" ? readerOf({}, false) : undefined;
   return (raw: FieldValue) => {
@@ -183,6 +182,13 @@ function within(path: string, field: FieldMapping, bounds: RangeBounds, context:
       (lte === undefined || compareValues(value, lte) <= 0)
     );
   };
+}
+
+/** Scripts ask by date math of dates that no mapping has called so. */
+function isAskedAsDate({ gt, gte, lt, lte }: RangeBounds, field: FieldMapping, { strict }: QueryContext): boolean {
+  if (kindOf(field) === "date") return true;
+  const isText = kindOf(field) === "text" || kindOf(field) === "keyword";
+  return !strict && isText && [gt, gte, lt, lte].some(isMath);
 }
 
 const isMath = (bound: unknown) => typeof bound === "string" && isDateMath(bound);

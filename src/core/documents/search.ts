@@ -1,7 +1,15 @@
 import type { Principal } from "../access/access.ts";
 import { AppError } from "../errors.ts";
 import type { Document, DocumentIndex } from "./document.ts";
-import { compareValues, type FieldValue, fieldReader, type JsonObject, kindOf } from "./field-values.ts";
+import {
+  compareValues,
+  type FieldValue,
+  fieldReader,
+  type JsonObject,
+  kindOf,
+  readerOf,
+  valueAs,
+} from "./field-values.ts";
 import { type FieldMapping, fieldAt } from "./mapping.ts";
 import {
   type Candidate,
@@ -68,6 +76,7 @@ interface Target {
   readonly index: DocumentIndex;
   readonly score: Scorer;
   readonly keysOf: (candidate: Candidate, score: number, number: number) => readonly SortKey[];
+  readonly after: readonly SortKey[] | undefined;
 }
 
 const BY_SCORE: SortField = { field: "_score", descending: true, missingFirst: false };
@@ -93,7 +102,12 @@ export async function searchDocuments(
     throw invalid(`search_after has ${after.length} value(s) but sort has ${search.sort.length}.`);
   const targets = indices.map((index): Target => {
     const own = { ...context, mapping: index.mapping };
-    return { index, score: compileQuery(query, own), keysOf: keyReader(sort, index) };
+    return {
+      index,
+      score: compileQuery(query, own),
+      keysOf: keyReader(sort, index),
+      after: after && readKeys(sort, index, after),
+    };
   });
   const order = comparison(sort);
   const first = firstOf<Place>(from + size, (a, b) => order(a.keys, b.keys));
@@ -108,7 +122,7 @@ export async function searchDocuments(
         total++;
         bestScore = Math.max(bestScore ?? score, score);
         const keys = target.keysOf(candidate, score, document.number);
-        if (!after || order(keys, after) > 0) first.offer({ target, id: document.id, score, keys });
+        if (!target.after || order(keys, target.after) > 0) first.offer({ target, id: document.id, score, keys });
       }
   const page = first.take().slice(from);
   return { total, bestScore, hits: () => hitsOf(principal, page) };
@@ -209,6 +223,18 @@ function keyReader(sort: readonly SortField[], index: DocumentIndex): Target["ke
     };
   });
   return (candidate, score, number) => readers.flatMap((keys) => keys(candidate, score, number));
+}
+
+/** Keys as a client sends them back: numbers may have become text, and dates may be written as such. */
+function readKeys(sort: readonly SortField[], index: DocumentIndex, keys: readonly SortKey[]): readonly SortKey[] {
+  return sort.map(({ field, unmappedType }, i) => {
+    const key = keys[i] ?? null;
+    if (key === null || field === "_id") return key;
+    const known = field.startsWith("_") ? { type: "double" } : sortable(field, index, unmappedType);
+    const value = valueAs(known, key, kindOf(known) === "date" ? readerOf(known, false) : undefined);
+    if (value === undefined) throw invalid(`Failed to parse search_after value for field [${field}].`);
+    return value;
+  });
 }
 
 /** @throws AppError document_query_invalid for fields that have no order. */

@@ -41,6 +41,10 @@ export const elasticsearch =
       reply.type(answerType(request));
       request.principal = await authentication.identify(request, bearerOf(request.headers.authorization));
     });
+    app.addHook("onSend", async (request, reply) => {
+      // As the client has written it: Fastify would put quotes and a charset to it.
+      if (String(reply.getHeader("content-type")).includes("vnd.elasticsearch")) reply.type(answerType(request));
+    });
     app.setErrorHandler((thrown, request, reply) => fail(request, reply, thrown));
     app.setNotFoundHandler(async (request, reply) => {
       const path = request.url.split("?")[0] ?? "";
