@@ -35,7 +35,10 @@ export function registerCommand(context: CliContext): Command {
   const api = () => context.server().client.registers;
 
   function show(entry: RegisterEntry, { json }: JsonOption): void {
-    if (json) return terminal.printJson(entry);
+    if (json) {
+      terminal.printJson(entry);
+      return;
+    }
     terminal.print(`Entry ${entry.id} of ${entry.register}: ${entry.status}`);
     for (const [name, value] of Object.entries(entry.fields)) terminal.print(`  ${name.padEnd(18)} ${cell(value)}`);
     if (entry.reason !== null) terminal.print(`  reason             ${entry.reason}`);
@@ -85,7 +88,7 @@ export function registerCommand(context: CliContext): Command {
     .argument("[name=value...]", "only entries with these values", pair)
     .option("--status <status>", "only entries that have it")
     .option("--limit <number>", "how many at most; all when not given", count)
-    .action(async (name: string, fields: Readonly<Record<string, string>> | [], options: EntriesOptions) => {
+    .action(async (name: string, fields: Readonly<Record<string, string>> | undefined, options: EntriesOptions) => {
       const { json, status, limit } = options;
       const rows: string[][] = [];
       const found = api().entries(name, {

@@ -12,6 +12,7 @@ import { pacificaCart } from "./doors/pacifica-cart.ts";
 import { pacificaIngest } from "./doors/pacifica-ingest.ts";
 import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
 import { xtract } from "./doors/xtract.ts";
+import { cartLinkRoutes } from "./links/cart-links.ts";
 import { packageLinkRoutes } from "./links/package-links.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
@@ -64,6 +65,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   );
   for (const name of DOOR_NAMES) await app.register(DOORS[name](context, auth, allowed), { prefix: `/doors/${name}` });
   await app.register(packageLinkRoutes(context));
+  await app.register(cartLinkRoutes(context));
   await app.register(operationRoutes(context, auth, DOOR_NAMES));
   return app;
 }

@@ -149,30 +149,30 @@ const FORMATS = {
   uri: (text: string) => URL.canParse(text),
 };
 
-function compiled({ fields, required }: DeclarationForm, faults: Fault[]): ValidateFunction | undefined {
-  // Strict: a misspelt keyword checks nothing.
-  const ajv = new Ajv2020({
-    allErrors: true,
-    useDefaults: true,
-    strictTypes: false,
-    strictTuples: false,
-    logger: false,
-  });
+/** Strict: a misspelt keyword checks nothing. */
+function checker(useDefaults: boolean): Ajv2020 {
+  const ajv = new Ajv2020({ allErrors: true, useDefaults, strictTypes: false, strictTuples: false, logger: false });
   for (const [format, judge] of Object.entries(FORMATS)) ajv.addFormat(format, judge);
+  return ajv;
+}
+
+function compiled({ fields, required }: DeclarationForm, faults: Fault[]): ValidateFunction | undefined {
   const properties: Record<string, object> = {};
+  // One by one first, so that what is wrong has its place. By itself, a field's default is no default of anything.
+  const single = checker(false);
   for (const [name, { label: _, age, ...schema }] of Object.entries(fields)) {
     properties[name] = schema;
     if (age && schema.format !== "date")
       faults.push({ at: `fields.${name}.age`, message: 'expected with "format": "date" alone' });
     try {
       if ("$async" in schema) throw new Error("$async is not possible here");
-      ajv.compile(schema);
+      single.compile(schema);
     } catch (error) {
       faults.push({ at: `fields.${name}`, message: `it is no JSON Schema: ${(error as Error).message}` });
     }
   }
   if (faults.length > 0) return undefined;
-  return ajv.compile({ type: "object", properties, required, additionalProperties: false });
+  return checker(true).compile({ type: "object", properties, required, additionalProperties: false });
 }
 
 function viewOf({ sqliteView }: DeclarationForm, fieldNames: readonly string[]): EntryView | null {

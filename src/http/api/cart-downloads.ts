@@ -83,7 +83,7 @@ export const cartDownloadRoutes =
   };
 
 /** With what is wrong with a file as what it is here: not the address is unknown, but the cart cannot be downloaded. */
-function cartRepresentation(download: Download): Representation {
+export function cartRepresentation(download: Download): Representation {
   return {
     ...download,
     async *read(range, signal) {
