@@ -75,7 +75,12 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     /** Known when the port is: before that, nobody can order what has links. */
     let publicUrl = publicUrlOf(config);
     const services = await composeServices(config, clock, foundation, () => publicUrl);
-    const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(config.dataDir) };
+    const observed = {
+      ...stores,
+      index,
+      dataFreeBytes: () => freeBytesAt(config.dataDir),
+      fixityStatus: services.fixity.status,
+    };
     indexing = services.startIndexing(workLog(log));
     const deps = {
       version: VERSION,
@@ -94,6 +99,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       crawls: services.crawls,
       extractions: services.extractions,
       offloads: services.offloads,
+      fixity: services.fixity,
       packages: services.packages,
       documents: services.documents,
       schedules: services.schedules,

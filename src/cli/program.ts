@@ -1,18 +1,21 @@
 import { Command } from "commander";
+import { auditCommand } from "./audit.ts";
 import { cartCommand } from "./cart.ts";
 import { ckanpackagerCommand } from "./ckanpackager.ts";
 import type { CliContext } from "./command.ts";
 import { crawlCommand } from "./crawl.ts";
 import { envCommand } from "./env.ts";
+import { eventsCommand } from "./events.ts";
 import { extractCommand } from "./extract.ts";
 import { type ExitCodes, reportFailure } from "./failure.ts";
+import { fixityCommand } from "./fixity.ts";
 import { getCommand } from "./get/get.ts";
 import { jobsCommand } from "./jobs.ts";
 import { offloadCommand } from "./offload.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
-import { scheduleCommand } from "./schedule.ts";
 import { registerCommand } from "./register.ts";
+import { scheduleCommand } from "./schedule.ts";
 import { queriesCommand, reindexCommand, searchCommand } from "./search.ts";
 import { secretCommand } from "./secret.ts";
 import { switchCommands } from "./switches.ts";
@@ -52,6 +55,9 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
     "Look and steer:": [
       jobsCommand(context),
       transactionsCommand(context),
+      eventsCommand(context),
+      fixityCommand(context),
+      auditCommand(context),
       registerCommand(context),
       ...switchCommands(context),
       envCommand(context),

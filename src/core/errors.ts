@@ -192,6 +192,7 @@ export const CODES = {
   local_file_unusable: ["invalid", "A file on this machine cannot be read, written or sent."],
   local_file_changed: ["conflict", "A file changed while it was being sent."],
   usage: ["invalid", "The command line is not one Longshore understands."],
+  audit_broken: ["corrupt", "The audit log is not as it was written."],
   doctor_failed: ["invalid", "At least one check failed."],
   internal: ["internal", "Something failed inside Longshore; the log has the cause under this request id."],
 } as const satisfies Record<string, readonly [Kind, string]>;

@@ -97,6 +97,24 @@ export function metrics(jobs: Jobs, observed: ServerDeps["observed"]): Metrics {
     },
   });
 
+  new Gauge({
+    name: "longshore_fixity_coverage_ratio",
+    help: "Share of the transactions that were checked within LONGSHORE_FIXITY_DAYS and are sound.",
+    registers,
+    async collect() {
+      this.set((await observed.fixityStatus()).share);
+    },
+  });
+  looked(
+    "longshore_fixity_transactions",
+    "Transactions by their last check: sound (lately), failed (whenever it was), never checked, and all.",
+    "state",
+    async () => {
+      const { transactions, soundTransactions, failedTransactions, neverChecked } = await observed.fixityStatus();
+      return { all: transactions, sound: soundTransactions, failed: failedTransactions, never: neverChecked };
+    },
+  );
+
   return {
     observe({ method, routeOptions }, reply) {
       const status = reply.raw.writableFinished ? reply.statusCode : "aborted";

@@ -35,6 +35,7 @@ async function describeRoutes(app: FastifyInstance, version: string): Promise<vo
         { name: "jobs", description: "What becomes of what was sent." },
         { name: "transactions", description: "Accepted bundles." },
         { name: "files", description: "Archived files." },
+        { name: "fixity", description: "Checks that archived files are what they were." },
         { name: "carts", description: "Choices of files, downloaded as one archive." },
         { name: "search", description: "Finding what the archive holds and what is known of it." },
         { name: "crawls", description: "What stores hold: walked, grouped, described." },

@@ -17,6 +17,7 @@ import type { Offloads } from "../core/crawl/offloads.ts";
 import type { Documents } from "../core/documents/documents.ts";
 import type { Environment } from "../core/environment/environment.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
+import type { Fixity, FixityStatus } from "../core/fixity/fixity.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
 import type { NumberedFiles } from "../core/ingest/numbered-files.ts";
@@ -52,6 +53,7 @@ export interface ServerDeps {
   readonly crawls: Crawls;
   readonly extractions: Extractions;
   readonly offloads: Offloads;
+  readonly fixity: Fixity;
   readonly packages: Packages;
   readonly documents: Documents;
   readonly schedules: Schedules;
@@ -70,13 +72,14 @@ export interface ServerDeps {
   readonly observed: {
     /** @throws when the database does not answer. */
     ping(): Promise<void>;
+    dataFreeBytes(): Promise<number>;
     readonly jobs: Pick<JobStore, "countOpen">;
     readonly queue: Pick<JobQueue, "depth">;
     readonly outbox: Pick<Outbox, "depth">;
     readonly searchChanges: Pick<SearchChanges, "depth">;
     /** Room where what is received, fetched and noted is kept until it is in the archive. */
-    dataFreeBytes(): Promise<number>;
     readonly index: Pick<SearchIndex, "counts">;
+    fixityStatus(): Promise<FixityStatus>;
   };
   /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */
   readonly metrics: Metrics;

@@ -1,21 +1,25 @@
 import { type FilesApi, filesApi, type TransactionsApi, transactionsApi } from "./archive.ts";
+import { type AuditApi, auditApi } from "./audit.ts";
 import { type BundlesApi, bundlesApi } from "./bundles.ts";
 import { type CartsApi, cartsApi } from "./carts.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
 import { type CrawlsApi, crawlsApi } from "./crawls.ts";
 import { type NamedValue, type Secret, type VariablesApi, variablesApi } from "./environment.ts";
+import { type EventsApi, eventsApi } from "./events.ts";
 import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
+import { type FixityApi, fixityApi } from "./fixity.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
-import { type SchedulesApi, schedulesApi } from "./schedules.ts";
 import { type RegistersApi, registersApi } from "./registers.ts";
+import { type SchedulesApi, schedulesApi } from "./schedules.ts";
 import { type SearchApi, searchApi } from "./search.ts";
 import { type SwitchesApi, switchesApi } from "./switches.ts";
 import { type TokensApi, tokensApi } from "./tokens.ts";
 import { type UploadsApi, uploadsApi } from "./uploads.ts";
 
 export type { FilesApi, TransactionsApi } from "./archive.ts";
+export type { AuditApi, AuditEntry, AuditFilter, AuditHead, AuditVerdict } from "./audit.ts";
 export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
 export {
   type BundleFile,
@@ -42,7 +46,9 @@ export type * from "./crawl-types.ts";
 export type { CrawlsApi, CrawlWaitOptions, Flushed, FlushOptions, NewCrawl, NewEndpoint } from "./crawls.ts";
 export type * from "./environment.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";
+export type { EventsApi, EventType, NewPreservationEvent, PreservationEvent } from "./events.ts";
 export type { ExtractionsApi, ExtractionWaitOptions, NewExtraction } from "./extractions.ts";
+export type { FixityApi, FixityCheck, FixityStatus, NewFixityRun } from "./fixity.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
 export type { NewOffload, OffloadsApi, StartedOffload } from "./offloads.ts";
 export {
@@ -129,6 +135,9 @@ export interface Longshore {
   readonly crawls: CrawlsApi;
   readonly extractions: ExtractionsApi;
   readonly offloads: OffloadsApi;
+  readonly fixity: FixityApi;
+  readonly events: EventsApi;
+  readonly audit: AuditApi;
   readonly schedules: SchedulesApi;
   readonly registers: RegistersApi;
   readonly search: SearchApi;
@@ -152,6 +161,9 @@ export function longshore(options: ConnectionOptions): Longshore {
     crawls: crawlsApi(connection),
     extractions: extractionsApi(connection),
     offloads: offloadsApi(connection),
+    fixity: fixityApi(connection),
+    events: eventsApi(connection),
+    audit: auditApi(connection),
     schedules: schedulesApi(connection),
     registers: registersApi(connection),
     search: searchApi(connection),

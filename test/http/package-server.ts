@@ -71,7 +71,12 @@ export async function packageServer(t: TestContext, options: PackageServerOption
       },
     }),
   );
-  const observed = { ...stores, index, dataFreeBytes: async () => Number.MAX_SAFE_INTEGER };
+  const observed = {
+    ...stores,
+    index,
+    dataFreeBytes: async () => Number.MAX_SAFE_INTEGER,
+    fixityStatus: services.fixity.status,
+  };
   const deps: ServerDeps = {
     ...services,
     version: "0.0.0-test",

@@ -124,7 +124,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   const indexing = composed.startIndexing({
     trouble: (err, during) => log.push({ level: 50, during, err }),
   });
-  const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(root) };
+  const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(root), fixityStatus: composed.fixity.status };
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
     version: "0.0.0-test",
@@ -154,6 +154,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     crawls: composed.crawls,
     extractions: composed.extractions,
     offloads: composed.offloads,
+    fixity: composed.fixity,
     packages: composed.packages,
     documents: composed.documents,
     packageStatistics: composed.statistics,

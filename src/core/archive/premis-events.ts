@@ -48,10 +48,13 @@ export interface NewEvent {
 export interface PreservationEvents {
   /** In order of `seq`. */
   list(transaction: TransactionId, afterSeq: number, limit: number): Promise<readonly PreservationEvent[]>;
+  /** All of them, in order of `seq`. Memory: one page. */
+  all(transaction: TransactionId): AsyncGenerator<PreservationEvent>;
   /** Appends an event; on return it is durable. */
   record(event: NewEvent): Promise<PreservationEvent>;
 }
 
+const PAGE = 1000;
 const PREFIX = "event.";
 /** What in an event's details says when it happened, where it was recorded only later. ISO 8601 in UTC. */
 const HAPPENED_AT = "happenedAt";
@@ -63,10 +66,22 @@ const ACTIONS = EVENT_TYPES.map(actionOf);
 const targetOf = (transaction: TransactionId) => `transaction/${transaction}`;
 
 export function preservationEvents(audit: Pick<Audit, "list" | "record">): PreservationEvents {
+  async function list(transaction: TransactionId, afterSeq: number, limit: number) {
+    const entries = await audit.list(afterSeq, limit, { target: targetOf(transaction), actions: ACTIONS });
+    return entries.map((entry) => eventOf(entry, transaction));
+  }
+
   return {
-    async list(transaction, afterSeq, limit) {
-      const entries = await audit.list(afterSeq, limit, { target: targetOf(transaction), actions: ACTIONS });
-      return entries.map((entry) => eventOf(entry, transaction));
+    list,
+
+    async *all(transaction) {
+      for (let after = 0; ; ) {
+        const page = await list(transaction, after, PAGE);
+        yield* page;
+        const last = page.at(-1);
+        if (!last || page.length < PAGE) return;
+        after = last.seq;
+      }
     },
 
     async record({ type, transactionId, actor, outcome, details, software }) {

@@ -105,7 +105,8 @@ function* keyValueDifferences(
   }
 }
 
-async function* filesOf(catalogue: CatalogueStore, id: TransactionId): AsyncGenerator<ArchivedFile> {
+/** All files of a transaction, in id order. Memory: one page. */
+export async function* filesOf(catalogue: CatalogueStore, id: TransactionId): AsyncGenerator<ArchivedFile> {
   for (let page = await catalogue.listFiles(id, { limit: PAGE }); ; ) {
     yield* page;
     const last = page.at(-1);

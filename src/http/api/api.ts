@@ -7,8 +7,10 @@ import { cartRoutes } from "./carts.ts";
 import { crawlRoutes } from "./crawls.ts";
 import { crontabRoutes } from "./crontabs.ts";
 import { environmentRoutes } from "./environment.ts";
+import { eventRoutes } from "./events.ts";
 import { extractionRoutes } from "./extractions.ts";
 import { fileRoutes } from "./files.ts";
+import { fixityRoutes } from "./fixity.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
 import { offloadRoutes } from "./offloads.ts";
@@ -36,6 +38,7 @@ export const apiRoutes =
       jobRoutes,
       jobEventRoutes,
       transactionRoutes,
+      eventRoutes,
       fileRoutes,
       cartRoutes,
       cartDownloadRoutes,
@@ -49,6 +52,7 @@ export const apiRoutes =
       crontabRoutes,
       statisticsRoutes,
       verificationRoutes,
+      fixityRoutes,
       registerRoutes,
       resourceRoutes,
       environmentRoutes,
