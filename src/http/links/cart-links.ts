@@ -4,7 +4,6 @@ import { AppError } from "../../core/errors.ts";
 import { cartId } from "../../core/ids.ts";
 import { cartRepresentation } from "../api/cart-downloads.ts";
 import { sendRepresentation } from "../download/representation.ts";
-import { hideRoutes } from "../openapi.ts";
 import type { ServerContext } from "../server-deps.ts";
 
 /** Whoever holds a link has been given the cart by somebody who may see it. */
@@ -14,7 +13,6 @@ const HOLDER: Principal = { name: "link", scopes: ["read", "operate"], via: "tok
 export const cartLinkRoutes =
   (context: ServerContext): FastifyPluginAsync =>
   async (app) => {
-    hideRoutes(app);
     app.route<{ Params: { token: string; file: string } }>({
       method: ["GET", "HEAD"],
       url: "/links/cart/:token/:file",
