@@ -84,16 +84,18 @@ function pendingFound() {
   const folders: FolderOf[] = [];
   const listed: FolderOf[] = [];
   const problems: Found["problems"][number][] = [];
-  let counts = NO_COUNTS;
-  let changes: CrawlChanges | null = null;
+  const counts = { ...NO_COUNTS };
+  let changes: { -readonly [Name in keyof CrawlChanges]: number } | null = null;
   return {
     add(found: Found) {
       batches.push(...found.batches);
       for (const folder of found.folders) folders.push(folder);
       for (const folder of found.listed) listed.push(folder);
       for (const problem of found.problems) problems.push(problem);
-      counts = sum(counts, found.counts);
-      if (found.changes) changes = sum(changes ?? { new: 0, changed: 0, same: 0, gone: 0 }, found.changes);
+      for (const name of COUNTED) counts[name] += found.counts[name];
+      if (!found.changes) return;
+      changes ??= { new: 0, changed: 0, same: 0, gone: 0 };
+      for (const name of CHANGED) changes[name] += found.changes[name];
     },
     isEmpty: () => batches.length + folders.length + listed.length + problems.length === 0,
     isFull: () => counts.files >= KEEP_FILES || folders.length + listed.length + problems.length >= KEEP_ROWS,
@@ -101,9 +103,5 @@ function pendingFound() {
   };
 }
 
-/** Field by field. */
-function sum<T extends Readonly<Record<keyof T, number>>>(a: T, b: T): T {
-  return Object.fromEntries(
-    Object.entries<number>(a).map(([name, value]) => [name, value + (b[name as keyof T] ?? 0)]),
-  ) as T;
-}
+const COUNTED = Object.keys(NO_COUNTS) as readonly (keyof CrawlCounts)[];
+const CHANGED = ["new", "changed", "same", "gone"] as const satisfies readonly (keyof CrawlChanges)[];
