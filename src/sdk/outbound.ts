@@ -1,5 +1,5 @@
 import { hostPace } from "../core/outbound/host-pace.ts";
-import { type Retries, tryRepeatedly } from "../core/outbound/tries.ts";
+import { IDEMPOTENCY_KEY, type Retries, retriesOf, tryRepeatedly } from "../core/outbound/tries.ts";
 import type { Rate } from "../core/rate.ts";
 import { sleep } from "./backoff.ts";
 import { LongshoreError } from "./errors.ts";
@@ -64,6 +64,7 @@ export function outboundClient(options: OutboundOptions = {}): OutboundClient {
     const request = new Request(url, init);
     const { origin, host } = new URL(request.url);
     const isStream = init.body instanceof ReadableStream;
+    const repeated = retriesOf(request.method, request.headers.has(IDEMPOTENCY_KEY), retries);
 
     async function attempt(endTurn: () => void) {
       const late = new AbortController();
@@ -97,19 +98,13 @@ export function outboundClient(options: OutboundOptions = {}): OutboundClient {
             return error instanceof TypeError ? "connection" : undefined;
           },
         },
-        { pace, clock, retries: isStream ? { ...retries, attempts: 1 } : fitting(retries, request) },
+        { pace, clock, retries: isStream ? { ...retries, attempts: 1 } : repeated },
       );
     } catch (error) {
       if (request.signal.aborted || !(error instanceof TypeError)) throw error;
       throw unanswered(origin, error.cause instanceof Error ? error.cause.message : error.message, error);
     }
   };
-}
-
-/** RFC 9110 §9.2.2: these two alone are not idempotent, of the methods that `fetch` is used with. */
-function fitting(retries: Retries, { method, headers }: Request): Retries {
-  if (!["POST", "PATCH"].includes(method) || headers.has("idempotency-key")) return retries;
-  return { ...retries, on: retries.on.filter((passing) => passing === 429) };
 }
 
 function limited(host: string, waitMs: number): LongshoreError {

@@ -18,6 +18,18 @@ export interface Retries {
   readonly on: readonly Passing[];
 }
 
+/** With it a service knows what it has done already (draft-ietf-httpapi-idempotency-key-header). */
+export const IDEMPOTENCY_KEY = "idempotency-key";
+
+/**
+ * What may be repeated of a method. After anything but a 429, POST and PATCH may have been carried out; all others in use
+ * are idempotent (RFC 9110 §9.2.2).
+ */
+export function retriesOf(method: string, hasKey: boolean, retries: Retries): Retries {
+  if (hasKey || (method !== "POST" && method !== "PATCH")) return retries;
+  return { ...retries, on: retries.on.filter((passing) => passing === 429) };
+}
+
 /** The answer to one try. */
 export interface Tried<A> {
   readonly answer: A;

@@ -1,7 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { AppError, type Details, type ErrorRecord } from "../errors.ts";
 import { FINISHED_STATES, type Job } from "../jobs/job.ts";
-import type { Fetch } from "../outbound/fetch.ts";
+import { type Fetch, PERSISTENT } from "../outbound/fetch.ts";
+import { IDEMPOTENCY_KEY, retriesOf } from "../outbound/tries.ts";
 import type { BuiltInContext, BuiltIns, FollowedJobs } from "./built-in.ts";
 import { commandEnvironment, commandPreview, commandWords } from "./command-environment.ts";
 import type { CommandRunner } from "./command-runner.ts";
@@ -82,7 +83,10 @@ async function performHttp(
   output: OutputWriter,
   signal: AbortSignal,
 ): Promise<Performed> {
-  const answer = await fetch({ method, url, headers, ...(body === null ? {} : { body }), limits: HTTP_LIMITS, signal });
+  const hasKey = Object.keys(headers).some((name) => name.toLowerCase() === IDEMPOTENCY_KEY);
+  const retries = retriesOf(method, hasKey, PERSISTENT);
+  const given = body === null ? {} : { body };
+  const answer = await fetch({ method, url, headers, ...given, retries, limits: HTTP_LIMITS, signal });
   for await (const chunk of answer.body as AsyncIterable<Uint8Array>) await output.write(chunk);
   const succeeded = answer.status >= 200 && answer.status < 300;
   return { ...DONE, succeeded, reason: succeeded ? null : `${answer.url} answered with status ${answer.status}.` };

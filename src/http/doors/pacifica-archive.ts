@@ -45,7 +45,12 @@ export const pacificaArchive =
 
     app.get("/", async () => ({ message: "Pacifica Archive Interface Up and Running" }));
 
-    app.get<FileRoute>("/:id", { onRequest: identify("read"), exposeHeadRoute: false }, async (request, reply) => {
+    const download = {
+      onRequest: identify("read"),
+      exposeHeadRoute: false,
+      config: { uncounted: "continued downloads" },
+    } as const;
+    app.get<FileRoute>("/:id", download, async (request, reply) => {
       const file = await found(request);
       const representation = { ...fileRepresentation(storage, file), mediaType: BYTES };
       async function begins(): Promise<void> {

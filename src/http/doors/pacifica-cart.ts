@@ -83,7 +83,12 @@ export const pacificaCart =
       return reply.code(204).send();
     });
 
-    app.get<CartRoute>("/:uid", { onRequest: identify("read"), exposeHeadRoute: false }, async (request, reply) => {
+    const download = {
+      onRequest: identify("read"),
+      exposeHeadRoute: false,
+      config: { uncounted: "continued downloads" },
+    } as const;
+    app.get<CartRoute>("/:uid", download, async (request, reply) => {
       const cart = await found(request);
       if (!cart) return refuse(reply, 404, "The cart does not exist or has already been deleted");
       if (cart.status !== "ready") return reply.code(202).send("The cart is not ready for download.");

@@ -259,6 +259,25 @@ describe("a guarded fetch", () => {
     await assert.rejects(read, reason);
   });
 
+  test("repeats as its caller wants it, and takes every method", async () => {
+    const seen: string[] = [];
+    const origin = await serve((request, response) => {
+      seen.push(request.method ?? "");
+      if (request.url === "/moved") response.writeHead(303, { location: "/there" }).end();
+      else response.writeHead(request.url === "/there" ? 200 : 418).end();
+    });
+    const { clock, pausesMs } = hasty();
+    const fetch = fetchFrom([origin], clock);
+    const retries = { attempts: 3, waits: [70], jitter: 0, retryAfterMs: 0, on: [418] };
+    for (const method of ["PUT", "PATCH", "DELETE"] as const)
+      (await fetch(get(`${origin}/`, { method, body: "x", retries }))).body.destroy();
+    assert.deepEqual(seen, ["PUT", "PUT", "PUT", "PATCH", "PATCH", "PATCH", "DELETE", "DELETE", "DELETE"]);
+    assert.equal(pausesMs.filter((ms) => ms === 70).length, 6);
+    (await fetch(get(`${origin}/moved`, { method: "PUT", body: "x" }))).body.destroy();
+    (await fetch(get(`${origin}/moved`, { method: "HEAD" }))).body.destroy();
+    assert.deepEqual(seen.slice(9), ["PUT", "GET", "HEAD", "HEAD"], "RFC 9110 §15.4.4");
+  });
+
   test("says when what answers does not speak HTTP", async () => {
     const { createServer: createTcp } = await import("node:net");
     const tcp = createTcp((socket) => socket.end("SSH-2.0-x\r\n"));
