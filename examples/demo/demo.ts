@@ -1,24 +1,27 @@
 /**
  * The main jobs, start to end, on a fresh data folder: deposit, verify with foreign tools, fetch one file back and all of
  * them as a cart, search; walk a folder and the archive, and have their files described; then have a portal's resource
- * packed, and open the link that is mailed.
+ * packed, and open the link that is mailed; fulfil a request; and see what a routine has done meanwhile.
  * Everything it shows is done through the command line, as a user would.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { crawlFolder, describeArchive } from "./crawl.ts";
 import { makeFiles } from "./files.ts";
 import { type Mailbox, openMailbox } from "./mailbox.ts";
 import { RESOURCE, startPortal } from "./portal.ts";
+import { declareRoutine, requestFile, showRoutine } from "./requests.ts";
 
 const project = join(import.meta.dirname, "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "longshore-demo-"));
 const dataDir = join(folder, "data");
+const deliveries = join(folder, "deliveries");
+const declaration = join(project, "examples", "registers", "downloads.json");
 const environment: NodeJS.ProcessEnv = {
   ...process.env,
   LONGSHORE_DATA_DIR: dataDir,
@@ -149,6 +152,8 @@ async function packAndMail(portal: string, mailbox: Mailbox): Promise<void> {
 
 async function main(server: { readonly url: string }, portal: string, mailbox: Mailbox): Promise<void> {
   environment.LONGSHORE_URL = server.url;
+  const voice = { longshore, say, step };
+  const routine = await declareRoutine(voice);
 
   step("Some data: thousands of small files of several types, and a large one");
   const made = await makeFiles(join(folder, "measurements"));
@@ -199,10 +204,12 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   );
   say(await longshore("search", "extension:csv", "--cart", "tables"));
 
-  const voice = { longshore, say, step };
   await crawlFolder(voice, join(folder, "measurements"));
   await describeArchive(voice, transactionId);
   await packAndMail(portal, mailbox);
+  const name = basename(file.path);
+  await requestFile(voice, { declaration, deliveries, file: { id: file.id, name, content: original }, mailbox });
+  await showRoutine(voice, server.url, routine);
 
   step("Where everything is");
   say(`archive   ${join(dataDir, "archive")}   (OCFL 1.1: readable without Longshore)`);
@@ -216,6 +223,8 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   say("  npm run longshore -- cart list");
   say("  npm run longshore -- crawl list");
   say("  npm run longshore -- package list");
+  say("  npm run longshore -- register entries downloads");
+  say("  npm run longshore -- schedule list");
   say("  npm run longshore -- doctor");
   say(`  rm -r ${folder}    when you are done`);
 }
@@ -225,6 +234,7 @@ const mailbox = await openMailbox();
 // Nothing is fetched or crawled that is not named here.
 environment.LONGSHORE_FETCH_ORIGINS = portal.url;
 environment.LONGSHORE_CRAWL_ROOTS = folder;
+environment.LONGSHORE_RECORD_ROOTS = deliveries;
 environment.LONGSHORE_SMTP_URL = `smtp://127.0.0.1:${mailbox.port}`;
 const server = await startServer();
 try {
