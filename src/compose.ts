@@ -47,6 +47,7 @@ import { type Environment, environmentService } from "./core/environment/environ
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
 import type { Fixity } from "./core/fixity/fixity.ts";
+import { fixityWork } from "./core/fixity/fixity-work.ts";
 import { jobId } from "./core/ids.ts";
 import { type IdSource, sequenceIdSource } from "./core/ingest/id-source.ts";
 import { type Ingest, ingestService } from "./core/ingest/ingest.ts";
@@ -332,7 +333,10 @@ export async function composeServices(
     },
     schedules: (signal: AbortSignal) => schedules.tidy(signal),
   } satisfies Partial<Record<Subsystem, (signal: AbortSignal) => Promise<unknown>>>;
-  const { schedules, crontabs } = scheduling.services(jobs, ownWork({ jobs, crawls, sweeps }));
+  const { schedules, crontabs } = scheduling.services(jobs, {
+    ...ownWork({ jobs, crawls, sweeps }),
+    ...fixityWork(fixity.service(jobs)),
+  });
 
   const registers = registering.services({ jobs, carts, ingest });
   const shown = [fileIndex(stores.catalogue), registerIndices(registers)];

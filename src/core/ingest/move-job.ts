@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import { type DigestName, factsOfStream } from "../digest.ts";
 import { AppError, type Problem, problem } from "../errors.ts";
 import { transactionOf } from "../ids.ts";
+import type { Job } from "../jobs/job.ts";
 import type { JobContext, JobHandler } from "../jobs/worker.ts";
 import {
   type AcceptanceParts,
@@ -120,17 +121,20 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     for (const path of stale) await tree.remove(path);
   }
 
-  async function removeSources(read: ReadTransaction, taken: Taken, { tasks }: JobContext): Promise<void> {
+  async function removeSources(read: ReadTransaction, taken: Taken, { job, tasks }: JobContext): Promise<void> {
     const path = `${read.transaction.objectPath}/${METADATA_CONTENT_PATH}`;
     const { metadata } = await readMetadata(await archive.storage.open(path), "move");
     for await (const file of read.files()) await requireArchived(read.transaction, file);
     const changed = new Set<string>();
+    let removed = 0;
     for (const file of metadata.files) {
       const from = file.source ?? "";
       try {
         const isOurs = await isArchived(await source.find(from), file, taken.get(file.path));
-        if (isOurs) await source.remove(from);
-        else {
+        if (isOurs) {
+          await source.remove(from);
+          removed++;
+        } else {
           changed.add(file.path);
           tasks.warn(problem("source_changed", { path: file.path, found: from }));
         }
@@ -138,9 +142,20 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
         if (!(error instanceof AppError) || error.retryable) throw error;
         // The file is archived: one that cannot be removed where it lay is worth telling, not a failure.
         if (error.code !== "source_missing") tasks.warn(problem(error.code, { path: file.path, found: from }));
+        else removed++; // by an earlier worker that did not live to note it
       }
     }
+    await noteRemoval(read.transaction, job, removed);
     if (changed.size > 0) await requireIntact(read, changed);
+  }
+
+  /** Once, however often the job is taken over after it. */
+  async function noteRemoval({ id: transactionId }: Transaction, job: Job, files: number): Promise<void> {
+    if (files === 0) return;
+    for await (const { type, details } of parts.events.all(transactionId))
+      if (type === "deletion" && details.job === job.id) return;
+    const details = { what: "source files of the move, after they were archived", files, job: job.id };
+    await parts.events.record({ type: "deletion", transactionId, actor: job.owner, outcome: "success", details });
   }
 
   /** Whoever wrote to a linked source wrote into the archive. @throws AppError object_corrupt, naming the files. */

@@ -4,8 +4,13 @@ import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, wri
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { systemClock } from "../../../src/adapters/system-clock.ts";
+import { audit } from "../../../src/core/access/audit.ts";
 import type { ObjectStorage, StagedTree } from "../../../src/core/archive/object-storage.ts";
+import { preservationEvents } from "../../../src/core/archive/premis-events.ts";
 import type { Problem } from "../../../src/core/errors.ts";
+import { transactionOf } from "../../../src/core/ids.ts";
+import type { Job } from "../../../src/core/jobs/job.ts";
 import { declared, type MetadataObject, TRANSACTION } from "../../support/bundles.ts";
 import { type IngestFixture, openIngest } from "../../support/ingest.ts";
 
@@ -81,6 +86,13 @@ const moved = async ({ ingest, over }: MoveFixture, document: Uint8Array) =>
 const left = async (inbox: string) =>
   (await readdir(inbox, { recursive: true, withFileTypes: true })).filter((e) => !e.isDirectory()).map((e) => e.name);
 
+/** Who had sources removed, and how many. */
+async function removalsOf({ stores }: MoveFixture, { id }: Job) {
+  const log = audit(stores.audit, systemClock, "Longshore/1.2.3");
+  const events = await Array.fromAsync(preservationEvents(log).all(transactionOf(id)));
+  return events.filter(({ type }) => type === "deletion").map(({ actor, details }) => [actor, details.files]);
+}
+
 const problemsOf = (details: Readonly<Record<string, unknown>> = {}) =>
   (details.problems as readonly Problem[]).map(({ code, path }) => [code, path]);
 
@@ -95,6 +107,7 @@ for (const [how, hooks] of [
     assert.deepEqual([job.state, job.error, job.warnings], ["succeeded", null, []]);
     assert.deepEqual(await fixture.contents(job), FILES);
     assert.deepEqual(await left(fixture.inbox), []);
+    assert.deepEqual(await removalsOf(fixture, job), [["ada", 3]]);
     assert.deepEqual(
       job.tasks.map(({ name, percent }) => [name, percent]),
       ["receive", "metadata", "policy", "files", "catalogue"].map((name) => [name, 100]),
@@ -250,6 +263,7 @@ test("a worker that takes over after the publication removes what was archived, 
     [["source_changed", "data/b/c.bin"]],
   );
   assert.deepEqual(await left(fixture.inbox), ["c.bin"]);
+  assert.deepEqual(await removalsOf(fixture, job), [["ada", 2]], "one of them by whoever was before");
 });
 
 test("a source with another name elsewhere keeps that name", async (t) => {
