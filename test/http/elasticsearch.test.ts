@@ -206,6 +206,21 @@ describe("the elasticsearch door", () => {
     assert.equal((await refusal("POST", "/closed/_doc", { x: 1 }))[1], "strict_dynamic_mapping_exception");
   });
 
+  test("what is nested too deep is refused, wherever it stands", async () => {
+    const deep = (text: string, times: number) => text.repeat(times);
+    const nested = `{"a": ${deep("[", 100_000)}${deep("]", 100_000)}}`;
+    for (const path of ["/deep/_doc", "/deep/_search", "/deep/_update/1", "/deep/_bulk"])
+      assert.deepEqual((await refusal("POST", path, nested)).slice(0, 2), [400, "x_content_parse_exception"], path);
+    assert.equal((await refusal("PUT", "/deep", nested))[1], "x_content_parse_exception");
+    const objects = `${deep('{"a":', 30)}1${deep("}", 30)}`;
+    assert.equal((await refusal("POST", "/deep/_doc", objects))[0], 400);
+    const query = `{"query": ${deep('{"bool": {"must": ', 40)}{"match_all": {}}${deep("}}", 40)}}`;
+    assert.equal((await refusal("POST", "/deep/_search", query))[1], "illegal_argument_exception");
+    const arrays = `{"ids": ${deep("[", 900)}"x"${deep("]", 900)}}`;
+    assert.equal((await send("POST", "/deep/_doc", arrays)).status, 201);
+    assert.equal((await send("POST", "/deep/_count", { query: { term: { ids: "x" } } })).body.count, 1);
+  });
+
   test("a body that is too large is refused before it has come", async () => {
     const large = `{"text": "${"x".repeat(9 * 1024 ** 2)}"}`;
     assert.deepEqual((await refusal("POST", "/large/_doc", large)).slice(0, 2), [413, "content_too_long_exception"]);

@@ -56,6 +56,19 @@ const ZONE = "(?<z>Z|[+-]\\d\\d(?::?\\d\\d)?)";
  * @throws AppError document_index_invalid for a name or letter that is not known.
  */
 export function dateReader(formats: string): DateReader {
+  const known = compiled.get(formats);
+  if (known) return known;
+  const read = compile(formats);
+  if (compiled.size >= MAX_COMPILED) compiled.clear();
+  compiled.set(formats, read);
+  return read;
+}
+
+/** Every date of every document asks for its format. */
+const compiled = new Map<string, DateReader>();
+const MAX_COMPILED = 1_000;
+
+function compile(formats: string): DateReader {
   const readers = formats.split("||").map((format) => {
     const unitMs = EPOCHS[format];
     return unitMs === undefined ? patternReader(NAMED[format] ?? format) : epochReader(unitMs);

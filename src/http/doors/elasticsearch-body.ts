@@ -6,6 +6,8 @@ import { refusal } from "./elasticsearch-error.ts";
 
 /** One document, or one request. */
 const DOCUMENT_LIMIT_BYTES = 8 * 1024 ** 2;
+/** Elasticsearch's own limit. */
+const MAX_DEPTH = 1_000;
 /** Many documents in one request, which is understood before the first of them is written. */
 export const BULK_LIMIT_BYTES = 64 * 1024 ** 2;
 
@@ -55,6 +57,8 @@ export async function sentObject(request: FastifyRequest): Promise<JsonObject> {
 
 /** @throws AppError request_invalid. */
 export function objectIn(text: string): JsonObject {
+  if (depthOf(text) > MAX_DEPTH)
+    throw refusal("x_content_parse_exception", `Document nesting depth exceeds the maximum allowed (${MAX_DEPTH})`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -64,4 +68,20 @@ export function objectIn(text: string): JsonObject {
   }
   if (isObject(value)) return value;
   throw refusal("parsing_exception", "Expected [START_OBJECT]: a JSON object");
+}
+
+/** How deep objects and arrays lie in each other; of what is no JSON, anything. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (inString && char === "\\") at++;
+    else if (char === '"') inString = !inString;
+    else if (inString) continue;
+    else if (char === "{" || char === "[") deepest = Math.max(deepest, ++depth);
+    else if (char === "}" || char === "]") depth--;
+  }
+  return deepest;
 }
