@@ -75,6 +75,12 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     /** Known when the port is: before that, nobody can order what has links. */
     let publicUrl = publicUrlOf(config);
     const services = await composeServices(config, clock, foundation, () => publicUrl);
+    const lost = (await services.environment.list("secrets")).filter(({ readable }) => !readable);
+    if (lost.length > 0)
+      log.warn(
+        { secrets: lost.map(({ scope, name }) => `${name} (${scope})`) },
+        "secrets were sealed under another key: set them again, or start with that key",
+      );
     const observed = {
       ...stores,
       index,

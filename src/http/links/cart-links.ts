@@ -17,7 +17,7 @@ export const cartLinkRoutes =
       method: ["GET", "HEAD"],
       url: "/links/cart/:token/:file",
       /** The log has the route in place of the address. */
-      config: { secretPath: true },
+      config: { secretPath: true, uncounted: "continued downloads" },
       async handler(request, reply) {
         const claim = context.links.read("cart", request.params.token);
         if (!claim) throw new AppError("link_invalid");
