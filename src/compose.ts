@@ -15,6 +15,7 @@ import { fsMoveSource } from "./adapters/source/move-source.ts";
 import { fsObjectStorage } from "./adapters/storage/fs.ts";
 import { fsUploadStore } from "./adapters/upload/upload-store.ts";
 import { composeCrawling } from "./compose-crawls.ts";
+import { composeDrops } from "./compose-drops.ts";
 import { composeFixity } from "./compose-fixity.ts";
 import { composeRegisters } from "./compose-registers.ts";
 import { composeScheduling } from "./compose-schedules.ts";
@@ -43,6 +44,7 @@ import { type Documents, documentService } from "./core/documents/documents.ts";
 import { fileIndex } from "./core/documents/file-index.ts";
 import { ownIndices } from "./core/documents/own-indices.ts";
 import { registerIndices } from "./core/documents/register-index.ts";
+import type { Drops } from "./core/drop/drops.ts";
 import { type Environment, environmentService } from "./core/environment/environment.ts";
 import { AppError } from "./core/errors.ts";
 import type { Extractions } from "./core/extract/extractions.ts";
@@ -90,6 +92,9 @@ import { SOFTWARE } from "./version.ts";
 
 /** Memory of all downloads of carts together, beside what the sockets hold. */
 const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
+
+/** How often is asked whether it is a drop folder's time to be looked at. */
+const DROP_LOOK_MS = 5_000;
 
 /** Requests under way at once to one host that packages are fetched from. */
 const HOST_CONNECTIONS = 4;
@@ -167,6 +172,7 @@ export async function openStores(config: Config, clock: Clock, onTrouble?: (erro
 /** The services, on a foundation. */
 export interface Services {
   readonly switches: Switches;
+  readonly drops: Drops;
   readonly jobs: Jobs;
   readonly ingest: Ingest;
   readonly ids: IdSource;
@@ -268,6 +274,13 @@ export async function composeServices(
     clock,
     nextJobId,
   });
+  const dropping = await composeDrops(config, {
+    stores,
+    acceptance,
+    audit: audit(stores.audit, clock, SOFTWARE),
+    switches,
+    clock,
+  });
   const unswitched: Readonly<Record<string, JobHandler>> = {
     ingest: ingestJob({ ...acceptance, spool: uploads }, clock),
     move: moveJob({ ...acceptance, source }, clock),
@@ -277,6 +290,7 @@ export async function composeServices(
     ...crawling.handlers,
     ...registering.handlers,
     ...fixity.handlers,
+    ...dropping.handlers(() => jobs),
   };
   const environment = environmentService({ store: stores.environment, keys: packaging.keys, clock });
   const scheduling = composeScheduling(config, {
@@ -336,13 +350,16 @@ export async function composeServices(
   const { schedules, crontabs } = scheduling.services(jobs, {
     ...ownWork({ jobs, crawls, sweeps }),
     ...fixityWork(fixity.service(jobs)),
+    ...dropping.builtIns(jobs),
   });
+  const drops = dropping.service(jobs);
 
   const registers = registering.services({ jobs, carts, ingest });
   const shown = [fileIndex(stores.catalogue), registerIndices(registers)];
 
   return {
     switches,
+    drops,
     jobs,
     ids,
     uploads,
@@ -423,9 +440,16 @@ export async function composeServices(
           round: async (signal) => (await switches.mayRun(what as Subsystem)) && round(signal),
         }),
       );
+      const looking = startUpkeep({
+        what: "drop folders",
+        clock,
+        everyMs: DROP_LOOK_MS,
+        onTrouble: log.trouble,
+        round: (signal) => drops.lookAround(signal, log.trouble),
+      });
       return {
         async stop() {
-          await Promise.all(running.map((one) => one.stop()));
+          await Promise.all([...running, looking].map((one) => one.stop()));
         },
       };
     },

@@ -225,6 +225,9 @@ export const SETTINGS = z.strictObject({
     .describe("Key that signs links and encrypts secrets. Made and kept in the data folder when not set.")
     .meta({ secret: true }),
 
+  LONGSHORE_DROPS: folder
+    .optional()
+    .describe("JSON file that declares drop folders, read at start; see docs/drop-folders.md."),
   LONGSHORE_CONTROL_FILE: folder
     .optional()
     .describe("JSON file of switches, read anew before each piece of work; see docs/operations.md."),
@@ -323,6 +326,7 @@ export function loadConfig(env: Environment) {
     authHeader: e.LONGSHORE_AUTH_HEADER,
     defaultUser: e.LONGSHORE_DEFAULT_USER,
     secretKey: e.LONGSHORE_SECRET_KEY,
+    dropsFile: e.LONGSHORE_DROPS,
     controlFile: e.LONGSHORE_CONTROL_FILE,
     /** Jobs at a time. */
     workers: e.LONGSHORE_WORKERS,

@@ -93,6 +93,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       logger: log,
       clock,
       switches: services.switches,
+      drops: services.drops,
       jobs: services.jobs,
       ingest: services.ingest,
       ids: services.ids,

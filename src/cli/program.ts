@@ -4,6 +4,7 @@ import { cartCommand } from "./cart.ts";
 import { ckanpackagerCommand } from "./ckanpackager.ts";
 import type { CliContext } from "./command.ts";
 import { crawlCommand } from "./crawl.ts";
+import { dropCommand } from "./drop.ts";
 import { envCommand } from "./env.ts";
 import { eventsCommand } from "./events.ts";
 import { extractCommand } from "./extract.ts";
@@ -60,6 +61,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
       auditCommand(context),
       registerCommand(context),
       ...switchCommands(context),
+      dropCommand(context),
       envCommand(context),
       secretCommand(context),
     ],

@@ -42,6 +42,7 @@ async function describeRoutes(app: FastifyInstance, version: string): Promise<vo
         { name: "packages", description: "Resources of data portals, packed and delivered as links." },
         { name: "registers", description: "Tables of requests, each with a status." },
         { name: "environment", description: "Named values and secrets for what registers and schedules run." },
+        { name: "drop folders", description: "Folders that are watched for complete deliveries." },
         { name: "switches", description: "Pausing everything, a part, or a path." },
         { name: "access", description: "Tokens and the audit log." },
       ],

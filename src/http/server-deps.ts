@@ -15,6 +15,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Crawls } from "../core/crawl/crawls.ts";
 import type { Offloads } from "../core/crawl/offloads.ts";
 import type { Documents } from "../core/documents/documents.ts";
+import type { Drops } from "../core/drop/drops.ts";
 import type { Environment } from "../core/environment/environment.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
 import type { Fixity, FixityStatus } from "../core/fixity/fixity.ts";
@@ -41,6 +42,7 @@ export interface ServerDeps {
   readonly logger: FastifyBaseLogger;
   readonly clock: Clock;
   readonly switches: Switches;
+  readonly drops: Drops;
   readonly jobs: Jobs;
   readonly ingest: Ingest;
   readonly ids: IdSource;

@@ -4,6 +4,7 @@ import { type BundlesApi, bundlesApi } from "./bundles.ts";
 import { type CartsApi, cartsApi } from "./carts.ts";
 import { type ConnectionOptions, connect } from "./connection.ts";
 import { type CrawlsApi, crawlsApi } from "./crawls.ts";
+import { type DropsApi, dropsApi } from "./drops.ts";
 import { type NamedValue, type Secret, type VariablesApi, variablesApi } from "./environment.ts";
 import { type EventsApi, eventsApi } from "./events.ts";
 import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
@@ -44,6 +45,7 @@ export type { ConnectionOptions } from "./connection.ts";
 export type { Content, ContentOptions } from "./content.ts";
 export type * from "./crawl-types.ts";
 export type { CrawlsApi, CrawlWaitOptions, Flushed, FlushOptions, NewCrawl, NewEndpoint } from "./crawls.ts";
+export type { Delivery, DeliveryState, DropFolder, DropsApi, NewDropFolder } from "./drops.ts";
 export type * from "./environment.ts";
 export { type ErrorFacts, LongshoreError } from "./errors.ts";
 export type { EventsApi, EventType, NewPreservationEvent, PreservationEvent } from "./events.ts";
@@ -142,6 +144,7 @@ export interface Longshore {
   readonly registers: RegistersApi;
   readonly search: SearchApi;
   readonly switches: SwitchesApi;
+  readonly drops: DropsApi;
   readonly environment: VariablesApi<NamedValue>;
   readonly secrets: VariablesApi<Secret>;
   readonly tokens: TokensApi;
@@ -168,6 +171,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     registers: registersApi(connection),
     search: searchApi(connection),
     switches: switchesApi(connection),
+    drops: dropsApi(connection),
     environment: variablesApi<NamedValue>(connection, "/environment"),
     secrets: variablesApi<Secret>(connection, "/secrets"),
     tokens: tokensApi(connection),

@@ -149,6 +149,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       clock: systemClock,
     }),
     switches: composed.switches,
+    drops: composed.drops,
     search: composed.search,
     indexing,
     crawls: composed.crawls,

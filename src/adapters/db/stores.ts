@@ -8,6 +8,7 @@ import type { SearchChanges } from "../../core/catalogue/search-changes.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { CrawlStore } from "../../core/crawl/crawl-store.ts";
 import type { DocumentStore } from "../../core/documents/document-store.ts";
+import type { DropStore } from "../../core/drop/drop.ts";
 import type { EnvironmentStore } from "../../core/environment/environment-store.ts";
 import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { FixityStore } from "../../core/fixity/fixity-store.ts";
@@ -25,6 +26,7 @@ import { sqlCartStore } from "./cart-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
 import { sqlCrawlStore } from "./crawl-store.ts";
 import { sqlDocumentStore } from "./document-store.ts";
+import { sqlDropStore } from "./drop-store.ts";
 import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { sqlFixityStore } from "./fixity-store.ts";
@@ -62,6 +64,7 @@ export interface Stores {
   readonly fixity: FixityStore;
   readonly schedules: ScheduleStore;
   readonly switches: SwitchStore;
+  readonly drops: DropStore;
   readonly environment: EnvironmentStore;
   readonly registers: RegisterStore;
   readonly outbox: Outbox;
@@ -137,6 +140,7 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     fixity: sqlFixityStore(db, dialect),
     schedules: sqlScheduleStore(db, dialect, enqueue),
     switches: sqlSwitchStore(db),
+    drops: sqlDropStore(db),
     environment: sqlEnvironmentStore(db),
     registers: sqlRegisterStore(db, dialect, enqueue),
     outbox: sqlOutbox(db, dialect),

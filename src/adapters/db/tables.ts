@@ -10,6 +10,7 @@ import type { FeedPosition } from "../../core/crawl/crawl-store.ts";
 import type { DigestName } from "../../core/digest.ts";
 import type { Document } from "../../core/documents/document.ts";
 import type { StoredIndex } from "../../core/documents/document-store.ts";
+import type { Delivery, Look } from "../../core/drop/drop.ts";
 import type { KeptVariable } from "../../core/environment/environment-store.ts";
 import type { ErrorRecord, Problem } from "../../core/errors.ts";
 import type { Extraction, ExtractionCounts, ExtractionRecord } from "../../core/extract/extraction.ts";
@@ -85,6 +86,9 @@ export interface Tables {
   fixityChecks: FixityCheckRow;
   fixityDays: FixityDayRow;
   switches: Pause;
+  drops: { readonly name: string; readonly declaration: string };
+  dropLooks: Look & { readonly dropName: string };
+  deliveries: DeliveryRow;
   environment: EnvironmentRow;
 }
 
@@ -290,6 +294,13 @@ export interface DocumentIndexRow extends Omit<Json<StoredIndex, "mapping">, "na
   readonly name: string | null;
   readonly number: Generated<number>;
   readonly lastSeqNo: number;
+}
+
+export interface DeliveryRow extends Omit<Delivery, "id" | "drop"> {
+  readonly id: Generated<number>;
+  readonly dropName: string;
+  /** 0 or 1. */
+  readonly closed: number;
 }
 
 export interface OutboxRow extends Json<OutboxMessage, "payload"> {

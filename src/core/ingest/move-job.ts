@@ -27,6 +27,8 @@ import { refusal } from "./refusal.ts";
 
 export interface MoveParts extends AcceptanceParts {
   readonly source: MoveSource;
+  /** Sources are copied, never linked, and stay where they lie. */
+  readonly keepsSources?: boolean;
 }
 
 /** Which files this worker has taken in: their identity by logical path. */
@@ -38,7 +40,7 @@ type Taken = Map<string, string>;
  * catalogued. So at every moment each file exists in at least one of the two places, and nothing needs undoing.
  */
 export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
-  const { archive, source } = parts;
+  const { archive, source, keepsSources = false } = parts;
 
   async function accept(context: JobContext, taken: Taken): Promise<ReadTransaction> {
     const { job, tasks, signal } = context;
@@ -63,7 +65,7 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
         paths.choose(file.path),
         from,
         [...new Set([archive.algorithm, DEPOSITOR_DIGEST, file.digest.algorithm])],
-        signal,
+        { signal, linking: !keepsSources },
       );
       const objection = mismatch(file, written);
       if (objection) problems.push(objection);
@@ -194,7 +196,7 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
       const taken: Taken = new Map();
       const read = await published(archive, transactionOf(context.job.id), () => accept(context, taken));
       const result = await catalogued(parts, context.tasks, read, clock.now());
-      await removeSources(read, taken, context);
+      if (!keepsSources) await removeSources(read, taken, context);
       return result;
     },
     async cleanUp(job) {
@@ -219,9 +221,9 @@ async function takeIn(
   contentPath: string,
   from: SourceFile,
   algorithms: readonly DigestName[],
-  signal: AbortSignal,
+  { signal, linking }: { readonly signal: AbortSignal; readonly linking: boolean },
 ): Promise<WrittenFile> {
-  if (await tree.link?.(contentPath, from.path))
+  if (linking && (await tree.link?.(contentPath, from.path)))
     return { path: contentPath, ...(await factsOfStream(await tree.open(contentPath), algorithms, signal)) };
   const writer = tree.writer(algorithms);
   try {

@@ -5,7 +5,7 @@ import { type Subsystem, subsystemOf } from "./switch.ts";
 import type { Switches } from "./switches.ts";
 
 /** How long a paused job waits before its switch is looked at again. */
-const HELD_MS = 10_000;
+const HELD_MS = 5_000;
 /** How soon a running job learns that it is to pause. */
 const LOOK_EVERY_MS = 1_000;
 

@@ -6,6 +6,7 @@ import { cartDownloadRoutes } from "./cart-downloads.ts";
 import { cartRoutes } from "./carts.ts";
 import { crawlRoutes } from "./crawls.ts";
 import { crontabRoutes } from "./crontabs.ts";
+import { dropRoutes } from "./drops.ts";
 import { environmentRoutes } from "./environment.ts";
 import { eventRoutes } from "./events.ts";
 import { extractionRoutes } from "./extractions.ts";
@@ -57,6 +58,7 @@ export const apiRoutes =
       resourceRoutes,
       environmentRoutes,
       switchRoutes,
+      dropRoutes,
       tokenRoutes,
       auditRoutes,
     ])

@@ -68,7 +68,7 @@ test("a job under way stops at its next step, and continues from its checkpoint;
 test("a job that meets a paused path at one of its items is put off, however often, and never given up", async (t) => {
   let looks = 0;
   const { switches, jobs, worker, passUntil } = await open(t, {
-    "drop-scan": {
+    "drop-look": {
       async run() {
         looks++;
         await switches.requireRunning("drops", "/srv/drop/a");
@@ -77,7 +77,7 @@ test("a job that meets a paused path at one of its items is put off, however oft
     },
   });
   await switches.pause("/srv/drop", "ada");
-  const job = await jobs.submit(request({ kind: "drop-scan" }));
+  const job = await jobs.submit(request({ kind: "drop-look" }));
   worker();
   await passUntil("it was begun more often than any job is tried", () => looks > 8);
   await switches.resume("/srv/drop");

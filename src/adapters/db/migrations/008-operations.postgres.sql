@@ -5,3 +5,37 @@ create table switches (
   "by" text not null,
   at bigint not null
 );
+
+-- Drop folders declared through the API, as they were sent.
+create table drops (
+  name text primary key,
+  declaration text not null
+);
+
+-- When each drop folder was last looked at, and what kept it from that.
+create table drop_looks (
+  drop_name text primary key,
+  at bigint not null,
+  trouble text
+);
+
+create table deliveries (
+  id bigint generated always as identity primary key,
+  drop_name text not null,
+  name text not null,
+  state text not null,
+  -- 1 once nothing of it lies in the folder any more.
+  closed integer not null,
+  fingerprint text not null,
+  stable_at bigint not null,
+  note text,
+  job bigint,
+  transaction_id bigint,
+  permitted_by text,
+  removal_job bigint,
+  version integer not null,
+  created_at bigint not null,
+  updated_at bigint not null
+);
+create unique index deliveries_open on deliveries (drop_name, name) where closed = 0;
+create index deliveries_by_drop on deliveries (drop_name, id);
