@@ -78,7 +78,7 @@ const Command = z.strictObject({
   missing: line.exactOptional(),
   timeLimit: duration.prefault("1h"),
   /** Variables of the environment that it is given. */
-  environment: z.array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/)).default([]),
+  environment: z.array(z.string().regex(/^[A-Z_][A-Z0-9_]*$/)).default([]),
 });
 const Webhook = z.strictObject({ ...ACTION, do: z.literal("webhook"), url: z.url() });
 
