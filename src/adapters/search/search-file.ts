@@ -30,8 +30,11 @@ const FORMAT = 1;
 /** Kept as SQLite's `application_id` by an index that was built from everything there is. */
 const FILLED = 1;
 
-/** Hits beyond are not counted: 10,000 with two facets took 24 ms of CPU time (2026-11-22), and a search has 50. */
-const COUNTED = 4000;
+/**
+ * Hits beyond are not counted: 10,000 with two facets took 24 ms of CPU time (2026-11-22), and a search has 50. What broad
+ * queries take is nearly all this, 9 ms with 4,000, 4 ms with 2,000.
+ */
+const COUNTED = 2000;
 const FACET_VALUES = 20;
 /** Longer values are found, but not counted: they say something about one document. */
 const MAX_FACET_LENGTH = 100;

@@ -88,10 +88,10 @@ describe("offload: copy", () => {
     });
     assert.deepEqual([job.state, job.error?.code], ["failed", "offload_incomplete"]);
     assert.deepEqual([job.error?.details.files, job.error?.details.problems], [2, 2]);
-    assert.deepEqual(
-      job.warnings.map(({ code, path }) => `${code}: ${path}`).toSorted(),
-      ["endpoint_refused: in/file", "target_occupied: other"],
-    );
+    assert.deepEqual(job.warnings.map(({ code, path }) => `${code}: ${path}`).toSorted(), [
+      "endpoint_refused: in/file",
+      "target_occupied: other",
+    ]);
     assert.equal(readFileSync(join(base, "shelf/other"), "utf8"), "theirs");
     assert.equal(readFileSync(join(base, "shelf/new"), "utf8"), "new");
   });
