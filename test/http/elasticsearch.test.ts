@@ -221,6 +221,30 @@ describe("the elasticsearch door", () => {
     assert.equal((await send("POST", "/deep/_count", { query: { term: { ids: "x" } } })).body.count, 1);
   });
 
+  test("who has changed what is in the audit log, and what changed nothing is not", async () => {
+    const last = (await server.deps.audit.list(0, 10_000)).length;
+    await send("PUT", "/audited");
+    await send("PUT", "/audited/_mapping", { properties: { n: { type: "long" } } });
+    await send("PUT", "/audited/_doc/1", { n: 1 });
+    await send("POST", "/audited/_update/1", { doc: { n: 1 } });
+    await send("POST", "/audited/_update/1", { doc: { n: "none" } });
+    await send("POST", "/audited/_bulk", '{"index":{}}\n{"n":2}\n{"index":{}}\n{"n":"x"}\n{"delete":{"_id":"9"}}\n');
+    await send("DELETE", "/audited/_doc/1");
+    await send("DELETE", "/audited");
+    const lines = (await server.deps.audit.list(0, 10_000)).slice(last);
+    assert.deepEqual(
+      lines.map(({ actor, action, target, details }) => [actor, action, target, details.documents ?? null]),
+      [
+        ["local", "index.create", "index/audited", null],
+        ["local", "index.extend", "index/audited", null],
+        ["local", "document.index", "index/audited/1", null],
+        ["local", "document.bulk", "index/audited", 1],
+        ["local", "document.delete", "index/audited/1", null],
+        ["local", "index.remove", "index/audited", null],
+      ],
+    );
+  });
+
   test("a body that is too large is refused before it has come", async () => {
     const large = `{"text": "${"x".repeat(9 * 1024 ** 2)}"}`;
     assert.deepEqual((await refusal("POST", "/large/_doc", large)).slice(0, 2), [413, "content_too_long_exception"]);

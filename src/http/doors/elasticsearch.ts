@@ -159,7 +159,9 @@ export const elasticsearch =
       method: ["PUT", "POST"],
       url: "/:index/_mapping",
       async handler(request) {
-        await documents.extendIndex(request.principal, one(request).index, readMapping(await sentObject(request)));
+        const { index } = one(request);
+        await documents.extendIndex(request.principal, index, readMapping(await sentObject(request)));
+        await audit.record(request.principal.name, "index.extend", `index/${index}`);
         return { acknowledged: true };
       },
     });
@@ -206,6 +208,8 @@ export const elasticsearch =
       const { index } = one(request);
       const [outcome] = await documents.write(request.principal, index, [change], exactness(request));
       if (!outcome || "error" in outcome) throw outcome?.error ?? new AppError("internal", { index });
+      if (isChange(outcome))
+        await audit.record(request.principal.name, `document.${change.op}`, `index/${index}/${outcome.id}`);
       const { status, body } = writeAnswer(index, outcome);
       return reply.code(status).send(body);
     }
@@ -321,7 +325,11 @@ export const elasticsearch =
     ): Promise<readonly DocumentOutcome[]> {
       const writes = items.map(({ write }) => write);
       try {
-        return await documents.write(request.principal, index, writes, exactness(request));
+        const outcomes = await documents.write(request.principal, index, writes, exactness(request));
+        const changed = outcomes.filter(isChange).length;
+        if (changed > 0)
+          await audit.record(request.principal.name, "document.bulk", `index/${index}`, { documents: changed });
+        return outcomes;
       } catch (thrown) {
         const error = asAppError(thrown);
         if (elasticStatus(error) >= 500) throw thrown;
@@ -329,6 +337,10 @@ export const elasticsearch =
       }
     }
   };
+
+function isChange(outcome: DocumentOutcome): boolean {
+  return "result" in outcome && outcome.result !== "noop" && outcome.result !== "not_found";
+}
 
 /** The items in their order, those for the same index that follow each other together. */
 function runsOf(items: readonly BulkItem[]): readonly (readonly [index: string, items: readonly BulkItem[]])[] {
