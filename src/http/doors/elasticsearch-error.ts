@@ -24,6 +24,7 @@ const TYPES: Readonly<Partial<Record<Code, readonly [type: string, status?: numb
   token_invalid: ["security_exception"],
   scope_missing: ["security_exception"],
   origin_refused: ["security_exception"],
+  rate_limited: ["circuit_breaking_exception"],
 };
 
 export interface Cause {
