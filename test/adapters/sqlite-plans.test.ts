@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CamelCasePlugin, type CompiledQuery, Kysely, sql } from "kysely";
+import { sqlAuditStore } from "../../src/adapters/db/audit-store.ts";
 import { sqlCartStore } from "../../src/adapters/db/cart-store.ts";
 import { sqlCatalogueStore } from "../../src/adapters/db/catalogue-store.ts";
 import { sqlCrawlStore } from "../../src/adapters/db/crawl-store.ts";
 import { sqlExtractionStore } from "../../src/adapters/db/extraction-store.ts";
+import { sqlFixityStore } from "../../src/adapters/db/fixity-store.ts";
 import { sqlJobStore } from "../../src/adapters/db/job-store.ts";
 import { migrate } from "../../src/adapters/db/migrate.ts";
 import { sqlOutbox } from "../../src/adapters/db/outbox.ts";
@@ -128,6 +130,30 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       outbox: () => sqlOutbox(db, "sqlite").claim(1, 1, 10),
     };
     for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);
+  });
+
+  test("what is to be checked next, what has failed, and what happened to a transaction are found by index too", async () => {
+    const fixity = sqlFixityStore(db, "sqlite");
+    const audit = sqlAuditStore(db, "sqlite");
+    const due = { transactionId: transactionId(1), checkedAt: null, sizeBytes: 1, progress: null };
+    const progress = { reached: fileId(1), files: 1, bytes: 1, problemCount: 0, problems: [] };
+    const work: Record<string, () => Promise<unknown>> = {
+      oldest: () => fixity.oldest(1),
+      pause: () => fixity.pause(due, progress, { day: "2026-11-22", bytes: 1, busyMs: 1 }),
+      day: () => fixity.day("2026-11-22"),
+      check: () => fixity.check(transactionId(1)),
+      "list of failures": () => fixity.list({ outcome: "failure", limit: 10 }),
+      "list of those never checked": () => fixity.list({ outcome: null, limit: 10 }),
+      "audit by target": () => audit.list(5, 10, { target: "transaction/1", actions: ["event.ingestion"] }),
+      "audit in order": () => audit.list(5, 10),
+    };
+    for (const [name, run] of Object.entries(work)) {
+      // The index of failures holds nothing but them.
+      const plans = costly(await plansOf(run)).filter(
+        (plan) => plan !== "SCAN fixity_checks USING INDEX fixity_checks_failed",
+      );
+      assert.deepEqual(plans, [], name);
+    }
   });
 
   test("carts, their entries and their layouts are found by index too", async () => {
