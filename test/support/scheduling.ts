@@ -103,7 +103,9 @@ export interface Scheduling {
 
 export async function openScheduling(options: SchedulingOptions = {}): Promise<Scheduling> {
   const { clock = systemClock, leaseMs = 2_000, wrap = (stores: Stores) => stores, boot = "boot" } = options;
-  const folder = await mkdtemp(join(tmpdir(), "longshore-schedules-"));
+  // Whoever is to be killed is given both places: nobody would remove this folder.
+  const isOwn = options.path === undefined || options.outputs === undefined;
+  const folder = isOwn ? await mkdtemp(join(tmpdir(), "longshore-schedules-")) : "";
   const path = options.path ?? join(folder, "schedules.sqlite");
   const stores = wrap(await (options.open?.() ?? openSqlite({ path, clock, leaseMs })));
   const store = stores.schedules;
@@ -193,7 +195,7 @@ export async function openScheduling(options: SchedulingOptions = {}): Promise<S
     async close() {
       for (const one of running) await one.stop();
       await stores.close();
-      await rm(folder, { recursive: true });
+      if (isOwn) await rm(folder, { recursive: true });
     },
   };
 }
