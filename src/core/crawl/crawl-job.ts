@@ -108,7 +108,8 @@ export function crawlJob({ store, endpoints, clock }: CrawlJobParts): JobHandler
     async function walk(at: number, endpoint: Endpoint, starts: readonly string[], failed: AbortSignal): Promise<void> {
       const stop = AbortSignal.any([signal, failed]);
       const { grouper: name, pattern } = endpoint;
-      const grouper = GROUPS_PART_BY_PART.includes(name) ? null : grouperNamed(name, { pattern: pattern ?? undefined });
+      const options = { pattern: pattern ?? undefined, giveWay: () => clock.sleep(0) };
+      const grouper = GROUPS_PART_BY_PART.includes(name) ? null : grouperNamed(name, options);
       const earlier = previous && earlierFiles(store, previous.id, at);
       for (const folder of starts) earlier?.expect(folder);
       let open: ReturnType<typeof folderWalk> | undefined;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { systemClock } from "../../../src/adapters/system-clock.ts";
 import { type GrouperOptions, grouperNamed } from "../../../src/core/crawl/grouping/groupers.ts";
 import { GROUPER_NAMES } from "../../../src/core/crawl/grouping/groups.ts";
 import type { SourceEntry } from "../../../src/core/crawl/source.ts";
@@ -148,10 +149,11 @@ describe("groupers", () => {
 
   test("a pattern that takes long is told so before it has looked at many names, and others have turns until then", async () => {
     const names = Array.from({ length: 5_000 }, (_, at) => entry("a".repeat(250) + at));
+    const giveWay = () => systemClock.sleep(0);
     let turns = 0;
     const counting = setInterval(() => turns++, 1);
     try {
-      const grouping = grouperNamed("regex", { pattern: "(a?){100}b" })(names);
+      const grouping = grouperNamed("regex", { pattern: "(a?){100}b", giveWay })(names);
       await assert.rejects(Promise.resolve(grouping), (error) => {
         assert.ok(error instanceof AppError && error.code === "request_invalid");
         assert.match(error.message, /pattern: \(a\?\)\{100\}b; expected: a pattern that takes at most 50000 steps/);

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
 import { extensionOf, nameOf } from "../names.ts";
 import type { SourceEntry } from "../source.ts";
@@ -11,18 +10,20 @@ import { sameStem } from "./stems.ts";
 export interface GrouperOptions {
   /** For `regex`, which needs it, and for no other: see {@link compilePattern}. */
   readonly pattern?: string | undefined;
+  /** Lets everybody else in the process have a turn; needed by whoever groups many names, and not to check a pattern. */
+  readonly giveWay?: () => Promise<void>;
 }
 
 /** Files of one part may be grouped without the folder's other parts: no group has more than one file. */
 export const GROUPS_PART_BY_PART: readonly GrouperName[] = ["file_is_group"];
 
 /** @throws AppError request_invalid for a name that is no grouper's, a pattern that cannot be used, and one too many or few. */
-export function grouperNamed(name: string, { pattern }: GrouperOptions = {}): Grouper {
+export function grouperNamed(name: string, { pattern, giveWay }: GrouperOptions = {}): Grouper {
   if (!isGrouperName(name))
     throw new AppError("request_invalid", { grouper: name, expected: GROUPER_NAMES.join(", ") });
   if ((name === "regex") !== (pattern !== undefined))
     throw new AppError("request_invalid", { grouper: name, expected: name === "regex" ? "a pattern" : "no pattern" });
-  return name === "regex" ? byPattern(pattern ?? "") : GROUPERS[name];
+  return name === "regex" ? byPattern(pattern ?? "", giveWay) : GROUPERS[name];
 }
 
 export function isGrouperName(name: string): name is GrouperName {
@@ -54,7 +55,7 @@ const TURN_MS = 10;
  * not match stay alone. Patterns are matched here and not in a thread that could be stopped, as what a match takes is
  * bounded: so it is enough to count.
  */
-function byPattern(pattern: string): Grouper {
+function byPattern(pattern: string, giveWay: GrouperOptions["giveWay"]): Grouper {
   const { match, followed, groupNames } = compilePattern(pattern);
   let names = 0;
 
@@ -70,7 +71,7 @@ function byPattern(pattern: string): Grouper {
           found: Math.round(followed() / names),
         });
       if (performance.now() - since < TURN_MS) continue;
-      await setImmediate();
+      await giveWay?.();
       since = performance.now();
     }
     return values;
