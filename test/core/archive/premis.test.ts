@@ -133,6 +133,7 @@ describe("events of transactions", () => {
     }
     assert.equal(xmlText("\u0000\ud800\uffff"), "\\u0000\\ud800\\uffff");
     assert.equal(xmlText("a\r\nb]]>"), "a&#13;\nb]]&gt;");
+    assert.equal(xmlText("a & <b>"), "a &amp; &lt;b&gt;");
   });
 });
 
