@@ -352,6 +352,7 @@ export async function composeServices(
     ...fixityWork(fixity.service(jobs)),
     ...dropping.builtIns(jobs),
   });
+
   const drops = dropping.service(jobs);
 
   const registers = registering.services({ jobs, carts, ingest });

@@ -39,6 +39,8 @@ import type { Metrics } from "./metrics.ts";
 export interface ServerDeps {
   /** Of Longshore, as it is shown to clients. */
   readonly version: string;
+  /** OpenAPI, as JSON. */
+  apiDescription(): Promise<Uint8Array>;
   readonly logger: FastifyBaseLogger;
   readonly clock: Clock;
   readonly switches: Switches;
@@ -74,12 +76,12 @@ export interface ServerDeps {
   readonly observed: {
     /** @throws when the database does not answer. */
     ping(): Promise<void>;
+    /** Room where what is received, fetched and noted is kept until it is in the archive. */
     dataFreeBytes(): Promise<number>;
     readonly jobs: Pick<JobStore, "countOpen">;
     readonly queue: Pick<JobQueue, "depth">;
     readonly outbox: Pick<Outbox, "depth">;
     readonly searchChanges: Pick<SearchChanges, "depth">;
-    /** Room where what is received, fetched and noted is kept until it is in the archive. */
     readonly index: Pick<SearchIndex, "counts">;
     fixityStatus(): Promise<FixityStatus>;
   };

@@ -54,23 +54,26 @@ export function moveJob(parts: MoveParts, clock: Clock): JobHandler {
     const bytes = found.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     await tasks.begin("files", { files: found.length, bytes });
     const paths = contentPaths();
+    const chosen = metadata.files.map(({ path }) => paths.choose(path));
+    const algorithmsOf = ({ digest }: DeclaredFile) => [archive.algorithm, DEPOSITOR_DIGEST, digest.algorithm];
+    const advance = (bytes: number) => tasks.advance({ files: 1, bytes });
+    const copies = keepsSources
+      ? await copyAll(tree, chosen, found, unique(metadata.files.flatMap(algorithmsOf)), { signal, advance })
+      : undefined;
     const problems: Problem[] = [];
     const files: SettledFile[] = [];
     for (const [index, file] of metadata.files.entries()) {
       signal.throwIfAborted();
       const from = found[index];
       if (!from) continue;
-      const written = await takeIn(
-        tree,
-        paths.choose(file.path),
-        from,
-        [...new Set([archive.algorithm, DEPOSITOR_DIGEST, file.digest.algorithm])],
-        { signal, linking: !keepsSources },
-      );
+      const written = copies
+        ? copies[index]
+        : await takeIn(tree, chosen[index] ?? "", from, unique(algorithmsOf(file)), signal);
+      if (!written) throw new AppError("internal", { expected: found.length, found: index });
       const objection = mismatch(file, written);
       if (objection) problems.push(objection);
       else files.push(settledFile(file, { ...written, contentPath: written.path }, from.modifiedAt));
-      tasks.advance({ files: 1, bytes: written.sizeBytes });
+      if (!copies) advance(written.sizeBytes);
     }
     problems.push(...(await changedMeanwhile(metadata.files, found)));
     if (problems.length > 0) throw refusal(problems);
@@ -221,22 +224,38 @@ async function takeIn(
   contentPath: string,
   from: SourceFile,
   algorithms: readonly DigestName[],
-  { signal, linking }: { readonly signal: AbortSignal; readonly linking: boolean },
+  signal: AbortSignal,
 ): Promise<WrittenFile> {
-  if (linking && (await tree.link?.(contentPath, from.path)))
+  if (await tree.link?.(contentPath, from.path))
     return { path: contentPath, ...(await factsOfStream(await tree.open(contentPath), algorithms, signal)) };
+  const [written] = await copyAll(tree, [contentPath], [from], algorithms, { signal });
+  if (!written) throw new AppError("internal");
+  return written;
+}
+
+/** Copies files with one writer for all: to begin one costs more than to write a small file. In their order. */
+async function copyAll(
+  tree: StagedTree,
+  contentPaths: readonly string[],
+  sources: readonly SourceFile[],
+  algorithms: readonly DigestName[],
+  { signal, advance }: { readonly signal: AbortSignal; readonly advance?: (sizeBytes: number) => void },
+): Promise<readonly WrittenFile[]> {
   const writer = tree.writer(algorithms);
   try {
-    writer.begin(contentPath);
-    for await (const chunk of from.open()) {
-      signal.throwIfAborted();
-      await writer.write(chunk);
+    for (const [index, from] of sources.entries()) {
+      writer.begin(contentPaths[index] ?? "");
+      for await (const chunk of from.open()) {
+        signal.throwIfAborted();
+        await writer.write(chunk);
+      }
+      writer.end();
+      advance?.(from.sizeBytes);
     }
-    writer.end();
-    const [written] = await writer.finish();
-    if (!written) throw new AppError("internal");
-    return written;
+    return await writer.finish();
   } finally {
     await writer.abort();
   }
 }
+
+const unique = (algorithms: readonly DigestName[]): readonly DigestName[] => [...new Set(algorithms)];
