@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
 import type { Command } from "commander";
@@ -15,7 +16,7 @@ import { tokens } from "./core/access/tokens.ts";
 import type { Indexing } from "./core/catalogue/indexing.ts";
 import { AppError } from "./core/errors.ts";
 import type { Job } from "./core/jobs/job.ts";
-import { SOFTWARE, VERSION } from "./version.ts";
+import { PACKAGE_ROOT, SOFTWARE, VERSION } from "./version.ts";
 
 /** `longshore serve`: HTTP, the doors and the workers in one process, until it is told to stop. */
 export function serveCommand(terminal: Terminal): Command {
@@ -90,6 +91,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     indexing = services.startIndexing(workLog(log));
     const deps = {
       version: VERSION,
+      // Made from the routes beforehand: to make it takes libraries that nothing else needs.
+      apiDescription: () => readFile(new URL("openapi.json", PACKAGE_ROOT)),
       logger: log,
       clock,
       switches: services.switches,

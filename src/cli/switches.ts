@@ -38,8 +38,14 @@ export function switchCommands({ terminal, server }: CliContext): readonly Comma
     .argument("[what]", `${WHAT}; the pause of everything when left out`, "all")
     .action(async (what: string, options: JsonOption) => show(await server().client.switches.resume(what), options));
 
+  withExamples(resume, [
+    ["longshore resume ingest", "bundles come in again"],
+    ["longshore resume", "the pause of everything is over; parts that were paused by name stay so"],
+  ]);
+
   const switches = command("switches", "List what may run and what is paused, by whom and why.").action(
     async (options: JsonOption) => show(await server().client.switches.list(), options),
   );
+  withExamples(switches, [["longshore switches", "before work on the disks, and after it"]]);
   return [pause, resume, switches];
 }

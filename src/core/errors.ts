@@ -148,7 +148,7 @@ export const CODES = {
   register_contradicted: ["conflict", "Entries that are there contradict the declaration."],
   register_in_use: ["conflict", "The register has entries, and stays."],
   entry_unknown: ["not_found", "No entry with this id is in the register."],
-  entry_invalid: ["invalid", "The entry is not as its register declares."],
+  entry_invalid: ["corrupt", "The entry is not as its register declares."],
   entry_exists: ["conflict", "Another entry has the same values where no two may."],
   entry_conflict: ["conflict", "The entry is not as the change expects, or its status does not allow it."],
   entry_refused: ["forbidden", "The register does not allow this caller to do so."],

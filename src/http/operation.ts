@@ -1,7 +1,5 @@
-import { readFile } from "node:fs/promises";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { requireScope } from "../core/access/access.ts";
-import { PACKAGE_ROOT } from "../version.ts";
 import type { Authentication } from "./authentication.ts";
 import { health } from "./health.ts";
 import type { ServerContext } from "./server-deps.ts";
@@ -19,9 +17,8 @@ export const operationRoutes =
 
     app.get("/docs/errors", (_request, reply) => reply.type("text/html; charset=utf-8").send(errorsPage()));
 
-    // Made from the routes beforehand: to make it takes libraries that nothing else needs.
     app.get("/openapi.json", async (_request, reply) =>
-      reply.type("application/json; charset=utf-8").send(await readFile(new URL("openapi.json", PACKAGE_ROOT))),
+      reply.type("application/json; charset=utf-8").send(await context.apiDescription()),
     );
 
     app.get("/healthz", { config: { uncounted: "all" } }, async (request, reply) => {

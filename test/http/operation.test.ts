@@ -52,6 +52,7 @@ describe("what operators see", () => {
       "pacifica-uniqueid",
       "ckanpackager",
       "xtract",
+      "elasticsearch",
     ];
     assert.deepEqual(
       facts.doors,

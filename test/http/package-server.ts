@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { Writable } from "node:stream";
 import type { TestContext } from "node:test";
 import type { FastifyInstance } from "fastify";
@@ -80,6 +81,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
   const deps: ServerDeps = {
     ...services,
     version: "0.0.0-test",
+    apiDescription: () => readFile(new URL("../../openapi.json", import.meta.url)),
     logger,
     clock: systemClock,
     catalogue: stores.catalogue,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -128,6 +128,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
     version: "0.0.0-test",
+    apiDescription: () => readFile(new URL("../../openapi.json", import.meta.url)),
     logger,
     clock: systemClock,
     jobs,

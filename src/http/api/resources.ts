@@ -11,7 +11,9 @@ import type { WantedChange } from "../../core/registers/registers.ts";
 import { sendProblem } from "../problem.ts";
 import type { ServerContext } from "../server-deps.ts";
 import { LEGACY_METHODS, legacyFault, legacyPage, sortedJson, sortedJsonList } from "./resource-replies.ts";
+import { problems } from "./schemas.ts";
 
+const Reply = z.unknown().describe("What the register's scripts expect: an entry, entries, or how many.");
 const PAGE = 100;
 const MOST = 1_000;
 
@@ -32,7 +34,7 @@ export const resourceRoutes =
     const config = { scope: "read" as const };
     const params = z.object({ register: z.string() });
     const entryParams = z.object({ register: z.string(), id: z.string() });
-    const described = (summary: string) => ({ tags: ["registers"], summary });
+    const described = (summary: string) => ({ tags: ["registers"], summary, response: { "2xx": Reply, ...problems } });
 
     const nameIn = (request: FastifyRequest) => (request.params as { readonly register: string }).register;
     const declarationOf = async (request: FastifyRequest) => (await registers.get(nameIn(request))).declaration;

@@ -19,6 +19,8 @@ import { timeOrNull } from "./schemas.ts";
 
 /** What the wire says of schedules, with the functions that make it from ours. */
 
+/** Registered as it is: a copy of it would refer to one that has no name. */
+const Json = z.json().register(z.globalRegistry, { id: "Json", description: "Any JSON." });
 const Time = z.iso.datetime().describe("ISO 8601 in UTC.");
 const Text = z.string().max(65_536);
 const Ms = z.int().positive();
@@ -48,7 +50,7 @@ export const ActionSchema = z
     z.strictObject({
       kind: z.literal("built-in"),
       name: z.string().max(64),
-      input: z.record(z.string(), z.json()).default({}),
+      input: z.record(z.string(), Json).default({}),
     }),
     z.strictObject({
       kind: z.literal("http"),
