@@ -2,11 +2,11 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { systemClock } from "../src/adapters/system-clock.ts";
-import { openFoundation } from "../src/compose.ts";
-import { loadConfig } from "../src/config.ts";
+import { openFoundation } from "../src/compose/services.ts";
 import { objectPath } from "../src/core/archive/ocfl.ts";
 import type { ArchivedFile } from "../src/core/catalogue/catalogue-store.ts";
 import { fileId, transactionId } from "../src/core/ids.ts";
+import { loadConfig } from "../src/settings/config.ts";
 
 export interface Fabricated {
   readonly files: number;

@@ -5,10 +5,10 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { descendants } from "../src/cli/program.ts";
-import { SETTING_FACTS } from "../src/config.ts";
 import { CODES, KINDS, type Kind } from "../src/core/errors.ts";
 import { openApiDocument } from "../src/http/openapi.ts";
 import { program } from "../src/run.ts";
+import { SETTING_FACTS } from "../src/settings/config.ts";
 import { VERSION } from "../src/version.ts";
 import { extractorsPage } from "./extractors-page.ts";
 

@@ -1,6 +1,6 @@
 import { Writable } from "node:stream";
 import { type Logger, pino, stdTimeFunctions } from "pino";
-import type { Config } from "./config.ts";
+import type { Config } from "./settings/config.ts";
 
 /** One logger for the whole process, on standard error: standard output is for results. */
 export function openLog(config: Pick<Config, "logLevel" | "logFormat">): Logger {

@@ -4,15 +4,15 @@ import type { CliContext } from "./cli/command.ts";
 import { Interrupted } from "./cli/failure.ts";
 import { longshoreProgram, runProgram } from "./cli/program.ts";
 import { type Terminal, terminal } from "./cli/terminal.ts";
-import { loadConfig } from "./config.ts";
 import { CODES, KINDS } from "./core/errors.ts";
-import { doctorCommand } from "./doctor.ts";
-import { rebuildCommand } from "./rebuild.ts";
+import { doctorCommand } from "./local/doctor.ts";
+import { rebuildCommand } from "./local/rebuild.ts";
+import { serveCommand, workerCommand } from "./local/serve.ts";
+import { settingsCommand } from "./local/settings.ts";
+import { tokenCommand } from "./local/token.ts";
+import { verifyCommand } from "./local/verify.ts";
 import { longshore } from "./sdk/index.ts";
-import { serveCommand, workerCommand } from "./serve.ts";
-import { settingsCommand } from "./settings.ts";
-import { tokenCommand } from "./token.ts";
-import { verifyCommand } from "./verify.ts";
+import { loadConfig } from "./settings/config.ts";
 import { VERSION } from "./version.ts";
 
 /** Every command there is, on one program. */

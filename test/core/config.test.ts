@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { describe, test } from "node:test";
-import { DOOR_NAMES, effectiveSettings, loadConfig, SETTING_FACTS } from "../../src/config.ts";
 import { AppError } from "../../src/core/errors.ts";
+import { DOOR_NAMES, effectiveSettings, loadConfig, SETTING_FACTS } from "../../src/settings/config.ts";
 
 /** The sentences of a refused configuration. */
 function problemsOf(env: Record<string, string>): readonly string[] {

@@ -10,8 +10,7 @@ import { freeBytesAt } from "../../src/adapters/storage/fs/free-bytes.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { fsUploadStore } from "../../src/adapters/upload/upload-store.ts";
-import { composeServices, searchIndex } from "../../src/compose.ts";
-import { loadConfig } from "../../src/config.ts";
+import { composeServices, searchIndex } from "../../src/compose/services.ts";
 import { access } from "../../src/core/access/access.ts";
 import type { Scope } from "../../src/core/access/access-stores.ts";
 import { audit } from "../../src/core/access/audit.ts";
@@ -33,6 +32,7 @@ import { startWorker } from "../../src/core/jobs/worker.ts";
 import { metrics } from "../../src/http/metrics.ts";
 import { buildDoor, buildServer, type DoorName } from "../../src/http/server.ts";
 import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
+import { loadConfig } from "../../src/settings/config.ts";
 
 export interface RealServer {
   readonly url: string;

@@ -5,14 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { composeServices, type Foundation, openFoundation } from "../../src/compose.ts";
-import { loadConfig } from "../../src/config.ts";
+import { composeServices, type Foundation, openFoundation } from "../../src/compose/services.ts";
 import type { Archive } from "../../src/core/archive/archive.ts";
 import { objectPath } from "../../src/core/archive/ocfl.ts";
 import { type Checked, type VerifyOptions, verifyArchive } from "../../src/core/archive/verify.ts";
 import type { Problem } from "../../src/core/errors.ts";
 import { transactionId } from "../../src/core/ids.ts";
 import type { Job } from "../../src/core/jobs/job.ts";
+import { loadConfig } from "../../src/settings/config.ts";
 import { bundle } from "../http/bundle.ts";
 import { until } from "./until.ts";
 

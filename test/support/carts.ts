@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { buffer } from "node:stream/consumers";
 import type { TestContext } from "node:test";
-import { composeServices } from "../../src/compose.ts";
-import { loadConfig } from "../../src/config.ts";
+import { composeServices } from "../../src/compose/services.ts";
 import type { Principal } from "../../src/core/access/access.ts";
 import type { Cart, CartEntry } from "../../src/core/carts/cart.ts";
 import type { CartRequest, Carts, Download } from "../../src/core/carts/carts.ts";
 import { transactionId } from "../../src/core/ids.ts";
+import { loadConfig } from "../../src/settings/config.ts";
 import { type TestArchive, testArchive } from "./archive.ts";
 import { type MovingClock, movingClock } from "./moving-clock.ts";
 import { until } from "./until.ts";

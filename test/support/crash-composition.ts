@@ -1,12 +1,18 @@
 import { join } from "node:path";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
-import { composeServices, type Foundation, type Services, searchIndex, stagingCache } from "../../src/compose.ts";
-import { loadConfig } from "../../src/config.ts";
+import {
+  composeServices,
+  type Foundation,
+  type Services,
+  searchIndex,
+  stagingCache,
+} from "../../src/compose/services.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { type FinishedUploads, finishedUploads } from "../../src/http/upload/finished-uploads.ts";
+import { loadConfig } from "../../src/settings/config.ts";
 import type { StepWatch } from "./crash-steps.ts";
 
 export interface CompositionOptions {

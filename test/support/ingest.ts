@@ -9,8 +9,13 @@ import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
 import { STAGING } from "../../src/adapters/storage/fs/layout.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { composeServices, type Foundation, type Services, searchIndex, stagingCache } from "../../src/compose.ts";
-import { loadConfig } from "../../src/config.ts";
+import {
+  composeServices,
+  type Foundation,
+  type Services,
+  searchIndex,
+  stagingCache,
+} from "../../src/compose/services.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
 import { verifyArchive } from "../../src/core/archive/verify.ts";
@@ -20,6 +25,7 @@ import { transactionOf } from "../../src/core/ids.ts";
 import type { BundleRequest } from "../../src/core/ingest/ingest.ts";
 import { FINISHED_STATES, type Job } from "../../src/core/jobs/job.ts";
 import type { Worker } from "../../src/core/jobs/worker.ts";
+import { loadConfig } from "../../src/settings/config.ts";
 import { until } from "./until.ts";
 
 export interface IngestFixture extends Foundation, Services {

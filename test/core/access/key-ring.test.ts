@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { keyRing } from "../../../src/core/access/key-ring.ts";
-import { secretKey } from "../../../src/secret-key.ts";
+import { secretKey } from "../../../src/settings/secret-key.ts";
 
 const KEY = "a key that is long enough for tests, at least";
 

@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { loadConfig } from "../../../src/config.ts";
 import { dwcaFormat } from "../../../src/core/packages/dwca/dwca.ts";
 import { readExtension } from "../../../src/core/packages/dwca/extension-file.ts";
 import { BUILT_IN } from "../../../src/core/packages/dwca/extensions.ts";
@@ -11,7 +10,8 @@ import { camelCase } from "../../../src/core/packages/dwca/mapping.ts";
 import { type DwcaSettings, readMedia } from "../../../src/core/packages/dwca/settings.ts";
 import type { PackageSink } from "../../../src/core/packages/row-format.ts";
 import { type Cell, ExactNumber, type Field } from "../../../src/core/packages/rows.ts";
-import { dwcaSettings } from "../../../src/dwca-settings.ts";
+import { loadConfig } from "../../../src/settings/config.ts";
+import { dwcaSettings } from "../../../src/settings/dwca-settings.ts";
 
 const { Occurrence, Multimedia, MeasurementOrFact } = BUILT_IN as Required<typeof BUILT_IN>;
 assert.ok(Occurrence && Multimedia && MeasurementOrFact);

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { isMailAddress } from "./core/notify/address.ts";
+import { isMailAddress } from "../core/notify/address.ts";
 import { bytes, list, refuse, text, whole } from "./setting-forms.ts";
 
 /** Settings of the checks that archived bytes are what they were; a part of `SETTINGS` in `config.ts`. */

@@ -3,14 +3,14 @@ import { access, open, readdir, readFile, rm, stat, statfs } from "node:fs/promi
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
-import { systemClock } from "./adapters/system-clock.ts";
-import { bytesText } from "./cli/amounts.ts";
-import { command, type JsonOption, withExamples } from "./cli/command.ts";
-import { problemLines } from "./cli/failure.ts";
-import type { Terminal } from "./cli/terminal.ts";
-import { type Config, loadConfig } from "./config.ts";
-import { ROOT_DECLARATION } from "./core/archive/ocfl.ts";
-import { AppError } from "./core/errors.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { bytesText } from "../cli/amounts.ts";
+import { command, type JsonOption, withExamples } from "../cli/command.ts";
+import { problemLines } from "../cli/failure.ts";
+import type { Terminal } from "../cli/terminal.ts";
+import { ROOT_DECLARATION } from "../core/archive/ocfl.ts";
+import { AppError } from "../core/errors.ts";
+import { type Config, loadConfig } from "../settings/config.ts";
 import { isLoopback } from "./serve.ts";
 
 /** What one look found. */
@@ -163,7 +163,7 @@ async function* database(config: Config): AsyncGenerator<Finding, boolean | unde
     return false;
   }
   try {
-    const { openStores } = await import("./compose.ts"); // what needs no database starts without it
+    const { openStores } = await import("../compose/services.ts"); // what needs no database starts without it
     const stores = await openStores(config, systemClock);
     try {
       await stores.ping();
@@ -237,7 +237,7 @@ async function* moveRoot(path: string): AsyncGenerator<Finding> {
 }
 
 async function* policyFile(path: string): AsyncGenerator<Finding> {
-  const { readRules } = await import("./core/ingest/policy/rules-file.ts");
+  const { readRules } = await import("../core/ingest/policy/rules-file.ts");
   try {
     readRules(await readFile(path, "utf8"));
     yield ok("policy file", path);

@@ -4,19 +4,19 @@ import { isIPv6 } from "node:net";
 import type { Command } from "commander";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { systemClock } from "./adapters/system-clock.ts";
-import { command, withExamples } from "./cli/command.ts";
-import type { Terminal } from "./cli/terminal.ts";
-import type { Services } from "./compose.ts";
-import { type Config, loadConfig } from "./config.ts";
-import { access } from "./core/access/access.ts";
-import { audit } from "./core/access/audit.ts";
-import { callLimits } from "./core/access/call-limits.ts";
-import { tokens } from "./core/access/tokens.ts";
-import type { Indexing } from "./core/catalogue/indexing.ts";
-import { AppError } from "./core/errors.ts";
-import type { Job } from "./core/jobs/job.ts";
-import { PACKAGE_ROOT, SOFTWARE, VERSION } from "./version.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { command, withExamples } from "../cli/command.ts";
+import type { Terminal } from "../cli/terminal.ts";
+import type { Services } from "../compose/services.ts";
+import { access } from "../core/access/access.ts";
+import { audit } from "../core/access/audit.ts";
+import { callLimits } from "../core/access/call-limits.ts";
+import { tokens } from "../core/access/tokens.ts";
+import type { Indexing } from "../core/catalogue/indexing.ts";
+import { AppError } from "../core/errors.ts";
+import type { Job } from "../core/jobs/job.ts";
+import { type Config, loadConfig } from "../settings/config.ts";
+import { PACKAGE_ROOT, SOFTWARE, VERSION } from "../version.ts";
 
 /** `longshore serve`: HTTP, the doors and the workers in one process, until it is told to stop. */
 export function serveCommand(terminal: Terminal): Command {
@@ -34,8 +34,8 @@ export function workerCommand(terminal: Terminal): Command {
   const worker = command("worker", "Run jobs without serving HTTP, until SIGTERM or Ctrl-C.").action(async () => {
     const config = loadConfig(process.env);
     const stop = stopRequested();
-    const { openLog } = await import("./log.ts");
-    const { composeServices, openFoundation } = await import("./compose.ts");
+    const { openLog } = await import("../log.ts");
+    const { composeServices, openFoundation } = await import("../compose/services.ts");
     const log = openLog(config);
     const foundation = await openFoundation(config, systemClock, (error) =>
       workLog(log).trouble(error, "between requests"),
@@ -58,11 +58,11 @@ export function workerCommand(terminal: Terminal): Command {
 }
 
 async function serveUntil(stop: Promise<void>, config: Config, terminal: Terminal): Promise<void> {
-  const { openLog } = await import("./log.ts");
-  const { freeBytesAt } = await import("./adapters/storage/fs/free-bytes.ts");
-  const { composeServices, openFoundation, publicUrlOf } = await import("./compose.ts");
-  const { metrics } = await import("./http/metrics.ts");
-  const { buildDoor, buildServer } = await import("./http/server.ts");
+  const { openLog } = await import("../log.ts");
+  const { freeBytesAt } = await import("../adapters/storage/fs/free-bytes.ts");
+  const { composeServices, openFoundation, publicUrlOf } = await import("../compose/services.ts");
+  const { metrics } = await import("../http/metrics.ts");
+  const { buildDoor, buildServer } = await import("../http/server.ts");
   const clock = systemClock;
   const log = openLog(config);
   const foundation = await openFoundation(config, clock, (error) => workLog(log).trouble(error, "between requests"));

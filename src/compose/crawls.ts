@@ -1,26 +1,26 @@
 import { join } from "node:path";
-import type { Stores } from "./adapters/db/stores.ts";
-import { builtInExtractors } from "./adapters/sandbox/built-in.ts";
-import { scratchFolder } from "./adapters/sandbox/scratch-folder.ts";
-import { fsTarget, requireNoLink } from "./adapters/source/fs-target.ts";
-import { composeStores } from "./compose-stores.ts";
-import type { Config } from "./config.ts";
-import type { ObjectStorage } from "./core/archive/object-storage.ts";
-import type { Clock } from "./core/clock.ts";
-import { CRAWL_JOB, crawlJob } from "./core/crawl/crawl-job.ts";
-import { type Crawls, crawlService } from "./core/crawl/crawls.ts";
-import { OFFLOAD_JOB, offloadJob } from "./core/crawl/offload/offload-job.ts";
-import { type Offloads, offloadService } from "./core/crawl/offloads.ts";
-import { EXTRACT_JOB, type Extractions, extractionService } from "./core/extract/extractions.ts";
-import { extractJob } from "./core/extract/job/extract-job.ts";
-import { extractorRegistry, type RegisteredExtractors } from "./core/extract/registry.ts";
-import type { SandboxLimits } from "./core/extract/sandbox.ts";
-import type { WithoutRoom } from "./core/extract/without-room.ts";
-import type { JobId } from "./core/ids.ts";
-import type { Jobs } from "./core/jobs/jobs.ts";
-import type { JobHandler } from "./core/jobs/worker.ts";
-import type { Fetch } from "./core/outbound/fetch.ts";
-import type { Origins } from "./core/outbound/origins.ts";
+import type { Stores } from "../adapters/db/stores.ts";
+import { builtInExtractors } from "../adapters/sandbox/built-in.ts";
+import { scratchFolder } from "../adapters/sandbox/scratch-folder.ts";
+import { fsTarget, requireNoLink } from "../adapters/source/fs-target.ts";
+import type { ObjectStorage } from "../core/archive/object-storage.ts";
+import type { Clock } from "../core/clock.ts";
+import { CRAWL_JOB, crawlJob } from "../core/crawl/crawl-job.ts";
+import { type Crawls, crawlService } from "../core/crawl/crawls.ts";
+import { OFFLOAD_JOB, offloadJob } from "../core/crawl/offload/offload-job.ts";
+import { type Offloads, offloadService } from "../core/crawl/offloads.ts";
+import { EXTRACT_JOB, type Extractions, extractionService } from "../core/extract/extractions.ts";
+import { extractJob } from "../core/extract/job/extract-job.ts";
+import { extractorRegistry, type RegisteredExtractors } from "../core/extract/registry.ts";
+import type { SandboxLimits } from "../core/extract/sandbox.ts";
+import type { WithoutRoom } from "../core/extract/without-room.ts";
+import type { JobId } from "../core/ids.ts";
+import type { Jobs } from "../core/jobs/jobs.ts";
+import type { JobHandler } from "../core/jobs/worker.ts";
+import type { Fetch } from "../core/outbound/fetch.ts";
+import type { Origins } from "../core/outbound/origins.ts";
+import type { Config } from "../settings/config.ts";
+import { composeStores } from "./stores.ts";
 
 /** Of all groups that a process is given at once, beside what one of them may take. */
 const RUN_TIMES_LONGER = 10;
@@ -73,7 +73,7 @@ export async function composeCrawling(config: Config, parts: CrawlingParts): Pro
   async function registered(): Promise<RegisteredExtractors | undefined> {
     const { extractorsDir: folder, containerEnvironment } = config;
     if (folder === undefined) return undefined;
-    const { registeredExtractors } = await import("./adapters/sandbox/registered.ts");
+    const { registeredExtractors } = await import("../adapters/sandbox/registered.ts");
     return registeredExtractors({
       folder,
       limits,

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { command, type JsonOption, withExamples } from "./cli/command.ts";
-import { type Terminal, table } from "./cli/terminal.ts";
-import { effectiveSettings, loadConfig } from "./config.ts";
+import { command, type JsonOption, withExamples } from "../cli/command.ts";
+import { type Terminal, table } from "../cli/terminal.ts";
+import { effectiveSettings, loadConfig } from "../settings/config.ts";
 
 /** `longshore config`: what is in force. */
 export function settingsCommand(terminal: Terminal): Command {

@@ -1,7 +1,7 @@
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { systemClock } from "./adapters/system-clock.ts";
-import { type Checked, NOTHING_VERIFIED, resumePoint, type VerifyTotals, withChecked } from "./core/archive/verify.ts";
-import { AppError, type Problem } from "./core/errors.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { type Checked, NOTHING_VERIFIED, resumePoint, type VerifyTotals, withChecked } from "../core/archive/verify.ts";
+import { AppError, type Problem } from "../core/errors.ts";
 
 const SAVE_EVERY_MS = 2_000;
 /** Problems that are kept to be shown again; all of them are counted. */

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { z } from "zod";
-import { type Rate, rateOf } from "./core/rate.ts";
+import { type Rate, rateOf } from "../core/rate.ts";
 
 /** Forms that settings have: text as the environment has it, and what it means. */
 

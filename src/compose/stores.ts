@@ -1,21 +1,21 @@
 import { join, relative, sep } from "node:path";
-import { httpExchange } from "./adapters/outbound/http-exchange.ts";
-import { globusApi } from "./adapters/source/globus/api.ts";
-import { type GlobusEndpointsParts, globusEndpoints, globusTargets } from "./adapters/source/globus/endpoints.ts";
-import type { OwnCollection } from "./adapters/source/globus/landing.ts";
-import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "./adapters/source/open-endpoint.ts";
-import { folderTargets, openTargets } from "./adapters/source/open-target.ts";
-import { s3Endpoints, s3Targets } from "./adapters/source/s3/endpoints.ts";
-import type { Config } from "./config.ts";
-import type { ObjectStorage } from "./core/archive/object-storage.ts";
-import type { CatalogueStore } from "./core/catalogue/catalogue-store.ts";
-import type { Clock } from "./core/clock.ts";
-import { type Endpoints, schemeOf } from "./core/crawl/endpoints.ts";
-import type { Targets } from "./core/crawl/targets.ts";
-import type { ExtractionStore } from "./core/extract/extraction-store.ts";
-import type { Fetch } from "./core/outbound/fetch.ts";
-import { hostPace } from "./core/outbound/host-pace.ts";
-import type { Origins } from "./core/outbound/origins.ts";
+import { httpExchange } from "../adapters/outbound/http-exchange.ts";
+import { globusApi } from "../adapters/source/globus/api.ts";
+import { type GlobusEndpointsParts, globusEndpoints, globusTargets } from "../adapters/source/globus/endpoints.ts";
+import type { OwnCollection } from "../adapters/source/globus/landing.ts";
+import { archiveEndpoints, folderEndpoints, httpEndpoints, openEndpoints } from "../adapters/source/open-endpoint.ts";
+import { folderTargets, openTargets } from "../adapters/source/open-target.ts";
+import { s3Endpoints, s3Targets } from "../adapters/source/s3/endpoints.ts";
+import type { ObjectStorage } from "../core/archive/object-storage.ts";
+import type { CatalogueStore } from "../core/catalogue/catalogue-store.ts";
+import type { Clock } from "../core/clock.ts";
+import { type Endpoints, schemeOf } from "../core/crawl/endpoints.ts";
+import type { Targets } from "../core/crawl/targets.ts";
+import type { ExtractionStore } from "../core/extract/extraction-store.ts";
+import type { Fetch } from "../core/outbound/fetch.ts";
+import { hostPace } from "../core/outbound/host-pace.ts";
+import type { Origins } from "../core/outbound/origins.ts";
+import type { Config } from "../settings/config.ts";
 
 export interface StoreParts {
   readonly catalogue: CatalogueStore;

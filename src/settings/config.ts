@@ -1,9 +1,9 @@
 import { BlockList, isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { AppError } from "./core/errors.ts";
-import { LANES, type Lane } from "./core/jobs/job.ts";
-import { originRule } from "./core/outbound/origins.ts";
+import { AppError } from "../core/errors.ts";
+import { LANES, type Lane } from "../core/jobs/job.ts";
+import { originRule } from "../core/outbound/origins.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";

@@ -1,16 +1,16 @@
 import { userInfo } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { systemClock } from "./adapters/system-clock.ts";
-import { command, commandGroup, type JsonOption, withExamples } from "./cli/command.ts";
-import { type Terminal, table } from "./cli/terminal.ts";
-import { loadConfig } from "./config.ts";
-import { SCOPES, type Scope } from "./core/access/access-stores.ts";
-import { type Audit, audit } from "./core/access/audit.ts";
-import { type TokenInfo, type Tokens, tokens } from "./core/access/tokens.ts";
-import { isoTime } from "./core/clock.ts";
-import { tokenId } from "./core/ids.ts";
-import { ratesOf } from "./core/rate.ts";
-import { SOFTWARE } from "./version.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { command, commandGroup, type JsonOption, withExamples } from "../cli/command.ts";
+import { type Terminal, table } from "../cli/terminal.ts";
+import { SCOPES, type Scope } from "../core/access/access-stores.ts";
+import { type Audit, audit } from "../core/access/audit.ts";
+import { type TokenInfo, type Tokens, tokens } from "../core/access/tokens.ts";
+import { isoTime } from "../core/clock.ts";
+import { tokenId } from "../core/ids.ts";
+import { ratesOf } from "../core/rate.ts";
+import { loadConfig } from "../settings/config.ts";
+import { SOFTWARE } from "../version.ts";
 
 const UNIT_MS = { h: 3_600_000, d: 86_400_000 } as const;
 
@@ -97,7 +97,7 @@ export function tokenCommand(terminal: Terminal): Command {
 }
 
 async function withTokens(work: (access: Tokens, log: Audit) => Promise<void>): Promise<void> {
-  const { openStores } = await import("./compose.ts"); // what needs no database starts without it
+  const { openStores } = await import("../compose/services.ts"); // what needs no database starts without it
   const stores = await openStores(loadConfig(process.env), systemClock);
   try {
     await work(tokens(stores.tokens, systemClock), audit(stores.audit, systemClock, SOFTWARE));

@@ -1,14 +1,14 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { isPostgresInUse, isSqliteInUse } from "./adapters/db/in-use.ts";
-import { systemClock } from "./adapters/system-clock.ts";
-import { bytesText, countText, durationText } from "./cli/amounts.ts";
-import { type CliContext, command, type JsonOption, withExamples } from "./cli/command.ts";
-import { type Config, loadConfig } from "./config.ts";
-import { type RebuildOutcome, type Rebuilt, rebuildCatalogue } from "./core/archive/rebuild.ts";
-import { AppError } from "./core/errors.ts";
-import { SOFTWARE } from "./version.ts";
+import { isPostgresInUse, isSqliteInUse } from "../adapters/db/in-use.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { bytesText, countText, durationText } from "../cli/amounts.ts";
+import { type CliContext, command, type JsonOption, withExamples } from "../cli/command.ts";
+import { type RebuildOutcome, type Rebuilt, rebuildCatalogue } from "../core/archive/rebuild.ts";
+import { AppError } from "../core/errors.ts";
+import { type Config, loadConfig } from "../settings/config.ts";
+import { SOFTWARE } from "../version.ts";
 
 interface RebuildCommandOptions extends JsonOption {
   readonly dryRun?: true;
@@ -31,7 +31,7 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
   // A server that runs hands out ids while the archive's are not known yet, or still writes to a file that was deleted.
   if (!dryRun && (await isInUse(config)))
     throw new AppError("database_in_use", { hint: "stop servers and workers first" });
-  const { openFoundation, searchFolder } = await import("./compose.ts"); // the other commands start without it
+  const { openFoundation, searchFolder } = await import("../compose/services.ts"); // the other commands start without it
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;

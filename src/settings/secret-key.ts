@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { link, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { AppError } from "../core/errors.ts";
 import type { Config } from "./config.ts";
-import { AppError } from "./core/errors.ts";
 
 const FILE = "secret-key";
 const MIN_LENGTH = 32;

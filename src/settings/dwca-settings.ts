@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { AppError } from "../core/errors.ts";
+import { readExtension } from "../core/packages/dwca/extension-file.ts";
+import { BUILT_IN, type Extension } from "../core/packages/dwca/extensions.ts";
+import { type DwcaSettings, readMedia } from "../core/packages/dwca/settings.ts";
 import type { Config } from "./config.ts";
-import { AppError } from "./core/errors.ts";
-import { readExtension } from "./core/packages/dwca/extension-file.ts";
-import { BUILT_IN, type Extension } from "./core/packages/dwca/extensions.ts";
-import { type DwcaSettings, readMedia } from "./core/packages/dwca/settings.ts";
 
 /** Reads what the settings name, once, at start. @throws AppError dwca_invalid, saying which file and why. */
 export async function dwcaSettings({ dwca }: Pick<Config, "dwca">): Promise<DwcaSettings> {

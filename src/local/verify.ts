@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import { systemClock } from "./adapters/system-clock.ts";
-import { bytesText, countText, durationText, rateMeter, transferText } from "./cli/amounts.ts";
-import { type CliContext, command, count, id, type JsonOption, withExamples } from "./cli/command.ts";
-import { Interrupted } from "./cli/failure.ts";
-import type { Terminal } from "./cli/terminal.ts";
-import { loadConfig } from "./config.ts";
-import { NOTHING_VERIFIED, type VerifyTotals, verifyArchive, withChecked } from "./core/archive/verify.ts";
-import { AppError, type Problem } from "./core/errors.ts";
-import { type TransactionId, transactionId } from "./core/ids.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import { bytesText, countText, durationText, rateMeter, transferText } from "../cli/amounts.ts";
+import { type CliContext, command, count, id, type JsonOption, withExamples } from "../cli/command.ts";
+import { Interrupted } from "../cli/failure.ts";
+import type { Terminal } from "../cli/terminal.ts";
+import { NOTHING_VERIFIED, type VerifyTotals, verifyArchive, withChecked } from "../core/archive/verify.ts";
+import { AppError, type Problem } from "../core/errors.ts";
+import { type TransactionId, transactionId } from "../core/ids.ts";
+import { loadConfig } from "../settings/config.ts";
 import { verifyJournal } from "./verify-journal.ts";
 
 interface VerifyCommandOptions extends JsonOption {
@@ -50,7 +50,7 @@ async function runVerify(
   if (options.resume && transactions.length > 0)
     throw new AppError("usage", { expected: "--resume or transactions", found: "both" });
   const config = loadConfig(process.env);
-  const { openFoundation } = await import("./compose.ts"); // the other commands start without it
+  const { openFoundation } = await import("../compose/services.ts"); // the other commands start without it
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;
