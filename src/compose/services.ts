@@ -69,9 +69,11 @@ import { allowedOrigins } from "../core/outbound/origins.ts";
 import { type OutboxChannel, type OutboxDelivery, outboxDelivery } from "../core/outbound/outbox-delivery.ts";
 import { httpSend } from "../core/outbound/send.ts";
 import { packageJob } from "../core/packages/package-job.ts";
+import { packageWork } from "../core/packages/package-work.ts";
 import { PACKAGE_JOB, type Packages, packageService } from "../core/packages/packages.ts";
 import { type Statistics, statistics } from "../core/packages/statistics.ts";
 import { telling } from "../core/packages/telling.ts";
+import { registerWork } from "../core/registers/register-work.ts";
 import type { Registers } from "../core/registers/registers.ts";
 import type { CrontabExchange } from "../core/schedules/crontab-exchange.ts";
 import { ownWork } from "../core/schedules/own-work.ts";
@@ -347,15 +349,15 @@ export async function composeServices(
     },
     schedules: (signal: AbortSignal) => schedules.tidy(signal),
   } satisfies Partial<Record<Subsystem, (signal: AbortSignal) => Promise<unknown>>>;
+  const registers = registering.services({ jobs, carts, ingest });
   const { schedules, crontabs } = scheduling.services(jobs, {
     ...ownWork({ jobs, crawls, sweeps }),
     ...fixityWork(fixity.service(jobs)),
     ...dropping.builtIns(jobs),
+    ...packageWork(packages),
+    ...registerWork(registers),
   });
-
   const drops = dropping.service(jobs);
-
-  const registers = registering.services({ jobs, carts, ingest });
   const shown = [fileIndex(stores.catalogue), registerIndices(registers)];
 
   return {

@@ -1,3 +1,5 @@
+import type { Principal } from "../access/access.ts";
+import { SCOPES } from "../access/access-stores.ts";
 import type { Details } from "../errors.ts";
 import type { Job } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
@@ -24,6 +26,9 @@ export interface BuiltIn {
   /** Does it, or has it done by a job. Idempotent under the context's key. */
   run(input: Details, context: BuiltInContext): Promise<Details>;
 }
+
+/** What a schedule has done, is done with all that its owner may have had: to declare it took `operate`. */
+export const asOwner = (name: string): Principal => ({ name, scopes: SCOPES, via: "local" });
 
 export type BuiltIns = Readonly<Record<string, BuiltIn>>;
 

@@ -1,9 +1,7 @@
-import type { Principal } from "../access/access.ts";
-import { SCOPES } from "../access/access-stores.ts";
 import type { Crawls, EndpointRequest } from "../crawl/crawls.ts";
 import { AppError, type Details, type DetailValue } from "../errors.ts";
 import type { Jobs } from "../jobs/jobs.ts";
-import type { BuiltIn, BuiltIns } from "./built-in.ts";
+import { asOwner, type BuiltIn, type BuiltIns } from "./built-in.ts";
 
 export interface OwnWorkParts {
   readonly jobs: Pick<Jobs, "submit" | "get">;
@@ -99,6 +97,3 @@ function endpointsOf({ endpoints }: Details): readonly EndpointRequest[] {
 function isFields(value: DetailValue): value is Details {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
-
-/** What a schedule does of Longshore's own, it does with all that its owner may have had: to declare it took `operate`. */
-const asOwner = (name: string): Principal => ({ name, scopes: SCOPES, via: "local" });

@@ -1,18 +1,12 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { type OrderId, orderId } from "../../core/ids.ts";
+import { OrderForm, orderRequest } from "../../core/packages/order-form.ts";
 import type { OrderedPackage } from "../../core/packages/packages.ts";
 import { REPRESENTATION_ANSWERS } from "../download/representation.ts";
 import { sendPackage } from "../links/package-links.ts";
 import type { ServerContext } from "../server-deps.ts";
-import {
-  ORDER_BODY_LIMIT_BYTES,
-  OrderBody,
-  orderRequest,
-  PackageParams,
-  PackageSchema,
-  packageOnWire,
-} from "./package-schemas.ts";
+import { ORDER_BODY_LIMIT_BYTES, PackageParams, PackageSchema, packageOnWire } from "./package-schemas.ts";
 import { cutPage, PAGE_PARAMS, pageOf, textCursor } from "./paging.ts";
 import { NoQuery, problems } from "./schemas.ts";
 
@@ -35,7 +29,7 @@ export const packageRoutes =
             "Nothing is fetched before the answer. Equal orders share one ZIP, which is given out for some time; each has a " +
             "link of its own. The requester is told by mail or webhook, of a failure as well, or asks for the status.",
           querystring: NoQuery,
-          body: OrderBody,
+          body: OrderForm,
           response: {
             201: PackageSchema.describe("An equal one is ready; `Location` has its address."),
             202: PackageSchema.describe("It is being made."),
