@@ -1,24 +1,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, afterEach, beforeEach, describe, test } from "node:test";
+import { afterEach, beforeEach, describe, test } from "node:test";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import type { ObjectStorage, TreeWriter } from "../../src/core/archive/object-storage.ts";
+import { smallDisk } from "../support/small-disk.ts";
 
 /** A real disk of this size, in memory, that the tests fill up. */
 const DISK_MIB = 24;
-const disk = mkdtempSync(join(tmpdir(), "full-disk-"));
-const mount = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "longshore-test", disk], {
-  encoding: "utf8",
-});
-after(() => {
-  if (mount.status === 0) assert.equal(spawnSync("umount", [disk]).status, 0);
-  rmdirSync(disk);
-});
-const skip = mount.status !== 0 && `cannot mount a small disk here: ${mount.stderr ?? mount.error}`.trim();
+const { folder: disk, skip } = smallDisk(DISK_MIB);
 
 describe("fsObjectStorage on a full disk", { skip, timeout: 60_000 }, () => {
   let storage: ObjectStorage;

@@ -1,27 +1,18 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { deposit, finished, json, problem, type WireJob } from "../http/client.ts";
 import { bundleTar } from "../support/bundles.ts";
 import { lookInto } from "../support/data-folder.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { until } from "../support/until.ts";
 
 /** A real disk of this size, in memory. */
 const DISK_MIB = 64;
 const MIB = 1024 ** 2;
-const disk = mkdtempSync(join(tmpdir(), "longshore-full-disk-"));
-const mount = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "longshore-test", disk], {
-  encoding: "utf8",
-});
-after(() => {
-  if (mount.status === 0) assert.equal(spawnSync("umount", [disk]).status, 0);
-  rmdirSync(disk);
-});
-const skip = mount.status !== 0 && `cannot mount a small disk here: ${mount.stderr ?? mount.error}`.trim();
+const { folder: disk, skip } = smallDisk(DISK_MIB);
 
 describe("a server whose disk is full", { skip }, () => {
   const filler = join(disk, "filler");

@@ -1,24 +1,15 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { ADA, elsewhere, openExtracting } from "../../support/extracting.ts";
+import { smallDisk } from "../../support/small-disk.ts";
 import { until } from "../../support/until.ts";
 
 /** A real disk of this size, in memory: the database and what is fetched lie on it. */
 const DISK_MIB = 64;
 const MIB = 1024 ** 2;
-const disk = mkdtempSync(join(tmpdir(), "longshore-extract-full-"));
-const mount = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "longshore-test", disk], {
-  encoding: "utf8",
-});
-after(() => {
-  if (mount.status === 0) assert.equal(spawnSync("umount", [disk]).status, 0);
-  rmdirSync(disk);
-});
-const skip = mount.status !== 0 && `cannot mount a small disk here: ${mount.stderr ?? mount.error}`.trim();
+const { folder: disk, skip } = smallDisk(DISK_MIB);
 const filler = join(disk, "filler");
 
 /** Takes all room but so much; the database may take some meanwhile. */
