@@ -230,7 +230,7 @@ export const SETTINGS = z.strictObject({
     .describe("JSON file that declares drop folders, read at start; see docs/drop-folders.md."),
   LONGSHORE_CONTROL_FILE: folder
     .optional()
-    .describe("JSON file of switches, read anew before each piece of work; see docs/operations.md."),
+    .describe("JSON file of switches, read anew before each piece of work; see docs/pausing.md."),
   LONGSHORE_WORKERS: text
     .transform(workers)
     .prefault("fast:2,slow:2,run:8")

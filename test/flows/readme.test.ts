@@ -28,7 +28,7 @@ describe("the README", () => {
   before(async () => {
     server = await startServer();
     project = await mkdtemp(join(tmpdir(), "longshore-readme-"));
-    for (const name of ["src", "node_modules"]) await symlink(join(ROOT, name), join(project, name));
+    for (const name of ["src", "node_modules", "examples"]) await symlink(join(ROOT, name), join(project, name));
     for (const name of ["package.json", "README.md", "docs"])
       await cp(join(ROOT, name), join(project, name), { recursive: true });
   });
@@ -61,7 +61,7 @@ describe("the README", () => {
 
   test("has commands that work, one after the other", async () => {
     const commands = [...TYPED, ...INLINE].filter(isLongshore);
-    assert.equal(commands.length, 9, "commands were added or taken away: look after this test");
+    assert.equal(commands.length, 13, "commands were added or taken away: look after this test");
     for (const command of commands) await shell(command);
     assert.equal(await readFile(join(project, "copy.md"), "utf8"), README);
   });
