@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type ServerProcess, startServer } from "../support/server.ts";
+import { type ServerProcess, startServer, withoutSettings } from "../support/server.ts";
 import { without } from "../support/tools.ts";
 import { MAIN, runCli } from "./run-cli.ts";
 
@@ -68,7 +68,7 @@ describe("longshore env and longshore secret", () => {
     /** util-linux's script gives the command a terminal, and its output to us. */
     async function atTerminal(typed: string) {
       const child = spawn("script", ["-qec", `"${process.execPath}" "${MAIN}" secret set TYPED`, "/dev/null"], {
-        env: { ...process.env, LONGSHORE_URL: server.url },
+        env: { ...withoutSettings(process.env), LONGSHORE_URL: server.url },
       });
       let shown = "";
       child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -89,8 +89,13 @@ describe("XtractClient", { timeout: 240_000 }, () => {
     assert.equal(existsSync(join(records, "run-1", names[0] ?? "")), false);
     await assert.rejects(xtr.offloadMetadata("", { destPath: "/etc" }), { code: "endpoint_refused" });
 
-    const { hits } = await xtr.search("type:record name:table.csv");
-    assert.ok(hits.length > 0 && hits.every(({ type }) => type === "record"));
+    // What was described is found within about a second.
+    let types: readonly string[] = [];
+    await until("its record is found", async () => {
+      types = (await xtr.search("type:record name:table.csv")).hits.map(({ type }) => type);
+      return types.length > 0;
+    });
+    assert.ok(types.every((type) => type === "record"));
   });
 
   test("knows the names of the earlier generation as well", async () => {
