@@ -19,7 +19,7 @@ const LIMITS = { headMs: 30_000, silenceMs: 30_000, totalMs: 120_000, bodyBytes:
 /** Tells a service of an entry, at least once: a repetition bears the same `Idempotency-Key`. Any 2xx is taken for done. */
 export function callWebhook({ fetch, secret, clock }: CallWebhookParts): ActionRunner<WebhookAction> {
   return async ({ entry, action, signal, settle }) => {
-    const { register, id, status, owner, fields, version } = entry;
+    const { register, id, status, owner, fields, job } = entry;
     await settle();
     const body = JSON.stringify({ type: "register.action", register, id, status, owner, fields });
     const at = Math.floor(clock.now() / 1_000);
@@ -28,7 +28,8 @@ export function callWebhook({ fetch, secret, clock }: CallWebhookParts): ActionR
       url: action.url,
       headers: {
         "content-type": "application/json",
-        "idempotency-key": `${register}/${id}/${version}`,
+        // One job makes all attempts; asked for once more, the entry has another.
+        "idempotency-key": `${register}/${id}/${job}`,
         ...(secret !== undefined && {
           "longshore-signature": `t=${at},v1=${createHmac("sha256", secret).update(`${at}.${body}`).digest("hex")}`,
         }),
