@@ -9,6 +9,7 @@ import type { Drop } from "../core/drop/drop.ts";
 import { DROP_INGEST_JOB, dropIngestJob } from "../core/drop/drop-ingest-job.ts";
 import { DROP_REMOVE_JOB, dropRemoveJob } from "../core/drop/drop-remove-job.ts";
 import { DROP_LOOK_JOB, type Drops, declaredDrops, dropLookJob, dropService } from "../core/drop/drops.ts";
+import { rejectionAlert } from "../core/drop/rejection-alert.ts";
 import { AppError } from "../core/errors.ts";
 import type { AcceptanceParts } from "../core/ingest/acceptance.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
@@ -17,6 +18,7 @@ import type { BuiltIns } from "../core/schedules/built-in.ts";
 import { requireFields } from "../core/schedules/own-work.ts";
 import type { Switches } from "../core/switches/switches.ts";
 import type { Config } from "../settings/config.ts";
+import { operators } from "./operators.ts";
 
 interface DropCompositionParts {
   readonly stores: Stores;
@@ -38,6 +40,7 @@ export async function composeDrops(config: Config, parts: DropCompositionParts) 
     audit,
     switches,
     clock,
+    alert: rejectionAlert(operators(config)),
   };
   const drop = declaredDrops(dropParts).get;
   const sourceBelow = (folder: string) => fsMoveSource({ roots: [folder] });

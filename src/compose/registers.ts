@@ -15,6 +15,7 @@ import type { Ingest } from "../core/ingest/ingest.ts";
 import type { MoveSource } from "../core/ingest/move-source.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
 import type { JobHandler } from "../core/jobs/worker.ts";
+import { withoutPlaces } from "../core/notify/templates.ts";
 import type { Fetch } from "../core/outbound/fetch.ts";
 import { callWebhook } from "../core/registers/actions/call-webhook.ts";
 import { deliverCart } from "../core/registers/actions/deliver-cart.ts";
@@ -63,8 +64,7 @@ export async function composeRegisters(config: Config, parts: RegisteringParts):
   const declared = declaredRegisters({ store, clock });
   await declareFiles(config.registersDir, (text, file) => declared.declare(text, "file", file));
   const places = actionPlaces({ recordRoots: config.recordRoots, moveRoots: config.moveRoots, path: PROGRAMS });
-  // Places of the templates for packages mean nothing here.
-  const mailFrom = config.mailFrom.replaceAll(/\{[^}]*\}/g, "");
+  const mailFrom = withoutPlaces(config.mailFrom);
   const common = { store, declared, clock, nextJobId, mailFrom };
   let made: RegisteringServices | undefined;
   const services = (): RegisteringServices => {

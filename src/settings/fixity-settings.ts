@@ -22,7 +22,9 @@ export const FIXITY_SETTINGS = {
     isMailAddress(input) ? input : refuse(context, "expected mail addresses"),
   )
     .prefault("")
-    .describe("Addresses, separated by commas, that are told by mail when archived bytes are not what they were."),
+    .describe(
+      "Addresses, separated by commas, that are told by mail when archived bytes are not what they were, and of deliveries to drop folders that are rejected.",
+    ),
 } as const;
 
 export function fixityConfig(e: z.output<z.ZodObject<typeof FIXITY_SETTINGS>>) {

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { CLOSED_STATES, type Delivery, type DropStore } from "../../core/drop/drop.ts";
+import { putMessages } from "./outbox.ts";
 import type { Tables } from "./tables.ts";
 
 /** Rows that one statement writes: SQLite takes 32,766 variables. */
@@ -72,21 +73,23 @@ export function sqlDropStore(db: Kysely<Tables>): DropStore {
           .execute();
     },
 
-    async change({ id, version }, change, now) {
-      const row = await db
-        .updateTable("deliveries")
-        .set({
-          ...change,
-          ...(change.state !== undefined && { closed: CLOSED_STATES.includes(change.state) ? 1 : 0 }),
-          version: version + 1,
-          updatedAt: now,
-        })
-        .where("id", "=", id)
-        .where("version", "=", version)
-        .returningAll()
-        .executeTakeFirst();
-      return row && deliveryOf(row);
-    },
+    change: ({ id, version }, change, now, messages = []) =>
+      db.transaction().execute(async (tx) => {
+        const row = await tx
+          .updateTable("deliveries")
+          .set({
+            ...change,
+            ...(change.state !== undefined && { closed: CLOSED_STATES.includes(change.state) ? 1 : 0 }),
+            version: version + 1,
+            updatedAt: now,
+          })
+          .where("id", "=", id)
+          .where("version", "=", version)
+          .returningAll()
+          .executeTakeFirst();
+        if (row) await putMessages(tx, messages, now);
+        return row && deliveryOf(row);
+      }),
 
     async beginLook(drop, now, everyMs) {
       const begun = await db

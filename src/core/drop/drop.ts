@@ -1,3 +1,4 @@
+import type { OutboxMessage } from "../catalogue/catalogue-store.ts";
 import type { JobId, TransactionId } from "../ids.ts";
 
 /**
@@ -127,8 +128,13 @@ export interface DropStore {
   get(id: number): Promise<Delivery | undefined>;
   /** Adds deliveries as `arriving`; one whose name is there and not closed is left out. */
   add(deliveries: readonly NewDelivery[], now: number): Promise<void>;
-  /** @returns the changed delivery, or `undefined` when it has changed since it was read. */
-  change(delivery: Delivery, change: DeliveryChange, now: number): Promise<Delivery | undefined>;
+  /** With the messages, in one transaction. @returns `undefined` when it has changed since it was read: nothing is told then. */
+  change(
+    delivery: Delivery,
+    change: DeliveryChange,
+    now: number,
+    messages?: readonly OutboxMessage[],
+  ): Promise<Delivery | undefined>;
   /** Whether the caller is to look now: nobody has begun to for `everyMs`. Notes that it has. */
   beginLook(drop: string, now: number, everyMs: number): Promise<boolean>;
   endLook(drop: string, trouble: string | null): Promise<void>;

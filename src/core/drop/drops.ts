@@ -9,7 +9,7 @@ import { isWithin } from "../switches/switch.ts";
 import type { Switches } from "../switches/switches.ts";
 import { DropForm, dropOf, readDrops, requireApart } from "./declaration.ts";
 import type { Delivery, DeliveryFilter, Drop, DropFiles, DropStore, Look } from "./drop.ts";
-import { look } from "./look.ts";
+import { type LookParts, look } from "./look.ts";
 
 export const DROP_LOOK_JOB = "drop-look";
 
@@ -54,6 +54,8 @@ export interface DropParts {
   readonly audit: Pick<Audit, "record">;
   readonly switches: Pick<Switches, "mayRun">;
   readonly clock: Clock;
+  /** What is told of a delivery that is rejected. */
+  readonly alert: LookParts["alert"];
 }
 
 /** The declarations that are in force, from the file and from the API. */

@@ -3,12 +3,14 @@ import type { Clock } from "../clock.ts";
 import { AppError, CODES, type ErrorRecord } from "../errors.ts";
 import { transactionOf } from "../ids.ts";
 import type { Jobs } from "../jobs/jobs.ts";
+import { ALERTS_AT_ONCE } from "../notify/alerts.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Candidate, candidates } from "./candidates.ts";
 import type { Delivery, DeliveryChange, Drop, DropFiles, DropStore, NewDelivery } from "./drop.ts";
 import { type DeliveryInput, DROP_INGEST_JOB } from "./drop-ingest-job.ts";
 import { DROP_REMOVE_JOB } from "./drop-remove-job.ts";
 import { everything, fingerprint } from "./inspect.ts";
+import type { rejectionAlert } from "./rejection-alert.ts";
 
 export interface LookParts {
   readonly store: DropStore;
@@ -16,6 +18,8 @@ export interface LookParts {
   readonly jobs: Pick<Jobs, "submit" | "get">;
   readonly switches: Pick<Switches, "mayRun">;
   readonly clock: Clock;
+  /** What is told of a delivery that is rejected. */
+  readonly alert: ReturnType<typeof rejectionAlert>;
 }
 
 /** Of one look: how many deliveries were found, and what became of some. */
@@ -39,7 +43,7 @@ const CHANGED = ["source_changed", "source_missing"];
  * goes on where it was broken off: looks may overlap, and be killed at any line.
  */
 export async function look(drop: Drop, parts: LookParts, signal: AbortSignal): Promise<LookSummary> {
-  const { store, files, jobs, switches, clock } = parts;
+  const { store, files, jobs, switches, clock, alert } = parts;
   const counts = { found: 0, taken: 0, rejected: 0, paused: 0 };
   const known = new Map((await store.open(drop.name)).map((delivery) => [delivery.name, delivery]));
   let underWay = [...known.values()].filter(({ state }) => state === "taking").length;
@@ -134,9 +138,11 @@ export async function look(drop: Drop, parts: LookParts, signal: AbortSignal): P
 
   async function reject(delivery: Delivery, reason: string): Promise<void> {
     // Its entries are moved with the next step of this look, or by the next look when this one is killed.
-    const rejected = await change(delivery, { state: "rejected", note: reason });
+    const nth = counts.rejected + 1;
+    const told = nth <= ALERTS_AT_ONCE ? alert(drop, delivery, reason, nth === ALERTS_AT_ONCE) : [];
+    const rejected = await store.change(delivery, { state: "rejected", note: reason }, clock.now(), told);
     if (!rejected) return;
-    counts.rejected++;
+    counts.rejected = nth;
     const paths = listed.find(({ name }) => name === delivery.name)?.entries.map(({ path }) => path) ?? [];
     await quarantine(rejected, paths);
   }

@@ -1,22 +1,13 @@
 import type { OutboxMessage } from "../catalogue/catalogue-store.ts";
 import { isoTime } from "../clock.ts";
 import type { JobId } from "../ids.ts";
-import { MAIL_CHANNEL } from "../notify/notices.ts";
+import { type AlertSettings, alertMails } from "../notify/alerts.ts";
 import type { FixityCheck } from "./fixity-store.ts";
 
-/** Told of one run by mail, so that a store that is lost does not fill anybody's mailbox. */
-export const ALERTS_PER_RUN = 10;
 const PROBLEMS_TOLD = 20;
 
-export interface AlertSettings {
-  /** Sender. */
-  readonly from: string;
-  /** Addresses of those who run the archive. */
-  readonly to: readonly string[];
-}
-
 /** What operators are told of a transaction whose bytes are not what they were. */
-export function fixityAlert({ from, to }: AlertSettings) {
+export function fixityAlert(settings: AlertSettings) {
   return (
     job: JobId,
     check: FixityCheck & { readonly checkedAt: number },
@@ -36,11 +27,10 @@ export function fixityAlert({ from, to }: AlertSettings) {
       `All of them: longshore jobs show ${job}, or longshore verify --transaction ${transactionId}`,
       ...(isLast ? ["", "This run tells of no further transactions by mail: longshore fixity list --failed"] : []),
     ];
-    return to.map((address) => ({
-      key: `${MAIL_CHANNEL}:fixity:${transactionId}:${checkedAt}:${address}`,
-      channel: MAIL_CHANNEL,
-      target: address,
-      payload: { from, subject: `Fixity check failed: transaction ${transactionId}`, text: `${lines.join("\n")}\n` },
-    }));
+    return alertMails(settings, {
+      key: `fixity:${transactionId}:${checkedAt}`,
+      subject: `Fixity check failed: transaction ${transactionId}`,
+      lines,
+    });
   };
 }

@@ -8,8 +8,8 @@ import { AppError, type Details, type DetailValue } from "../errors.ts";
 import type { JobId } from "../ids.ts";
 import type { JobStore } from "../jobs/job-store.ts";
 import type { JobContext, JobHandler } from "../jobs/worker.ts";
+import { ALERTS_AT_ONCE } from "../notify/alerts.ts";
 import { type CheckParts, checkSlice, NOTHING_CHECKED, type SliceResult } from "./check-object.ts";
-import { ALERTS_PER_RUN } from "./fixity-alert.ts";
 import { FIXITY_JOB, type FixityRequest, fixityRequest } from "./fixity-request.ts";
 import type { DueCheck, FixityCheck, FixityStore } from "./fixity-store.ts";
 
@@ -108,8 +108,8 @@ export function fixityJob(parts: FixityJobParts): JobHandler {
       if (isOver) {
         // A clock that was set back meanwhile would have the same transactions checked again and again.
         const check = verdict(due, slice, Math.max(clock.now(), startedAt));
-        const tells = isFailed && totals.failed < ALERTS_PER_RUN;
-        const messages = tells ? parts.alert(job.id, check, totals.failed === ALERTS_PER_RUN - 1) : [];
+        const tells = isFailed && totals.failed < ALERTS_AT_ONCE;
+        const messages = tells ? parts.alert(job.id, check, totals.failed === ALERTS_AT_ONCE - 1) : [];
         await store.complete(check.due, check, { fact: event(job.id, job.owner, check, slice), messages }, spent);
       } else await store.pause(due, progress, spent);
       totals = {

@@ -118,11 +118,6 @@ export function filled(template: string, values: PlaceValues): string {
   });
 }
 
-/** A template of which nothing is known that its places could stand for. */
-export function unfilled(template: string): string {
-  return filled(template, Object.fromEntries(PLACES.map((place) => [place, ""])) as PlaceValues);
-}
-
 /** What is left of a sender for mails that are not about packages. */
 export function withoutPlaces(template: string): string {
   return filled(template, Object.fromEntries(PLACES.map((place) => [place, ""])) as PlaceValues);

@@ -199,6 +199,15 @@ test("the same name rejected twice lies in the quarantine twice", async (t) => {
   const lying = (await quarantined(fixture)).filter((path) => path.endsWith("/NOT THIS"));
   const contents = await Promise.all(lying.map((path) => readFile(join(fixture.folder, ".quarantine", path), "utf8")));
   assert.deepEqual(contents.sort(), ["one", "two"]);
+  const mails = await fixture.stores.outbox.claim(Date.now(), 1, 10);
+  assert.deepEqual(
+    mails.map(({ target }) => target),
+    ["olga@example.org", "olga@example.org"],
+  );
+  assert.match(
+    String(mails[0]?.payload.text),
+    /^NOT THIS cannot be taken from .*\/in\. .*moved, whole, to .*\.quarantine:$/m,
+  );
 });
 
 test("checksums may be demanded: without them a file waits, and a folder with a file too many is rejected", async (t) => {

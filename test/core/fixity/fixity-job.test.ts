@@ -6,13 +6,14 @@ import { ocflArchive } from "../../../src/core/archive/archive.ts";
 import type { ObjectStorage } from "../../../src/core/archive/object-storage.ts";
 import { preservationEvents } from "../../../src/core/archive/premis-events.ts";
 import { fixityService } from "../../../src/core/fixity/fixity.ts";
-import { ALERTS_PER_RUN, fixityAlert } from "../../../src/core/fixity/fixity-alert.ts";
+import { fixityAlert } from "../../../src/core/fixity/fixity-alert.ts";
 import { DAY_MS, type FixityLimits, fixityJob } from "../../../src/core/fixity/fixity-job.ts";
 import type { FixityRequest } from "../../../src/core/fixity/fixity-request.ts";
 import { jobId, type TransactionId, transactionId } from "../../../src/core/ids.ts";
 import { FINISHED_STATES, type Job } from "../../../src/core/jobs/job.ts";
 import { jobService } from "../../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../../src/core/jobs/worker.ts";
+import { ALERTS_AT_ONCE } from "../../../src/core/notify/alerts.ts";
 import { type TestArchive, testArchive } from "../../support/archive.ts";
 import { type MovingClock, movingClock } from "../../support/moving-clock.ts";
 import { until } from "../../support/until.ts";
@@ -269,7 +270,7 @@ describe("a fixity run", () => {
     const copied = await lab(t);
     for (let id = 1; id <= OBJECTS; id++) damage(copied, id);
     await copied.run();
-    assert.ok(OBJECTS < ALERTS_PER_RUN);
+    assert.ok(OBJECTS < ALERTS_AT_ONCE);
     assert.equal(await copied.stores.outbox.depth(), 2 * OBJECTS);
   });
 
