@@ -2,7 +2,7 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { systemClock } from "../src/adapters/system-clock.ts";
-import { openFoundation } from "../src/compose/services.ts";
+import { openFoundation } from "../src/compose/foundation.ts";
 import { objectPath } from "../src/core/archive/ocfl.ts";
 import type { ArchivedFile } from "../src/core/catalogue/catalogue-store.ts";
 import { fileId, transactionId } from "../src/core/ids.ts";

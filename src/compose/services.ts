@@ -1,24 +1,15 @@
-import { mkdir, readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { controlFile } from "../adapters/control-file.ts";
-import { openPostgres, openSqlite, type Stores } from "../adapters/db/stores.ts";
 import { httpExchange } from "../adapters/outbound/http-exchange.ts";
 import { pacificaArchive } from "../adapters/pacifica/archive.ts";
 import { pacificaIdSource } from "../adapters/pacifica/id-source.ts";
 import { pacificaMetadata } from "../adapters/pacifica/metadata.ts";
-import { pacificaPolicy } from "../adapters/pacifica/policy.ts";
-import { packageFolder } from "../adapters/packages/folder.ts";
-import { sqliteFtsIndex } from "../adapters/search/sqlite-fts.ts";
 import { fsMoveSource } from "../adapters/source/move-source.ts";
-import { fsObjectStorage } from "../adapters/storage/fs.ts";
 import { fsUploadStore } from "../adapters/upload/upload-store.ts";
 import { audit } from "../core/access/audit.ts";
-import { keyRing } from "../core/access/key-ring.ts";
-import { type Links, signedLinks } from "../core/access/links.ts";
-import { type Archive, ocflArchive } from "../core/archive/archive.ts";
-import type { ObjectStorage } from "../core/archive/object-storage.ts";
+import type { Links } from "../core/access/links.ts";
 import { preservationEvents } from "../core/archive/premis-events.ts";
 import { verifyJob } from "../core/archive/verify-job.ts";
 import { tidyCarts } from "../core/carts/cart-upkeep.ts";
@@ -30,7 +21,6 @@ import { stagingService } from "../core/carts/staging/staging.ts";
 import { type Indexing, startIndexing } from "../core/catalogue/indexing.ts";
 import { type Search, searchService } from "../core/catalogue/search.ts";
 import { searchContent } from "../core/catalogue/search-content.ts";
-import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Crawls } from "../core/crawl/crawls.ts";
 import type { Offloads } from "../core/crawl/offloads.ts";
@@ -40,7 +30,6 @@ import { ownIndices } from "../core/documents/own-indices.ts";
 import { registerIndices } from "../core/documents/register-index.ts";
 import type { Drops } from "../core/drop/drops.ts";
 import { type Environment, environmentService } from "../core/environment/environment.ts";
-import { AppError } from "../core/errors.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
 import type { Fixity } from "../core/fixity/fixity.ts";
 import { fixityWork } from "../core/fixity/fixity-work.ts";
@@ -50,8 +39,6 @@ import { type Ingest, ingestService } from "../core/ingest/ingest.ts";
 import { ingestJob } from "../core/ingest/ingest-job.ts";
 import { moveJob } from "../core/ingest/move-job.ts";
 import { type NumberedFiles, numberedFiles } from "../core/ingest/numbered-files.ts";
-import { allPolicies, type Policy } from "../core/ingest/policy/policy.ts";
-import { rulesPolicy } from "../core/ingest/policy/rules.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { Job } from "../core/jobs/job.ts";
 import { type Jobs, jobService } from "../core/jobs/jobs.ts";
@@ -59,20 +46,15 @@ import { startUpkeep, type Upkeep } from "../core/jobs/upkeep.ts";
 import { type JobHandler, startWorker, type Worker } from "../core/jobs/worker.ts";
 import { mailChannel, webhookChannel } from "../core/notify/channels.ts";
 import type { Mailer } from "../core/notify/mailer.ts";
-import { MAIL_CHANNEL, notices, WEBHOOK_CHANNEL } from "../core/notify/notices.ts";
-import { readTemplates, requirePlaces } from "../core/notify/templates.ts";
+import { MAIL_CHANNEL, WEBHOOK_CHANNEL } from "../core/notify/notices.ts";
 import { announcements, CLOUDEVENT_CHANNEL, METADATA_CHANNEL } from "../core/outbound/announcements.ts";
 import { cloudEvents } from "../core/outbound/cloudevents.ts";
-import { type Fetch, guardedFetch } from "../core/outbound/fetch.ts";
-import { hostPace } from "../core/outbound/host-pace.ts";
-import { allowedOrigins } from "../core/outbound/origins.ts";
 import { type OutboxChannel, type OutboxDelivery, outboxDelivery } from "../core/outbound/outbox-delivery.ts";
 import { httpSend } from "../core/outbound/send.ts";
 import { packageJob } from "../core/packages/package-job.ts";
 import { packageWork } from "../core/packages/package-work.ts";
 import { PACKAGE_JOB, type Packages, packageService } from "../core/packages/packages.ts";
-import { type Statistics, statistics } from "../core/packages/statistics.ts";
-import { telling } from "../core/packages/telling.ts";
+import type { Statistics } from "../core/packages/statistics.ts";
 import { registerWork } from "../core/registers/register-work.ts";
 import type { Registers } from "../core/registers/registers.ts";
 import type { CrontabExchange } from "../core/schedules/crontab-exchange.ts";
@@ -84,11 +66,13 @@ import type { Subsystem } from "../core/switches/switch.ts";
 import { type Switches, switchService } from "../core/switches/switches.ts";
 import type { Config } from "../settings/config.ts";
 import { dwcaSettings } from "../settings/dwca-settings.ts";
-import { secretKey } from "../settings/secret-key.ts";
 import { SOFTWARE } from "../version.ts";
 import { composeCrawling } from "./crawls.ts";
 import { composeDrops } from "./drops.ts";
 import { composeFixity } from "./fixity.ts";
+import type { Foundation } from "./foundation.ts";
+import { composePackaging } from "./packages.ts";
+import { composePolicy } from "./policy.ts";
 import { composeRegisters } from "./registers.ts";
 import { composeScheduling } from "./schedules.ts";
 
@@ -97,79 +81,6 @@ const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
 
 /** How often is asked whether it is a drop folder's time to be looked at. */
 const DROP_LOOK_MS = 5_000;
-
-/** Requests under way at once to one host that packages are fetched from. */
-const HOST_CONNECTIONS = 4;
-
-/** What lies under everything: the database and the archive, opened and ready. */
-export interface Foundation {
-  readonly stores: Stores;
-  readonly storage: ObjectStorage;
-  readonly archive: Archive;
-  /** Where files are copied to that cannot be read where they are. */
-  readonly cache: ObjectStorage;
-  /** Opened with the first use, by one process at a time. */
-  readonly index: SearchIndex;
-  close(): Promise<void>;
-}
-
-/**
- * Chooses the adapters by the settings and opens them.
- * @param onTrouble told of what goes wrong between requests, such as a broken connection.
- * @throws AppError saying which of them does not open.
- */
-export async function openFoundation(
-  config: Config,
-  clock: Clock,
-  onTrouble?: (error: unknown) => void,
-): Promise<Foundation> {
-  const stores = await openStores(config, clock, onTrouble);
-  try {
-    const storage = fsObjectStorage({ root: config.archiveDir });
-    const archive = ocflArchive(storage, config.digest);
-    await archive.prepare();
-    const cache = stagingCache(config);
-    const index = searchIndex(config);
-    return {
-      stores,
-      storage,
-      archive,
-      cache,
-      index,
-      async close() {
-        await index.close();
-        await cache.close();
-        await storage.close();
-        await stores.close();
-      },
-    };
-  } catch (error) {
-    await stores.close();
-    throw error;
-  }
-}
-
-/** Made when the first file is staged. */
-export function stagingCache(config: Config): ObjectStorage {
-  return fsObjectStorage({ root: join(config.dataDir, "staging") });
-}
-
-export function searchIndex(config: Config): ReturnType<typeof sqliteFtsIndex> {
-  return sqliteFtsIndex({ folder: searchFolder(config) });
-}
-
-/** May be removed while no server runs: what is in it is made anew from the database. */
-export function searchFolder({ dataDir }: Config): string {
-  return join(dataDir, "search");
-}
-
-/** The database alone: for commands that need no archive. */
-export async function openStores(config: Config, clock: Clock, onTrouble?: (error: unknown) => void): Promise<Stores> {
-  await mkdir(config.dataDir, { recursive: true });
-  if (config.databaseUrl !== undefined)
-    return openPostgres({ url: config.databaseUrl, clock, ...(onTrouble && { onTrouble }) });
-  return openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock });
-}
 
 /** The services, on a foundation. */
 export interface Services {
@@ -459,52 +370,6 @@ export async function composeServices(
   };
 }
 
-/** What the service of packages and their job have in common. */
-async function composePackaging(config: Config, clock: Clock, stores: Stores, publicUrl: () => string) {
-  const keys = keyRing(await secretKey(config));
-  const links = signedLinks(keys);
-  const origins = allowedOrigins(config.fetchOrigins);
-  const pace = hostPace(
-    { connections: HOST_CONNECTIONS, rate: { calls: 1, perMs: 1_000 / config.fetchPerSecond } },
-    clock,
-  );
-  const userAgent = SOFTWARE;
-  const fetch: Fetch = guardedFetch({ exchange: httpExchange(), origins, pace, clock, userAgent });
-  const counted = statistics({
-    store: stores.statistics,
-    packages: stores.packages,
-    keys,
-    clock,
-    anonymous: config.packagesAnonymous,
-  });
-  requirePlaces(config.mailFrom, "LONGSHORE_MAIL_FROM");
-  const templates = readTemplates(await mailTemplates(config), config.mailTemplates ?? "");
-  return {
-    store: stores.packages,
-    files: packageFolder({ root: config.packagesDir }),
-    keys,
-    links,
-    origins,
-    fetch,
-    clock,
-    statistics: counted,
-    telling: telling({ notices: notices({ templates, from: config.mailFrom }), statistics: counted, links, publicUrl }),
-    keeping: {
-      freshMs: config.packageFreshMs,
-      keepMs: config.packageKeepMs,
-      storeBytes: config.packageStoreBytes,
-    },
-  };
-}
-
-async function mailTemplates({ mailTemplates: path }: Config): Promise<string | undefined> {
-  try {
-    return path === undefined ? undefined : await readFile(path, "utf8");
-  } catch (error) {
-    throw new AppError("config_invalid", { path: path ?? "", expected: "a file that can be read" }, { cause: error });
-  }
-}
-
 /** Its library is loaded when there is a mail server. */
 async function composeMail({ smtpUrl: url }: Config): Promise<(() => Mailer) | undefined> {
   if (url === undefined) return undefined;
@@ -515,24 +380,4 @@ async function composeMail({ smtpUrl: url }: Config): Promise<(() => Mailer) | u
 /** Its idle connections keep no process from ending. */
 function composeRemote({ archiveinterfaceUrl: url }: Config): RemoteArchive | undefined {
   return url === undefined ? undefined : pacificaArchive({ url, exchange: httpExchange() });
-}
-
-/** Every policy the settings name must agree; with none, everything may be deposited. */
-async function composePolicy(config: Config, send: ReturnType<typeof httpSend>): Promise<Policy> {
-  const policies: Policy[] = [];
-  if (config.policyFile !== undefined) {
-    const { readRules } = await import("../core/ingest/policy/rules-file.ts");
-    policies.push(rulesPolicy(readRules(await policyText(config.policyFile))));
-  }
-  if (config.policyUrl !== undefined)
-    policies.push(pacificaPolicy({ url: config.policyUrl, userHeader: config.authHeader, send }));
-  return allPolicies(...policies);
-}
-
-async function policyText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new AppError("policy_invalid", { path, expected: "a file that can be read" }, { cause: error });
-  }
 }

@@ -163,7 +163,7 @@ async function* database(config: Config): AsyncGenerator<Finding, boolean | unde
     return false;
   }
   try {
-    const { openStores } = await import("../compose/services.ts"); // what needs no database starts without it
+    const { openStores } = await import("../compose/foundation.ts"); // what needs no database starts without it
     const stores = await openStores(config, systemClock);
     try {
       await stores.ping();

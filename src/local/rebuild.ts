@@ -31,7 +31,7 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
   // A server that runs hands out ids while the archive's are not known yet, or still writes to a file that was deleted.
   if (!dryRun && (await isInUse(config)))
     throw new AppError("database_in_use", { hint: "stop servers and workers first" });
-  const { openFoundation, searchFolder } = await import("../compose/services.ts"); // the other commands start without it
+  const { openFoundation, searchFolder } = await import("../compose/foundation.ts"); // the other commands start without it
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;

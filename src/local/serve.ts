@@ -35,7 +35,8 @@ export function workerCommand(terminal: Terminal): Command {
     const config = loadConfig(process.env);
     const stop = stopRequested();
     const { openLog } = await import("../log.ts");
-    const { composeServices, openFoundation } = await import("../compose/services.ts");
+    const { openFoundation } = await import("../compose/foundation.ts");
+    const { composeServices } = await import("../compose/services.ts");
     const log = openLog(config);
     const foundation = await openFoundation(config, systemClock, (error) =>
       workLog(log).trouble(error, "between requests"),
@@ -60,7 +61,8 @@ export function workerCommand(terminal: Terminal): Command {
 async function serveUntil(stop: Promise<void>, config: Config, terminal: Terminal): Promise<void> {
   const { openLog } = await import("../log.ts");
   const { freeBytesAt } = await import("../adapters/storage/fs/free-bytes.ts");
-  const { composeServices, openFoundation, publicUrlOf } = await import("../compose/services.ts");
+  const { openFoundation } = await import("../compose/foundation.ts");
+  const { composeServices, publicUrlOf } = await import("../compose/services.ts");
   const { metrics } = await import("../http/metrics.ts");
   const { buildDoor, buildServer } = await import("../http/server.ts");
   const clock = systemClock;

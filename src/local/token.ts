@@ -97,7 +97,7 @@ export function tokenCommand(terminal: Terminal): Command {
 }
 
 async function withTokens(work: (access: Tokens, log: Audit) => Promise<void>): Promise<void> {
-  const { openStores } = await import("../compose/services.ts"); // what needs no database starts without it
+  const { openStores } = await import("../compose/foundation.ts"); // what needs no database starts without it
   const stores = await openStores(loadConfig(process.env), systemClock);
   try {
     await work(tokens(stores.tokens, systemClock), audit(stores.audit, systemClock, SOFTWARE));

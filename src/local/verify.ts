@@ -50,7 +50,7 @@ async function runVerify(
   if (options.resume && transactions.length > 0)
     throw new AppError("usage", { expected: "--resume or transactions", found: "both" });
   const config = loadConfig(process.env);
-  const { openFoundation } = await import("../compose/services.ts"); // the other commands start without it
+  const { openFoundation } = await import("../compose/foundation.ts"); // the other commands start without it
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;

@@ -1,13 +1,8 @@
 import { join } from "node:path";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
-import {
-  composeServices,
-  type Foundation,
-  type Services,
-  searchIndex,
-  stagingCache,
-} from "../../src/compose/services.ts";
+import { type Foundation, searchIndex, stagingCache } from "../../src/compose/foundation.ts";
+import { composeServices, type Services } from "../../src/compose/services.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { Clock } from "../../src/core/clock.ts";

@@ -9,13 +9,8 @@ import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
 import { STAGING } from "../../src/adapters/storage/fs/layout.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import {
-  composeServices,
-  type Foundation,
-  type Services,
-  searchIndex,
-  stagingCache,
-} from "../../src/compose/services.ts";
+import { type Foundation, searchIndex, stagingCache } from "../../src/compose/foundation.ts";
+import { composeServices, type Services } from "../../src/compose/services.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
 import { verifyArchive } from "../../src/core/archive/verify.ts";

@@ -1,0 +1,80 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { openPostgres, openSqlite, type Stores } from "../adapters/db/stores.ts";
+import { sqliteFtsIndex } from "../adapters/search/sqlite-fts.ts";
+import { fsObjectStorage } from "../adapters/storage/fs.ts";
+import { type Archive, ocflArchive } from "../core/archive/archive.ts";
+import type { ObjectStorage } from "../core/archive/object-storage.ts";
+import type { SearchIndex } from "../core/catalogue/search-index.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Config } from "../settings/config.ts";
+
+/** What lies under everything: the database and the archive, opened and ready. */
+export interface Foundation {
+  readonly stores: Stores;
+  readonly storage: ObjectStorage;
+  readonly archive: Archive;
+  /** Where files are copied to that cannot be read where they are. */
+  readonly cache: ObjectStorage;
+  /** Opened with the first use, by one process at a time. */
+  readonly index: SearchIndex;
+  close(): Promise<void>;
+}
+
+/**
+ * Chooses the adapters by the settings and opens them.
+ * @param onTrouble told of what goes wrong between requests, such as a broken connection.
+ * @throws AppError saying which of them does not open.
+ */
+export async function openFoundation(
+  config: Config,
+  clock: Clock,
+  onTrouble?: (error: unknown) => void,
+): Promise<Foundation> {
+  const stores = await openStores(config, clock, onTrouble);
+  try {
+    const storage = fsObjectStorage({ root: config.archiveDir });
+    const archive = ocflArchive(storage, config.digest);
+    await archive.prepare();
+    const cache = stagingCache(config);
+    const index = searchIndex(config);
+    return {
+      stores,
+      storage,
+      archive,
+      cache,
+      index,
+      async close() {
+        await index.close();
+        await cache.close();
+        await storage.close();
+        await stores.close();
+      },
+    };
+  } catch (error) {
+    await stores.close();
+    throw error;
+  }
+}
+
+/** Made when the first file is staged. */
+export function stagingCache(config: Config): ObjectStorage {
+  return fsObjectStorage({ root: join(config.dataDir, "staging") });
+}
+
+export function searchIndex(config: Config): ReturnType<typeof sqliteFtsIndex> {
+  return sqliteFtsIndex({ folder: searchFolder(config) });
+}
+
+/** May be removed while no server runs: what is in it is made anew from the database. */
+export function searchFolder({ dataDir }: Config): string {
+  return join(dataDir, "search");
+}
+
+/** The database alone: for commands that need no archive. */
+export async function openStores(config: Config, clock: Clock, onTrouble?: (error: unknown) => void): Promise<Stores> {
+  await mkdir(config.dataDir, { recursive: true });
+  if (config.databaseUrl !== undefined)
+    return openPostgres({ url: config.databaseUrl, clock, ...(onTrouble && { onTrouble }) });
+  return openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock });
+}
