@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import type { Kysely } from "kysely";
+import type { Insertable, Kysely } from "kysely";
 import { canonicalJson } from "../../core/access/audit.ts";
 import { AppError, type DetailValue } from "../../core/errors.ts";
 import type { Entry, Fields } from "../../core/registers/entry.ts";
 import type { EntryKey } from "../../core/registers/register-store.ts";
-import { fromJson, type RegisterEntryRow, type Tables } from "./tables.ts";
+import { fromJson, type RegisterEntryRow, type RegisterEventRow, type Tables } from "./tables.ts";
 
 /** Rows written with one statement: SQLite takes 32,766 values in one. */
 const AT_ONCE = 2_000;
@@ -33,6 +33,11 @@ export async function putKeys(
     const holder = await keyHolder(tx, register, key);
     throw new AppError("entry_exists", { register, entry: holder ?? 0, at, key: key.slice(0, VALUE_CHARS) });
   }
+}
+
+/** Lines of entries' histories. */
+export async function noteEvents(tx: Kysely<Tables>, events: readonly Insertable<RegisterEventRow>[]): Promise<void> {
+  await inBatches(events, (rows) => tx.insertInto("registerEvents").values(rows).execute());
 }
 
 export async function keyHolder(tx: Kysely<Tables>, register: string, key: string): Promise<number | undefined> {

@@ -11,6 +11,7 @@ import {
   entryOf,
   inBatches,
   keyHolder,
+  noteEvents,
   putKeys,
   REQUEST,
   requestKey,
@@ -120,7 +121,7 @@ export function sqlRegisterStore(db: Kysely<Tables>, dialect: DialectName, enque
           reason: entries[at]?.reason ?? null,
           changed: toJson(Object.keys(fields)),
         }));
-        await inBatches(events, (rows) => tx.insertInto("registerEvents").values(rows).execute());
+        await noteEvents(tx, events);
         await inBatches(messages, (some) => putMessages(tx, some, now));
         return made;
       }),
@@ -204,9 +205,8 @@ export function sqlRegisterStore(db: Kysely<Tables>, dialect: DialectName, enque
         }
         if (job) await createJob(tx, enqueue, job);
         if (change.isNoted)
-          await tx
-            .insertInto("registerEvents")
-            .values({
+          await noteEvents(tx, [
+            {
               register,
               entry: id,
               at: now,
@@ -215,8 +215,8 @@ export function sqlRegisterStore(db: Kysely<Tables>, dialect: DialectName, enque
               toStatus: entry.status,
               reason: reason ?? null,
               changed: toJson(changedNames(fromJson(before.fields), entry.fields)),
-            })
-            .execute();
+            },
+          ]);
         await putMessages(tx, change.tell?.(entry) ?? [], now);
         return entry;
       }),
@@ -229,19 +229,9 @@ export function sqlRegisterStore(db: Kysely<Tables>, dialect: DialectName, enque
         await tx.deleteFrom("registerValues").where("register", "=", register).where("entry", "=", id).execute();
         await tx.deleteFrom("registerKeys").where("register", "=", register).where("entry", "=", id).execute();
         await tx.deleteFrom("registerEntries").where("number", "=", before.number).execute();
-        await tx
-          .insertInto("registerEvents")
-          .values({
-            register,
-            entry: id,
-            at: now,
-            actor,
-            fromStatus: before.status,
-            toStatus: null,
-            reason,
-            changed: toJson([]),
-          })
-          .execute();
+        const fromStatus = before.status;
+        const gone = { register, entry: id, at: now, actor, fromStatus, toStatus: null, reason, changed: toJson([]) };
+        await noteEvents(tx, [gone]);
         return true;
       }),
 
