@@ -8,6 +8,8 @@ export interface ColdStorage extends ObjectStorage {
   readonly requested: readonly string[];
   /** Puts a file on tape. It comes up when it has been asked for and its state looked at `looks` times after. */
   freeze(path: string, looks?: number, readyAt?: number): void;
+  /** It comes up at once. */
+  thaw(path: string): void;
   /** Every look at the file fails so. */
   spoil(path: string, error: Error): void;
 }
@@ -24,6 +26,7 @@ export function coldStorage(storage: ObjectStorage): ColdStorage {
     ...storage,
     requested,
     freeze: (path, looks = 0, readyAt) => void frozen.set(path, { looks, readyAt, restoring: false }),
+    thaw: (path) => void frozen.delete(path),
     spoil: (path, error) => void spoilt.set(path, error),
     async open(path, range) {
       requireOnline(path);
