@@ -3,7 +3,19 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const EVERYTHING = ["adapters", "cli", "compose", "core", "http", "local", "sdk", "settings", "log.ts", "version.ts"];
+const EVERYTHING = [
+  "adapters",
+  "cli",
+  "compose",
+  "core",
+  "http",
+  "local",
+  "sdk",
+  "settings",
+  "telemetry",
+  "log.ts",
+  "version.ts",
+];
 
 /** Which top folder of src/ may import which. Files directly in src/ are the entry: no limit. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -15,7 +27,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ["cli", "sdk"],
   // Which adapter is meant by a setting is known here alone.
   settings: ["settings", "core"],
-  compose: ["compose", "settings", "adapters", "core", "log.ts", "version.ts"],
+  telemetry: ["telemetry", "core"],
+  compose: ["compose", "settings", "telemetry", "adapters", "core", "log.ts", "version.ts"],
   local: EVERYTHING,
 };
 

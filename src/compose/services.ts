@@ -2,6 +2,7 @@ import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { controlFile } from "../adapters/control-file.ts";
+import type { Stores } from "../adapters/db/stores.ts";
 import { httpExchange } from "../adapters/outbound/http-exchange.ts";
 import { pacificaArchive } from "../adapters/pacifica/archive.ts";
 import { pacificaIdSource } from "../adapters/pacifica/id-source.ts";
@@ -49,7 +50,7 @@ import type { Mailer } from "../core/notify/mailer.ts";
 import { MAIL_CHANNEL, WEBHOOK_CHANNEL } from "../core/notify/notices.ts";
 import { announcements, CLOUDEVENT_CHANNEL, METADATA_CHANNEL } from "../core/outbound/announcements.ts";
 import { cloudEvents } from "../core/outbound/cloudevents.ts";
-import { type OutboxChannel, type OutboxDelivery, outboxDelivery } from "../core/outbound/outbox-delivery.ts";
+import { type OutboxDelivery, outboxDelivery } from "../core/outbound/outbox-delivery.ts";
 import { httpSend } from "../core/outbound/send.ts";
 import { packageJob } from "../core/packages/package-job.ts";
 import { packageWork } from "../core/packages/package-work.ts";
@@ -66,6 +67,7 @@ import type { Subsystem } from "../core/switches/switch.ts";
 import { type Switches, switchService } from "../core/switches/switches.ts";
 import type { Config } from "../settings/config.ts";
 import { dwcaSettings } from "../settings/dwca-settings.ts";
+import { type Instruments, NO_INSTRUMENTS } from "../telemetry/instruments.ts";
 import { SOFTWARE } from "../version.ts";
 import { composeCrawling } from "./crawls.ts";
 import { composeDrops } from "./drops.ts";
@@ -131,14 +133,23 @@ export function publicUrlOf({ publicUrl, host, port }: Pick<Config, "publicUrl" 
   return publicUrl ?? `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
 
-/** @param publicUrl under which clients reach the server; asked for whenever a link is made. */
+/**
+ * @param publicUrl under which clients reach the server; asked for whenever a link is made.
+ * @param instruments put around whatever does work.
+ */
 export async function composeServices(
   config: Config,
   clock: Clock,
   foundation: Foundation,
   publicUrl: () => string = () => publicUrlOf(config),
+  instruments: Instruments = NO_INSTRUMENTS,
 ): Promise<Services> {
-  const { archive, cache, index, storage, stores } = foundation;
+  const { archive, cache, index, storage } = foundation;
+  const stores: Stores = {
+    ...foundation.stores,
+    extractions: instruments.extractions(foundation.stores.extractions),
+    schedules: instruments.schedules(foundation.stores.schedules),
+  };
   const send = httpSend(clock);
   const switches = switchService({
     store: stores.switches,
@@ -215,7 +226,7 @@ export async function composeServices(
     nextJobId,
   });
   // What a schedule has begun is left to end when schedules are paused.
-  const handlers = { ...pausable(unswitched, switches, clock), ...scheduling.handlers };
+  const handlers = instruments.handlers({ ...pausable(unswitched, switches, clock), ...scheduling.handlers });
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
   const received = ingestService(jobs, archive);
   // An upload that is complete is queued all the same: it waits.
@@ -225,7 +236,7 @@ export async function composeServices(
     receiveFile: whileRunning(switches, "ingest", received.receiveFile),
     move: whileRunning(switches, "ingest", received.move),
   };
-  const search = searchService({ index, savedQueries: stores.savedQueries, clock });
+  const search = instruments.search(searchService({ index, savedQueries: stores.savedQueries, clock }));
   const packages = packageService({
     ...packaging,
     nextJobId,
@@ -314,7 +325,7 @@ export async function composeServices(
     startDelivery(log) {
       const { told } = packaging.statistics;
       const mailer = openMailer?.();
-      const channels: Readonly<Record<string, OutboxChannel>> = {
+      const channels = instruments.channels({
         [CLOUDEVENT_CHANNEL]: cloudEvents({ source: config.eventsSource, send }),
         ...(config.metadataUrl !== undefined && {
           [METADATA_CHANNEL]: pacificaMetadata({ url: config.metadataUrl, archive, send }),
@@ -323,7 +334,7 @@ export async function composeServices(
         ...(config.webhookSecret !== undefined && {
           [WEBHOOK_CHANNEL]: webhookChannel(fetch, config.webhookSecret, clock, told),
         }),
-      };
+      });
       const delivery = outboxDelivery({ outbox: stores.outbox, clock, onTrouble: log.trouble, channels });
       return {
         ...delivery,

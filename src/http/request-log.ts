@@ -1,4 +1,5 @@
 import { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import type { ServedRequest } from "./metrics.ts";
 import { asAppError } from "./problem.ts";
 
 declare module "fastify" {
@@ -51,6 +52,16 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     },
     "request",
   );
+}
+
+/** The same request as it is counted. */
+export function servedRequest({ method, routeOptions }: FastifyRequest, reply: FastifyReply): ServedRequest {
+  return {
+    method,
+    route: routeOptions.url ?? "none",
+    status: reply.raw.writableFinished ? reply.statusCode : undefined,
+    durationMs: reply.elapsedTime,
+  };
 }
 
 /** A body that broke off in the middle: no problem document can tell of it any more. */

@@ -6,7 +6,7 @@ import type { Links } from "../core/access/links.ts";
 import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { Carts } from "../core/carts/carts.ts";
-import type { CatalogueStore, Outbox } from "../core/catalogue/catalogue-store.ts";
+import type { CatalogueStore } from "../core/catalogue/catalogue-store.ts";
 import type { Indexing } from "../core/catalogue/indexing.ts";
 import type { Search } from "../core/catalogue/search.ts";
 import type { SearchChanges } from "../core/catalogue/search-changes.ts";
@@ -18,13 +18,12 @@ import type { Documents } from "../core/documents/documents.ts";
 import type { Drops } from "../core/drop/drops.ts";
 import type { Environment } from "../core/environment/environment.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
-import type { Fixity, FixityStatus } from "../core/fixity/fixity.ts";
+import type { Fixity } from "../core/fixity/fixity.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
 import type { NumberedFiles } from "../core/ingest/numbered-files.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { JobQueue } from "../core/jobs/job-queue.ts";
-import type { JobStore } from "../core/jobs/job-store.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
 import type { Packages } from "../core/packages/packages.ts";
 import type { Statistics } from "../core/packages/statistics.ts";
@@ -78,12 +77,9 @@ export interface ServerDeps {
     ping(): Promise<void>;
     /** Room where what is received, fetched and noted is kept until it is in the archive. */
     dataFreeBytes(): Promise<number>;
-    readonly jobs: Pick<JobStore, "countOpen">;
     readonly queue: Pick<JobQueue, "depth">;
-    readonly outbox: Pick<Outbox, "depth">;
     readonly searchChanges: Pick<SearchChanges, "depth">;
     readonly index: Pick<SearchIndex, "counts">;
-    fixityStatus(): Promise<FixityStatus>;
   };
   /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */
   readonly metrics: Metrics;

@@ -17,7 +17,7 @@ import { packageLinkRoutes } from "./links/package-links.ts";
 import { operationRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
 import { limitRates } from "./rate-limit.ts";
-import { logRequest, ServerLog, withoutSecrets } from "./request-log.ts";
+import { logRequest, ServerLog, servedRequest, withoutSecrets } from "./request-log.ts";
 import type { ServerContext, ServerDeps } from "./server-deps.ts";
 import { endUnreadBody } from "./upload/request-body.ts";
 
@@ -116,7 +116,7 @@ function bareServer(deps: ServerDeps): BareServer {
     // Fastify's `onResponse` does not come when the client leaves early; this does.
     reply.raw.once("close", () => {
       endUnreadBody(request);
-      deps.metrics.observe(request, reply);
+      deps.metrics.request(servedRequest(request, reply));
       logRequest(request, reply);
     });
   });

@@ -63,10 +63,11 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
   const { freeBytesAt } = await import("../adapters/storage/fs/free-bytes.ts");
   const { openFoundation } = await import("../compose/foundation.ts");
   const { composeServices, publicUrlOf } = await import("../compose/services.ts");
-  const { metrics } = await import("../http/metrics.ts");
   const { buildDoor, buildServer } = await import("../http/server.ts");
   const clock = systemClock;
   const log = openLog(config);
+  const { processMetrics } = await import("../telemetry/metrics.ts");
+  const metrics = processMetrics({ version: VERSION, clock });
   const foundation = await openFoundation(config, clock, (error) => workLog(log).trouble(error, "between requests"));
   const servers: FastifyInstance[] = [];
   let indexing: Indexing | undefined;
@@ -77,7 +78,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
 
     /** Known when the port is: before that, nobody can order what has links. */
     let publicUrl = publicUrlOf(config);
-    const services = await composeServices(config, clock, foundation, () => publicUrl);
+    const services = await composeServices(config, clock, foundation, () => publicUrl, metrics);
     const lost = (await services.environment.list("secrets")).filter(({ readable }) => !readable);
     if (lost.length > 0)
       log.warn(
@@ -88,8 +89,9 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       ...stores,
       index,
       dataFreeBytes: () => freeBytesAt(config.dataDir),
-      fixityStatus: services.fixity.status,
     };
+    const onTrouble = workLog(log).trouble;
+    metrics.watch({ ...observed, storage, fixityStatus: services.fixity.status, onTrouble }, services.jobs);
     indexing = services.startIndexing(workLog(log));
     const deps = {
       version: VERSION,
@@ -126,7 +128,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       registers: services.registers,
       audit: audit(stores.audit, clock, SOFTWARE),
       observed,
-      metrics: metrics(services.jobs, observed),
+      metrics,
       options: config,
     };
     const server = await buildServer(deps);

@@ -9,9 +9,9 @@ import { access } from "../../src/core/access/access.ts";
 import type { Scope } from "../../src/core/access/access-stores.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { tokens } from "../../src/core/access/tokens.ts";
-import { metrics } from "../../src/http/metrics.ts";
 import { buildDoor, buildServer } from "../../src/http/server.ts";
 import type { ServerDeps } from "../../src/http/server-deps.ts";
+import { processMetrics } from "../../src/telemetry/metrics.ts";
 import { type Packaging, type PackagingOptions, PUBLIC_URL, packaging } from "../support/packaging.ts";
 import { until } from "../support/until.ts";
 
@@ -76,7 +76,6 @@ export async function packageServer(t: TestContext, options: PackageServerOption
     ...stores,
     index,
     dataFreeBytes: async () => Number.MAX_SAFE_INTEGER,
-    fixityStatus: services.fixity.status,
   };
   const deps: ServerDeps = {
     ...services,
@@ -92,7 +91,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
     tokens: tokens(stores.tokens, systemClock),
     audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,
-    metrics: metrics(services.jobs, observed),
+    metrics: processMetrics({ version: "0.0.0-test", clock: systemClock }),
     options: {
       trustedProxies: [],
       authHeader: "X-Http-Authed-User",

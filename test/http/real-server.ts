@@ -30,10 +30,10 @@ import { moveJob } from "../../src/core/ingest/move-job.ts";
 import { numberedFiles } from "../../src/core/ingest/numbered-files.ts";
 import { jobService } from "../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../src/core/jobs/worker.ts";
-import { metrics } from "../../src/http/metrics.ts";
 import { buildDoor, buildServer, type DoorName } from "../../src/http/server.ts";
 import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
 import { loadConfig } from "../../src/settings/config.ts";
+import { processMetrics } from "../../src/telemetry/metrics.ts";
 
 export interface RealServer {
   readonly url: string;
@@ -114,18 +114,15 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   );
   const config = loadConfig({ LONGSHORE_DATA_DIR: root });
   const index = searchIndex(config);
-  const composed = await composeServices(config, systemClock, {
-    stores,
-    storage,
-    archive,
-    cache,
-    index,
-    close: async () => {},
-  });
+  const measured = processMetrics({ version: "0.0.0-test", clock: systemClock });
+  const foundation = { stores, storage, archive, cache, index, close: async () => {} };
+  const composed = await composeServices(config, systemClock, foundation, undefined, measured);
   const indexing = composed.startIndexing({
     trouble: (err, during) => log.push({ level: 50, during, err }),
   });
-  const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(root), fixityStatus: composed.fixity.status };
+  const observed = { ...stores, index, dataFreeBytes: () => freeBytesAt(root) };
+  const onTrouble = (err: unknown, during: string) => void log.push({ level: 50, during, err });
+  measured.watch({ ...observed, storage, fixityStatus: composed.fixity.status, onTrouble }, jobs);
   const tokenService = tokens(stores.tokens, systemClock);
   const deps = wrap({
     version: "0.0.0-test",
@@ -171,7 +168,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     environment: composed.environment,
     audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,
-    metrics: metrics(jobs, observed),
+    metrics: measured,
     options: {
       trustedProxies: [],
       authHeader: "X-Http-Authed-User",
@@ -187,7 +184,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   const app = await buildServer(deps);
   const url = await app.listen({ host: "127.0.0.1", port: 0 });
   const worker = withWorker
-    ? startWorker(jobs, stores.queue, handlers, systemClock, {
+    ? startWorker(jobs, stores.queue, measured.handlers(handlers), systemClock, {
         name: "test",
         concurrency: { fast: 2, slow: 1 },
         onTrouble: (err, during) => log.push({ level: 50, during, err }),

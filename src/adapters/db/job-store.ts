@@ -49,6 +49,16 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
       return { queued: count("queued"), running: count("running") };
     },
 
+    async oldestQueued() {
+      const rows = await db
+        .selectFrom("jobs")
+        .select((row) => ["lane", row.fn.min("updatedAt").as("queuedAt")])
+        .where("state", "=", "queued")
+        .groupBy("lane")
+        .execute();
+      return Object.fromEntries(rows.map(({ lane, queuedAt }) => [lane, queuedAt]));
+    },
+
     async update(id, from, change, now, events = [], attempts) {
       const write = async (tx: Kysely<Tables>) => {
         const row = await tx

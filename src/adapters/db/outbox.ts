@@ -64,5 +64,16 @@ export function sqlOutbox(db: Kysely<Tables>, dialect: DialectName): Outbox {
         .executeTakeFirstOrThrow();
       return depth;
     },
+
+    async backlog() {
+      return db
+        .selectFrom("outbox")
+        .select((row) => [
+          row.fn.countAll<number>().as("messages"),
+          row.fn.count<number>("lastReason").as("failing"),
+          row.fn.min("createdAt").as("oldestAt"),
+        ])
+        .executeTakeFirstOrThrow();
+    },
   };
 }

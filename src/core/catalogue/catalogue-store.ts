@@ -139,6 +139,16 @@ export interface Outbox {
   /** To be tried again at `dueAt`. `reason` is kept for the operator. */
   failed(key: string, dueAt: number, reason: string): Promise<void>;
   depth(): Promise<number>;
+  /** How delivery is getting on. */
+  backlog(): Promise<OutboxBacklog>;
+}
+
+export interface OutboxBacklog {
+  readonly messages: number;
+  /** Of these, those whose delivery has failed. */
+  readonly failing: number;
+  /** When the oldest was put in; `null` when there is none. */
+  readonly oldestAt: number | null;
 }
 
 /** Durable integer sequences, never handing out a number twice. */

@@ -62,6 +62,8 @@ export interface JobStore {
   list(filter: JobFilter): Promise<readonly Job[]>;
   /** How many jobs are in each state that is not finished. */
   countOpen(): Promise<Readonly<Record<"queued" | "running", number>>>;
+  /** When the job that has been queued for longest was queued, in each lane that has one. */
+  oldestQueued(): Promise<Readonly<Partial<Record<Lane, number>>>>;
   /**
    * Compare-and-set: applies `change` when the job is in one of the states `from`, and appends `events`.
    * @param attempts when given, only while the job has been begun this often: whoever works on a job that another has

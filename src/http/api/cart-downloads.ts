@@ -40,10 +40,11 @@ export const cartDownloadRoutes =
           tellWhen(reply, cart, context.clock.now());
           const content = request.query.bag === "true" ? "bag" : "manifest";
           const download = await context.carts.download(cart, { format, content });
+          const meter = context.metrics.download("cart");
           return sendRepresentation(request, reply, cartRepresentation(download), {
-            sent: context.metrics.sent,
+            meter,
             async begins() {
-              context.metrics.downloaded("cart");
+              meter.begun();
               await context.carts.counted(cart);
             },
           });

@@ -56,10 +56,11 @@ export const fileRoutes =
       },
       async handler(request, reply) {
         const found = await visibleFile(context, request.principal, request.params.id);
+        const meter = context.metrics.download("file");
         return sendRepresentation(request, reply, fileRepresentation(context.storage, found), {
-          sent: context.metrics.sent,
+          meter,
           async begins() {
-            context.metrics.downloaded("file");
+            meter.begun();
             await context.carts.countedFile(found.file.id, found.transaction.id);
           },
         });

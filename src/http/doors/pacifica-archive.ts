@@ -53,18 +53,18 @@ export const pacificaArchive =
     app.get<FileRoute>("/:id", download, async (request, reply) => {
       const file = await found(request);
       const representation = { ...fileRepresentation(storage, file), mediaType: BYTES };
+      const meter = context.metrics.download("file");
       async function begins(): Promise<void> {
-        context.metrics.downloaded("file");
+        meter.begun();
         await context.carts.countedFile(file.file.id, file.transaction.id);
       }
       const { byte_range: part } = request.query;
-      if (part === undefined)
-        return sendRepresentation(request, reply, representation, { sent: context.metrics.sent, begins });
+      if (part === undefined) return sendRepresentation(request, reply, representation, { meter, begins });
 
       const { start, sizeBytes } = requestedPart(part, representation.sizeBytes);
       if (start === 0) await begins();
       const bytes = sizeBytes === 0 ? [] : representation.read({ start, end: start + sizeBytes - 1 }, context.closing);
-      context.metrics.sent(sizeBytes);
+      meter.sent(sizeBytes);
       return reply
         .headers({ "content-type": BYTES, "content-length": sizeBytes, etag: representation.etag })
         .send(Readable.from(bytes, { objectMode: false }));

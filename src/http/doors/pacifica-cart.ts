@@ -96,14 +96,15 @@ export const pacificaCart =
       const name = typeof filename === "string" && filename !== "" ? filename : defaultName(cart.createdAt);
       const folder = cart.name === UNBUNDLED ? safePart(name.replaceAll(".tar", "")) : cart.name;
       const download = await carts.download(cart, { format: "tar", content: "files", folder });
+      const meter = context.metrics.download("cart");
       return sendRepresentation(
         request,
         reply,
         { ...download, fileName: safePart(name), mediaType: "application/octet-stream" },
         {
-          sent: context.metrics.sent,
+          meter,
           async begins() {
-            context.metrics.downloaded("cart");
+            meter.begun();
             await carts.counted(cart);
           },
         },

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Digests } from "../../core/digest.ts";
 import { AppError } from "../../core/errors.ts";
+import type { DownloadMeter } from "../metrics.ts";
 import { attachment } from "./attachment.ts";
 import { requestedRanges, type SatisfiableRange } from "./byte-ranges.ts";
 import { isNotModified, type Validators } from "./conditional.ts";
@@ -23,8 +24,7 @@ export interface Representation extends Validators {
 }
 
 export interface SendOptions {
-  /** Told of bytes as they are sent. */
-  readonly sent: (bytes: number) => void;
+  readonly meter: Pick<DownloadMeter, "sent" | "broken">;
   /** Called before a body that holds the first byte: others belong to a download that is under way. */
   readonly begins: () => Promise<void>;
 }
@@ -41,7 +41,7 @@ export async function sendRepresentation(
   request: FastifyRequest,
   reply: FastifyReply,
   representation: Representation,
-  { sent, begins }: SendOptions,
+  { meter, begins }: SendOptions,
 ): Promise<FastifyReply> {
   const { sizeBytes } = representation;
   if (isNotModified(request.headers, representation)) return reply.code(304).headers(describe(representation)).send();
@@ -57,10 +57,13 @@ export async function sendRepresentation(
   if (ranges === undefined || ranges.some(({ start }) => start === 0)) await begins();
 
   const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort());
+  reply.raw.once("close", () => {
+    if (!reply.raw.writableFinished) meter.broken();
+    gone.abort();
+  });
   const { headers, body } = message(representation, ranges, gone.signal);
   reply.code(ranges ? 206 : 200).headers({ ...describe(representation), ...headers });
-  return sendBody(request, reply, counted(body, sent), gone.signal);
+  return sendBody(request, reply, counted(body, meter.sent), gone.signal);
 }
 
 /** What the head of 200, 206 and 304 says of the whole alike. */

@@ -25,10 +25,11 @@ export const cartLinkRoutes =
         const cart = await context.carts.get(HOLDER, cartId(claim.id));
         const download = await context.carts.download(cart, { format: "zip", content: "manifest" });
         reply.headers({ "referrer-policy": "no-referrer", "x-robots-tag": "noindex" });
+        const meter = context.metrics.download("cart");
         return sendRepresentation(request, reply, cartRepresentation(download), {
-          sent: context.metrics.sent,
+          meter,
           async begins() {
-            context.metrics.downloaded("cart");
+            meter.begun();
             await context.carts.counted(cart);
           },
         });

@@ -57,10 +57,11 @@ export async function sendPackage(
   { order, package: made }: OrderedPackage,
   file: PackageFile,
 ): Promise<FastifyReply> {
+  const meter = metrics.download("package");
   return sendRepresentation(request, reply, packageRepresentation(file, made), {
-    sent: metrics.sent,
+    meter,
     async begins() {
-      metrics.downloaded("package");
+      meter.begun();
       await packages.counted(order.id);
     },
   });
