@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { type Longshore, longshore, type RegisterEntry } from "../../src/sdk/index.ts";
 import { runCli } from "../cli/run-cli.ts";
 import { bundle } from "../http/bundle.ts";
@@ -120,6 +122,45 @@ describe("the registers that come as examples", { timeout: 240_000 }, () => {
     assert.equal(await readFile(path("delivered/ada/films/film.mkv"), "utf8"), "moving pictures");
     assert.deepEqual([done.job, done.attempts], [null, 0]);
     await mailed("ada@example.org", /Subject: Your download of film\.mkv is complete/);
+  });
+
+  test("a person is mailed a link, and what it leads to is a ZIP of the file", async () => {
+    const { id } = await deposit(server, bundle({ "films/short.mkv": "a short film" }));
+    await finished(server, id);
+    const [film] = await Array.fromAsync(client.transactions.files(id));
+    const loans = {
+      name: "loans",
+      title: "Loans",
+      fields: { email: { type: "string" }, film: { type: "string" } },
+      statuses: {
+        Asked: {
+          action: {
+            do: "cart",
+            file: "{film}",
+            deliver: { mail: "{email}" },
+            success: "Sent",
+            failure: "Refused",
+            backOff: "1s",
+          },
+        },
+        Sent: {},
+        Refused: {},
+      },
+      initial: "Asked",
+      permissions: { create: ["anyone"] },
+    };
+    await client.registers.declare("loans", JSON.stringify(loans));
+    const entry = await client.registers.add("loans", { email: "grace@example.org", film: String(film?.id) });
+    await reaches(entry, "Sent");
+    await mailed("grace@example.org", /Subject: Your files are ready/);
+    const letter = mail.received.find(({ to }) => to.includes("grace@example.org"));
+    const link = /http:\/\/\S+\.zip/.exec(letter?.source.replaceAll("=\r\n", "") ?? "")?.[0];
+    assert.ok(link, letter?.source);
+    const zip = path("loan.zip");
+    await writeFile(zip, await (await fetch(link)).bytes());
+    // Info-ZIP's unzip is the judge.
+    const { stdout } = await promisify(execFile)("unzip", ["-p", zip, "*short.mkv"]);
+    assert.equal(stdout, "a short film");
   });
 
   test("a transcode is made aside, checked, and takes the place of its source", async () => {
