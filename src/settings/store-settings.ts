@@ -1,4 +1,5 @@
-import { z } from "zod";
+import type { z } from "zod";
+import { S3_SETTINGS, s3Config } from "./s3-settings.ts";
 import { folder, httpUrl, list, refuse, text } from "./setting-forms.ts";
 
 const STORE = /^(s3:\/\/[a-z0-9][a-z0-9.-]{1,62}|globus:\/\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(\/|$)/i;
@@ -21,20 +22,7 @@ export const STORE_SETTINGS = {
   )
     .prefault("")
     .describe("Buckets in S3, or folders in them (scans/2024), separated by commas, that may be crawled."),
-  LONGSHORE_S3_ENDPOINT: httpUrl
-    .optional()
-    .describe("Server that these buckets are on, when it is not Amazon's: https://s3.example.org."),
-  LONGSHORE_S3_REGION: text.prefault("us-east-1").describe("Region that requests to it are signed for."),
-  LONGSHORE_S3_ACCESS_KEY_ID: text
-    .optional()
-    .describe("Access key for it. What the AWS SDK finds on the machine when not set."),
-  LONGSHORE_S3_SECRET_ACCESS_KEY: text.optional().describe("The access key's secret.").meta({ secret: true }),
-  LONGSHORE_S3_PATH_STYLE: z
-    .enum(["true", "false"])
-    .optional()
-    .describe(
-      "Whether buckets are named in the path, not in the host's name: true or false. true when not set and there is an endpoint.",
-    ),
+  ...S3_SETTINGS,
   LONGSHORE_GLOBUS_TOKEN: text
     .optional()
     .describe("Token for the Globus Transfer API: opens every collection that its identity may read.")
@@ -54,20 +42,12 @@ export const STORE_SETTINGS = {
 } as const;
 
 export function storeConfig(e: z.output<z.ZodObject<typeof STORE_SETTINGS>>) {
-  const { LONGSHORE_S3_ACCESS_KEY_ID: accessKeyId, LONGSHORE_S3_SECRET_ACCESS_KEY: secretAccessKey } = e;
-  const hasKey = accessKeyId !== undefined && secretAccessKey !== undefined;
-  const hasEndpoint = e.LONGSHORE_S3_ENDPOINT !== undefined;
   return {
     /** URLs. */
     offloadStores: e.LONGSHORE_OFFLOAD_STORES,
     /** As in `bucket/folder`. */
     crawlBuckets: e.LONGSHORE_CRAWL_BUCKETS,
-    s3: {
-      endpoint: e.LONGSHORE_S3_ENDPOINT,
-      region: e.LONGSHORE_S3_REGION,
-      credentials: hasKey ? { accessKeyId, secretAccessKey } : undefined,
-      pathStyle: e.LONGSHORE_S3_PATH_STYLE === undefined ? hasEndpoint : e.LONGSHORE_S3_PATH_STYLE === "true",
-    },
+    s3: s3Config(e),
     globus: {
       token: e.LONGSHORE_GLOBUS_TOKEN,
       url: e.LONGSHORE_GLOBUS_URL,

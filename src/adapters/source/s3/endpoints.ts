@@ -1,8 +1,8 @@
 import { AppError } from "../../../core/errors.ts";
+import { type S3Settings, s3Place } from "../../s3/client.ts";
 import type { EndpointOpener } from "../open-endpoint.ts";
 import type { TargetOpener } from "../open-target.ts";
 import { s3Source } from "./source.ts";
-import type { S3Settings } from "./store.ts";
 import { s3Target } from "./target.ts";
 
 export interface S3EndpointsParts {
@@ -14,7 +14,7 @@ export interface S3EndpointsParts {
 /** Buckets and folders in them: `s3://bucket/some/folder`. */
 export function s3Endpoints({ settings, buckets }: S3EndpointsParts): EndpointOpener {
   function placeAt(url: URL): string {
-    const place = placeOf(url);
+    const place = s3Place(url);
     if (buckets.some((bucket) => isWithin(bucket, place))) return place;
     throw new AppError("endpoint_refused", { url: url.href, hint: "it is not in LONGSHORE_CRAWL_BUCKETS" });
   }
@@ -31,9 +31,9 @@ export interface S3TargetsParts {
 }
 
 export function s3Targets({ settings, writable }: S3TargetsParts): TargetOpener {
-  const places = writable.map((url) => placeOf(new URL(url)));
+  const places = writable.map((url) => s3Place(new URL(url)));
   function placeAt(url: URL): string {
-    const place = placeOf(url);
+    const place = s3Place(url);
     if (places.some((one) => isWithin(one, place))) return place;
     throw new AppError("endpoint_refused", { url: url.href, hint: "it is not below LONGSHORE_OFFLOAD_STORES" });
   }
@@ -47,19 +47,3 @@ const isWithin = (place: string, found: string) => found === place || found.star
 
 /** The same text for the same place. */
 const urlOf = (place: string) => `s3://${place.split("/").map(encodeURIComponent).join("/")}`;
-
-/** Bucket and folder of `s3://bucket/some/folder`. @throws AppError request_invalid. */
-function placeOf(url: URL): string {
-  const expected = "s3://, then a bucket, and a folder in it";
-  const { hostname, pathname, search, hash, port, username } = url;
-  try {
-    const folders = pathname.replace(/\/+$/, "").split("/").slice(1).map(decodeURIComponent);
-    const isPlain = folders.every((name) => !["", ".", ".."].includes(name) && !/[/\0]/.test(name));
-    const isBucket = /^[a-z0-9][a-z0-9.-]{1,62}$/.test(hostname) && port === "" && username === "";
-    if (isPlain && isBucket && search === "" && hash === "") return [hostname, ...folders].join("/");
-  } catch (error) {
-    if (!(error instanceof URIError)) throw error;
-    throw new AppError("request_invalid", { url: url.href, expected }, { cause: error });
-  }
-  throw new AppError("request_invalid", { url: url.href, expected });
-}

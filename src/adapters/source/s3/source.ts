@@ -1,16 +1,14 @@
-import { Readable } from "node:stream";
 import type { ListObjectsV2CommandOutput } from "@aws-sdk/client-s3";
-import type { ByteRange } from "../../../core/archive/object-storage.ts";
 import { nameOf } from "../../../core/crawl/names.ts";
 import type { Listing, Source, SourceEntry } from "../../../core/crawl/source.ts";
 import { AppError, type Problem, problem } from "../../../core/errors.ts";
+import { decodedKey, openS3Store, type S3Settings } from "../../s3/client.ts";
+import { isPassing, s3Failure } from "../../s3/failure.ts";
+import { readable } from "../../s3/read.ts";
 import { pagedWalk } from "../paged-walk.ts";
 import { isPlainPath } from "../plain-path.ts";
-import { isPassing, openS3Store, type S3Settings, type S3Store, s3Failure } from "./store.ts";
 
 const FOLDERS_AT_ONCE = 8;
-/** Of a body that breaks off, each from where the one before did. */
-const READS = 5;
 
 export interface S3SourceParts {
   /** Bucket and prefix, as in `bucket/some/folder`. */
@@ -88,7 +86,7 @@ export async function s3Source({ place, settings }: S3SourceParts): Promise<Sour
     const below = `${prefix}${folder === "" ? "" : `${folder}/`}`;
 
     function take(encoded: string | undefined, entry: Omit<SourceEntry, "path">): void {
-      const key = decoded(encoded ?? "");
+      const key = decodedKey(encoded);
       // The object that stands for this folder.
       if (key === below && entry.sizeBytes === 0) return;
       const path = key.slice(prefix.length, entry.kind === "folder" ? -1 : undefined);
@@ -118,7 +116,7 @@ export async function s3Source({ place, settings }: S3SourceParts): Promise<Sour
 
     async open(path, range) {
       if (!isPlainPath(path)) throw new AppError("object_missing", { path });
-      return readable(store, path, range, closing.signal);
+      return readable(store, path, range, { refusal, signal: closing.signal });
     },
 
     async close() {
@@ -128,80 +126,8 @@ export async function s3Source({ place, settings }: S3SourceParts): Promise<Sour
   };
 }
 
-/** S3 writes a blank as `+` there. */
-const decoded = (key: string) => decodeURIComponent(key.replaceAll("+", "%20"));
-
-/**
- * The bytes of an object. When the body breaks off, the rest is asked for, of the very same object.
- * @throws AppError object_missing, range_not_satisfiable, remote_unavailable, remote_refused.
- */
-export async function readable(
-  store: S3Store,
-  path: string,
-  range: ByteRange | undefined,
-  signal: AbortSignal,
-): Promise<Readable> {
-  const { client, driver, bucket, prefix } = store;
-  const object = { Bucket: bucket, Key: `${prefix}${path}` };
-  const start = range?.start ?? 0;
-
-  async function get(from: number, tag?: string) {
-    const isWhole = from === 0 && range?.end === undefined;
-    const command = new driver.GetObjectCommand({
-      ...object,
-      ...(isWhole ? {} : { Range: `bytes=${from}-${range?.end ?? ""}` }),
-      ...(tag === undefined ? {} : { IfMatch: tag }),
-    });
-    try {
-      const { Body, ETag, ContentLength } = await client.send(command, { abortSignal: signal });
-      return { body: Body as Readable, tag: ETag, sizeBytes: ContentLength ?? 0 };
-    } catch (error) {
-      signal.throwIfAborted();
-      throw refusal(error, path);
-    }
-  }
-
-  /** A server refuses ranges that begin at the end; here these are empty. */
-  async function requireEnd(cause: unknown): Promise<Readable> {
-    const { ContentLength = 0 } = await client.send(new driver.HeadObjectCommand(object), { abortSignal: signal });
-    if (start === ContentLength) return Readable.from([]);
-    throw new AppError("range_not_satisfiable", { path, start, sizeBytes: ContentLength }, { cause });
-  }
-
-  let begun: Awaited<ReturnType<typeof get>>;
-  try {
-    begun = await get(start);
-  } catch (error) {
-    if (error instanceof AppError && error.details.status === 416) return requireEnd(error);
-    throw error;
-  }
-
-  async function* bytes(): AsyncGenerator<Uint8Array> {
-    const { tag, sizeBytes } = begun;
-    let { body } = begun;
-    let passed = 0;
-    for (let reads = 1; ; reads++) {
-      try {
-        for await (const chunk of body as AsyncIterable<Uint8Array>) {
-          passed += chunk.length;
-          yield chunk;
-        }
-        if (passed >= sizeBytes) return;
-      } catch (error) {
-        signal.throwIfAborted();
-        if (reads === READS) throw refusal(error, path);
-      } finally {
-        body.on("error", () => undefined).destroy();
-      }
-      if (reads === READS) throw new AppError("remote_unavailable", { path, expected: sizeBytes, found: passed });
-      ({ body } = await get(start + passed, tag));
-    }
-  }
-  return Readable.from(bytes(), { objectMode: false });
-}
-
 /** What reading an object met, in our words. */
-function refusal(error: unknown, path: string): AppError {
+export function refusal(error: unknown, path: string): AppError {
   const failure = s3Failure(error);
   const { reason, status } = failure;
   const details = { path, reason, ...(status === undefined ? {} : { status }) };
