@@ -162,10 +162,10 @@ describe("SQLite", () => {
     const before = await schema();
     await migrate(db, "sqlite");
     assert.deepEqual(await schema(), before);
-    await sql`insert into migrations (version, name) values (9999, '9999-later.sqlite.sql')`.execute(db);
+    await sql`insert into migrations (version, name, needs) values (9999, '9999-later.sqlite.sql', 9999)`.execute(db);
     await assert.rejects(migrate(db, "sqlite"), {
       code: "database_newer",
-      message: /^The database was made by a newer Longshore.*found: 9999/,
+      message: /^The database was made by a newer Longshore.*expected: 9999/,
     });
     assert.deepEqual(await schema(), before);
   });
