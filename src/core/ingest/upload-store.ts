@@ -27,10 +27,10 @@ export interface PieceDigest {
 }
 
 /**
- * Keeps uploads until they are ingested. One request at a time works on an upload: who holds the lock is the caller's
- * business.
+ * Keeps uploads until they are ingested. Of several requests that go on with an upload at the same time, on whichever node,
+ * one comes first, and the others are told that the offset is another by now.
  *
- * Adapter: `adapters/upload/upload-store.ts`.
+ * Adapters: `adapters/upload/{upload-store,s3}.ts`. Contract: `test/conformance/upload-store.ts`.
  */
 export interface UploadStore extends UploadSpool {
   /** @throws AppError storage_full, storage_unavailable, as every method that writes. */

@@ -5,10 +5,10 @@ import type { ByteRange } from "../archive/object-storage.ts";
  * Where finished packages lie, flat, and where they grow. Other programs may serve the folder: a name is visible only when
  * its file is whole and durable.
  *
- * Adapter: `adapters/packages/folder.ts`. Contract: `test/conformance/package-files.ts`.
+ * Adapters: `adapters/packages/{folder,s3}.ts`. Contract: `test/conformance/package-files.ts`.
  */
 export interface PackageFiles {
-  /** A place for the files of one package while it grows; the same place for the same name, also after a crash. */
+  /** A place for the files of one package while it grows; the same place for the same name, also after a crash, on the same machine at least. */
   workspace(name: string): Promise<Workspace>;
   /** Workspaces that exist, by name. */
   workspaces(): AsyncIterable<string>;

@@ -8,15 +8,15 @@ export interface OutputWriter {
 }
 
 /**
- * Outputs of runs, as files.
+ * Outputs of runs.
  *
- * Adapter: `adapters/run/run-outputs.ts`. Contract: `test/adapters/run-outputs.test.ts`.
+ * Adapters: `adapters/run/{run-outputs,s3-run-outputs}.ts`. Contract: `test/conformance/run-outputs.ts`.
  */
 export interface RunOutputs {
   /** Begins anew: what an earlier try printed is forgotten. @param run as `runMark` names it. */
   create(run: string): Promise<OutputWriter>;
   /**
-   * What is kept, also while it is still written. Where something is left out, a line says how many bytes.
+   * What is kept, also while it is still written, seconds behind. Where something is left out, a line says how many bytes.
    * `undefined` when nothing is kept. Memory: one chunk.
    */
   read(run: string): Promise<AsyncIterable<Uint8Array> | undefined>;
