@@ -60,9 +60,9 @@ export function postgresIndex(options: PostgresSearchOptions): SearchIndex & { c
         await prepared;
         return await work(db);
       } catch (error) {
-        const isGone = isAbsence(error);
-        if (isGone || !isClosed) prepared = isGone || isAway(error) ? undefined : prepared;
-        if (isGone && !isLast) continue;
+        // Made sure of anew: the database may be another one by then.
+        prepared = undefined;
+        if (isAbsence(error) && !isLast) continue;
         throw isAway(error) ? new AppError("search_unavailable", error.details, { cause: error }) : error;
       }
     }

@@ -6,7 +6,7 @@ import { foldedValue } from "../fts-terms.ts";
 import type { Landmarks } from "./landmarks.ts";
 import { tableOf } from "./tables.ts";
 import { anyLexeme, beginning, type Condition, conditionOf, type Part, partOf, tiers } from "./terms.ts";
-import { nodesIn, roundest, type Window } from "./windows.ts";
+import { nodesIn, type Window } from "./windows.ts";
 
 /*
  * Searches in one table, in a transaction that sees one moment.
@@ -68,12 +68,19 @@ export function finder(tx: Kysely<unknown>, number: number, landmarks: Landmarks
 
   async function newestIn(
     window: Window,
-    { tsquery, exactly }: Condition,
+    { tsqueries, exactly }: Condition,
     limit: number,
     before: bigint | undefined,
     fields: readonly string[],
   ) {
     const nodes = nodesIn(window);
+    const asked = [...tsqueries, ...(nodes ? [anyLexeme(nodes)] : [])];
+    const conditions = [
+      ...asked.map((one) => sql`terms @@ ${one}::tsquery`),
+      // The sum hides the primary key.
+      ...(before === undefined ? [] : [sql`id + 0 < ${String(before)}::bigint`]),
+      ...(exactly ? [exactly] : []),
+    ];
     const values = fields.map(
       (field, i) => sql`, coalesce(facets, fields) -> ${foldedValue(field)} AS ${sql.id(`values_${i}`)}`,
     );
@@ -82,14 +89,10 @@ export function finder(tx: Kysely<unknown>, number: number, landmarks: Landmarks
          (SELECT value, count(*) AS count FROM hits, jsonb_array_elements(${sql.id(`values_${i}`)}) AS value GROUP BY value)
          AS counts) AS ${sql.id(`counts_${i}`)}`,
     );
-    // Two queries rather than one: GIN then skips from one's documents to the other's. The sum hides the primary key.
     const { rows } = await sql<{ ids: string | null } & Record<string, readonly [unknown, number][] | null>>`
       WITH hits AS MATERIALIZED (
         SELECT id ${sql.join(values, sql``)} FROM ${table}
-         WHERE terms @@ ${tsquery}::tsquery
-           ${nodes ? sql`AND terms @@ ${anyLexeme(nodes)}::tsquery` : sql``}
-           ${before === undefined ? sql`` : sql`AND id + 0 < ${String(before)}::bigint`}
-           ${exactly ? sql`AND ${exactly}` : sql``}
+         ${conditions.length === 0 ? sql`` : sql`WHERE ${sql.join(conditions, sql` AND `)}`}
          ORDER BY id DESC LIMIT ${limit})
       SELECT (SELECT string_agg(id::text, ',' ORDER BY id DESC) FROM hits) AS ids ${sql.join(counts, sql``)}
     `.execute(tx);

@@ -74,7 +74,7 @@ export function storable(text: string): string {
 }
 
 function clean(text: string): string {
-  return foldedValue(text).replace(/[\0\u001f\ue000-\ue0ff]/g, "\ufffd");
+  return foldedValue(text).replace(/[\p{Cc}\ue000-\ue0ff]/gu, "\ufffd");
 }
 
 /** The same for the same name, however long. */
@@ -175,14 +175,23 @@ function partOfQuery(query: Query): Part {
   return { all: [{ any: numbers(any) }, ...numbers(none).map((not) => ({ not }))] };
 }
 
-/** A `tsquery` that finds everything that fits, and only what fits if there is no `exactly`. */
+/** `tsquery`s that together find everything that fits, and only what fits if there is no `exactly`. */
 export interface Condition {
-  readonly tsquery: string;
+  readonly tsqueries: readonly string[];
   readonly exactly: RawBuilder<boolean> | undefined;
 }
 
+/**
+ * What must be there at once is asked for one by one: GIN skips from documents of the one to documents of the other, whereas
+ * of a single query it looks at every document that one of its smaller lexemes has.
+ */
 export function conditionOf(part: Part): Condition {
-  return { tsquery: tsquery(part, true), exactly: hasPhrase(part) ? exactly(part) : undefined };
+  const tsqueries = new Set(required(part).map((one) => tsquery(one, true)));
+  return { tsqueries: [...tsqueries], exactly: hasPhrase(part) ? exactly(part) : undefined };
+}
+
+function required(part: Part): readonly Part[] {
+  return "all" in part ? part.all.flatMap(required) : [part];
 }
 
 /** @param isLoose whether a phrase is all documents with its words, or none: what is asked for, and what is not. */
