@@ -2,21 +2,23 @@
  * Searches over a large index while indexing goes on: how long each takes, how fast documents are indexed, and how large the
  * index is.
  *
- *     node bench/search.ts [--documents 1000000] [--searches 600] [--folder /tmp]
+ *     node bench/search.ts [--documents 1000000] [--searches 600] [--folder /tmp] [--engine sqlite|postgres --url URL]
  *
+ * Another engine than SQLite's is one that runs already and whose index may be overwritten.
  * Prints one JSON line. The index is made by `rebuild`; then each search is sent when the one before has been answered, while
  * batches of documents (new ones and replaced ones) are put without a pause. Half of the searches are for an owner. What is
  * searched is on the page cache, as on a server that has been asked before.
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { postgresIndex } from "../src/adapters/search/postgres.ts";
 import { sqliteFtsIndex } from "../src/adapters/search/sqlite-fts.ts";
 import type { ArchivedFile, KeyValue, Transaction } from "../src/core/catalogue/catalogue-store.ts";
 import { parseQuery } from "../src/core/catalogue/query.ts";
 import { fileDocument } from "../src/core/catalogue/search-documents.ts";
-import type { SearchDocument, SearchRequest } from "../src/core/catalogue/search-index.ts";
+import type { SearchDocument, SearchIndex, SearchRequest } from "../src/core/catalogue/search-index.ts";
 import { fileId, transactionId } from "../src/core/ids.ts";
 import { forgetPeak, MACHINE, memoryMiBOf, percentile, rounded } from "./measure.ts";
 
@@ -25,6 +27,8 @@ const { values: options } = parseArgs({
     documents: { type: "string", default: "1000000" },
     searches: { type: "string", default: "600" },
     folder: { type: "string", default: tmpdir() },
+    engine: { type: "string", default: "sqlite" },
+    url: { type: "string", default: "" },
   },
 });
 const documentCount = Number(options.documents);
@@ -76,6 +80,15 @@ const KINDS = [
 const BEGAN_AT = Date.UTC(2022, 0);
 const DAY_MS = 86_400_000;
 
+interface BenchedIndex extends SearchIndex {
+  close(): Promise<void>;
+}
+
+const ENGINES: Readonly<Record<string, (folder: string) => BenchedIndex>> = {
+  sqlite: (folder) => sqliteFtsIndex({ folder }),
+  postgres: () => postgresIndex({ url: options.url, onTrouble: (error) => console.error(error) }),
+};
+
 const work = mkdtempSync(join(options.folder, "longshore-search-bench-"));
 try {
   console.log(JSON.stringify(await measure(join(work, "search"))));
@@ -84,7 +97,9 @@ try {
 }
 
 async function measure(folder: string) {
-  const index = sqliteFtsIndex({ folder });
+  const open = ENGINES[options.engine];
+  if (!open) throw new Error(`There are the engines ${Object.keys(ENGINES).join(", ")}.`);
+  const index = open(folder);
   try {
     forgetPeak(process.pid);
     const builder = await index.rebuild();
@@ -93,7 +108,7 @@ async function measure(folder: string) {
     const built = performance.now();
     await builder.finish();
     const finished = performance.now();
-    const sizeBytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    const { sizeBytes } = await index.counts();
 
     const idle = await searches(index, Number(options.searches) / 4);
     // Says more than milliseconds on a machine that has other work.
@@ -116,6 +131,7 @@ async function measure(folder: string) {
 
     return {
       bench: "search",
+      engine: options.engine,
       ...MACHINE,
       documents: documentCount,
       indexMiB: rounded(sizeBytes / 2 ** 20, 0),
@@ -138,7 +154,7 @@ interface Timed {
   readonly cpuMs: number;
 }
 
-async function searches(index: ReturnType<typeof sqliteFtsIndex>, count: number): Promise<readonly Timed[]> {
+async function searches(index: SearchIndex, count: number): Promise<readonly Timed[]> {
   const timed: Timed[] = [];
   for (let i = 0; i < count; i++) {
     const pattern = QUERIES[i % QUERIES.length];
