@@ -5,6 +5,7 @@ import { modifiedMs } from "../../core/catalogue/modified-time.ts";
 import type { DigestName } from "../../core/digest.ts";
 import { AppError } from "../../core/errors.ts";
 import type { CartId, FileId } from "../../core/ids.ts";
+import { insertRows } from "./insert-rows.ts";
 import { type CartEntryRow, fromJson, type Tables } from "./tables.ts";
 
 /** See `catalogue-store.ts`: what SQLite holds the event loop for is then about 10 ms. */
@@ -51,7 +52,7 @@ export function cartEntries(db: Kysely<Tables>): EntryMethods {
           const rows = entries
             .slice(at, at + ROWS_PER_STATEMENT)
             .map((entry, index) => entryRow(entry, cart.number, firstSeq + index));
-          await tx.insertInto("cartEntries").values(rows).execute();
+          await insertRows(tx, "cartEntries", rows).execute();
         });
       }
     },

@@ -1,6 +1,7 @@
 import type { Kysely, Transaction } from "kysely";
 import type { CrawlStore, FolderOf } from "../../core/crawl/crawl-store.ts";
 import { folderColumns, folderOf, NO, YES } from "./crawl-rows.ts";
+import { insertRows } from "./insert-rows.ts";
 import type { Tables } from "./tables.ts";
 
 const ROWS_PER_STATEMENT = 500;
@@ -33,9 +34,7 @@ export async function enterFolders(
       number: before + at + index + 1,
       listed,
     }));
-    await tx
-      .insertInto("crawlFolders")
-      .values(rows)
+    await insertRows(tx, "crawlFolders", rows)
       .onConflict((conflict) =>
         conflict
           .columns(["crawl", "endpoint", "folder"])

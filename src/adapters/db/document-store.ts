@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import type { DocumentStore } from "../../core/documents/document-store.ts";
+import { insertRows } from "./insert-rows.ts";
 import { fromJson, type Tables, toJson } from "./tables.ts";
 
 const ROWS_PER_SWEEP = 1_000;
@@ -115,9 +116,11 @@ export function sqlDocumentStore(db: Kysely<Tables>): DocumentStore {
         const mapping = fromJson(index.mapping);
         const [changed, result] = change({ mapping, documents, lastSeqNo: index.lastSeqNo });
         if (changed.put.length > 0)
-          await tx
-            .insertInto("documents")
-            .values(changed.put.map((document) => ({ ...document, indexNumber: index.number })))
+          await insertRows(
+            tx,
+            "documents",
+            changed.put.map((document) => ({ ...document, indexNumber: index.number })),
+          )
             .onConflict((conflict) =>
               conflict.columns(["indexNumber", "id"]).doUpdateSet((row) => ({
                 source: row.ref("excluded.source"),

@@ -1,6 +1,7 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { SearchChange, SearchChanges, SearchSubject } from "../../core/catalogue/search-changes.ts";
 import { AppError } from "../../core/errors.ts";
+import { insertRows } from "./insert-rows.ts";
 import type { SearchChangeRow, Tables } from "./tables.ts";
 
 const ROWS_PER_STATEMENT = 500;
@@ -9,7 +10,7 @@ const ROWS_PER_STATEMENT = 500;
 export async function noteChanges(tx: Kysely<Tables>, subjects: readonly SearchSubject[]): Promise<void> {
   for (let at = 0; at < subjects.length; at += ROWS_PER_STATEMENT) {
     const rows = subjects.slice(at, at + ROWS_PER_STATEMENT).map(rowOf);
-    await tx.insertInto("searchChanges").values(rows).execute();
+    await insertRows(tx, "searchChanges", rows).execute();
   }
 }
 
