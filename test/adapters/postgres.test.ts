@@ -14,6 +14,7 @@ import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { fixityStoreConformance } from "../conformance/fixity-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
+import { leaseStoreConformance, ownClockConformance } from "../conformance/lease-store.ts";
 import { packageStoreConformance } from "../conformance/package-store.ts";
 import { registerStoreConformance } from "../conformance/register-store.ts";
 import { savedQueriesConformance } from "../conformance/saved-queries.ts";
@@ -47,6 +48,22 @@ dropStoreConformance("postgres", open);
 environmentStoreConformance("postgres", open);
 accessConformance("postgres", open);
 fixityStoreConformance("postgres", open);
+const leaseDatabase = async () => {
+  const url = await postgres.freshDatabase();
+  return {
+    open: (apartMs = 0) => openPostgres({ url, clock: { ...clock, now: () => Date.now() + apartMs } }),
+    /** PostgreSQL's clock cannot be moved: what it has noted is. */
+    async pass(ms: number) {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await client.query(`update leases set until = until - ${ms}`);
+      await client.query(`update nodes set seen_at = seen_at - ${ms}`);
+      await client.end();
+    },
+  };
+};
+leaseStoreConformance("postgres", leaseDatabase);
+ownClockConformance("postgres", leaseDatabase);
 jobQueueConformance("pg-boss", async () => {
   const url = await postgres.freshDatabase();
   return {

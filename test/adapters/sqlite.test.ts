@@ -16,6 +16,7 @@ import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { fixityStoreConformance } from "../conformance/fixity-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
+import { leaseStoreConformance } from "../conformance/lease-store.ts";
 import { packageStoreConformance } from "../conformance/package-store.ts";
 import { registerStoreConformance } from "../conformance/register-store.ts";
 import { savedQueriesConformance } from "../conformance/saved-queries.ts";
@@ -53,6 +54,15 @@ dropStoreConformance("sqlite", open);
 environmentStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 fixityStoreConformance("sqlite", open);
+leaseStoreConformance("sqlite", async () => {
+  const path = freshPath();
+  return {
+    open: () => openSqlite({ path, clock }),
+    pass: async (ms) => {
+      now += ms;
+    },
+  };
+});
 jobQueueConformance("sqlite", async () => {
   const path = freshPath();
   return {

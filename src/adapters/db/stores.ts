@@ -14,6 +14,8 @@ import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { FixityStore } from "../../core/fixity/fixity-store.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
+import type { LeaseStore } from "../../core/nodes/leases.ts";
+import type { NodeStore } from "../../core/nodes/nodes.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
 import type { StatisticsStore } from "../../core/packages/statistics.ts";
 import type { RegisterStore } from "../../core/registers/register-store.ts";
@@ -31,7 +33,9 @@ import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { sqlFixityStore } from "./fixity-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
+import { sqlLeaseStore } from "./lease-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
+import { sqlNodeStore } from "./node-store.ts";
 import { sqlOutbox } from "./outbox.ts";
 import { sqlStatisticsStore } from "./package-statistics.ts";
 import { sqlPackageStore } from "./package-store.ts";
@@ -71,6 +75,8 @@ export interface Stores {
   readonly sequences: SequenceStore;
   readonly tokens: TokenStore;
   readonly audit: AuditStore;
+  readonly leases: LeaseStore;
+  readonly nodes: NodeStore;
   /** Resolves when the database answers. @throws AppError database_unavailable. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -85,7 +91,7 @@ export async function openSqlite(options: {
 }): Promise<Stores> {
   const db = await openDatabase(sqliteDialect(options.path), "sqlite");
   const { queue, enqueue } = sqliteJobQueue(db, options.clock, options.leaseMs);
-  return stores(db, "sqlite", queue, enqueue);
+  return stores(db, "sqlite", options.clock, queue, enqueue);
 }
 
 /**
@@ -103,7 +109,7 @@ export async function openPostgres(options: {
   const db = await openDatabase(await postgresDialect({ url, onTrouble, ...pool }), "postgres");
   try {
     const { queue, enqueue } = await pgBossJobQueue(db, url, clock, onTrouble);
-    return stores(db, "postgres", queue, enqueue);
+    return stores(db, "postgres", clock, queue, enqueue);
   } catch (error) {
     await db.destroy();
     throw error;
@@ -123,7 +129,13 @@ async function openDatabase(dialect: Dialect, name: DialectName): Promise<Kysely
   }
 }
 
-function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enqueue: Enqueue): Stores {
+function stores(
+  db: Kysely<Tables>,
+  dialect: DialectName,
+  clock: Clock,
+  queue: JobQueue,
+  enqueue: Enqueue,
+): Stores {
   return {
     jobs: sqlJobStore(db, enqueue),
     queue,
@@ -147,6 +159,8 @@ function stores(db: Kysely<Tables>, dialect: DialectName, queue: JobQueue, enque
     sequences: sqlSequenceStore(db),
     tokens: sqlTokenStore(db),
     audit: sqlAuditStore(db, dialect),
+    leases: sqlLeaseStore(db, dialect, clock),
+    nodes: sqlNodeStore(db, dialect, clock),
     async ping() {
       await sql`select 1`.execute(db);
     },

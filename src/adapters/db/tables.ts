@@ -16,6 +16,8 @@ import type { ErrorRecord, Problem } from "../../core/errors.ts";
 import type { Extraction, ExtractionCounts, ExtractionRecord } from "../../core/extract/extraction.ts";
 import type { ExtractionId, FileId, JobId, OrderId, TransactionId } from "../../core/ids.ts";
 import type { Job, JobEvent, Lane } from "../../core/jobs/job.ts";
+import type { Lease } from "../../core/nodes/leases.ts";
+import type { KeptNode } from "../../core/nodes/nodes.ts";
 import type { Order, Package } from "../../core/packages/package.ts";
 import type { DayTotals, ErrorEntry, RequestEntry } from "../../core/packages/statistics.ts";
 import type { Entry, EntryEvent } from "../../core/registers/entry.ts";
@@ -90,6 +92,8 @@ export interface Tables {
   dropLooks: Look & { readonly dropName: string };
   deliveries: DeliveryRow;
   environment: EnvironmentRow;
+  leases: Lease & { readonly until: number };
+  nodes: NodeRow;
 }
 
 type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
@@ -97,6 +101,10 @@ export interface JobRow extends Omit<JobInJson, "error" | "cancelRequested"> {
   readonly error: JsonText<NonNullable<Job["error"]>> | null;
   /** 0 or 1: SQLite has no boolean. */
   readonly cancelRequested: number;
+}
+
+export interface NodeRow extends Omit<Json<KeptNode, "lanes">, "tasks" | "silentMs"> {
+  readonly tasks: JsonText<NonNullable<KeptNode["tasks"]>> | null;
 }
 
 export interface JobQueueRow {

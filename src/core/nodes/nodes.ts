@@ -1,0 +1,95 @@
+import type { Clock } from "../clock.ts";
+import type { Lane } from "../jobs/job.ts";
+import type { Lease, LeaseStore } from "./leases.ts";
+
+/** A process of Longshore that shares the database with others. */
+export interface NodeFacts {
+  /** No other process has it, nor had. */
+  readonly name: string;
+  /** A server may run jobs as well: see its lanes. */
+  readonly role: "server" | "worker";
+  readonly version: string;
+  /** Jobs at a time in each lane. */
+  readonly lanes: Readonly<Record<Lane, number>>;
+  /** The only kinds of jobs it takes; `null`: all it knows. */
+  readonly tasks: readonly string[] | null;
+  /** Where it serves HTTP. */
+  readonly address: string | null;
+}
+
+/** What the database knows of one; times are the store's, see {@link LeaseStore}. */
+export interface KeptNode extends NodeFacts {
+  /** Epoch milliseconds. */
+  readonly since: number;
+  readonly seenAt: number;
+  /** For how long it has not been seen. */
+  readonly silentMs: number;
+}
+
+/** Adapter: `adapters/db/node-store.ts`. Contract: `test/conformance/lease-store.ts`. */
+export interface NodeStore {
+  /** Enters a node, or notes that it has been seen just now. */
+  see(node: NodeFacts): Promise<void>;
+  /** By name. */
+  list(): Promise<readonly KeptNode[]>;
+  remove(name: string): Promise<void>;
+  /** Those that have been silent for so long. */
+  removeSilent(silentMs: number): Promise<void>;
+}
+
+export interface Node extends KeptNode {
+  readonly isAlive: boolean;
+}
+
+/** Who is there, and who has which duty: for operators. */
+export interface Nodes {
+  list(): Promise<readonly Node[]>;
+  duties(): Promise<readonly Lease[]>;
+}
+
+const SEE_MS = 5_000;
+/** Who has not been seen for this long is taken for dead. */
+export const ALIVE_MS = 20_000;
+/** For so long it is shown that a node died. */
+const KEPT_MS = 24 * 3_600_000;
+
+export function nodeService(store: NodeStore, leases: LeaseStore): Nodes {
+  return {
+    list: async () => (await store.list()).map((node) => ({ ...node, isAlive: node.silentMs < ALIVE_MS })),
+    duties: () => leases.held(),
+  };
+}
+
+/** Says that this node is there until it is stopped; then it is gone. */
+export function startPresence(
+  store: NodeStore,
+  node: NodeFacts,
+  clock: Clock,
+  onTrouble?: (error: unknown, during: string) => void,
+): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  let isAway = false;
+
+  async function loop(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        await store.see(node);
+        await store.removeSilent(KEPT_MS);
+        isAway = false;
+      } catch (error) {
+        if (!isAway) onTrouble?.(error, "saying that this node is there");
+        isAway = true;
+      }
+      await clock.sleep(SEE_MS, stopping.signal);
+    }
+    await store.remove(node.name).catch((error: unknown) => onTrouble?.(error, "taking this node's leave"));
+  }
+
+  const running = loop();
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
