@@ -59,7 +59,7 @@ export async function openFoundation(
 
 /** Made when the first file is staged. */
 export function stagingCache(config: Config): ObjectStorage {
-  return fsObjectStorage({ root: join(config.dataDir, "staging") });
+  return fsObjectStorage({ root: config.shared.staging.path });
 }
 
 export function searchIndex(config: Config): ReturnType<typeof sqliteFtsIndex> {

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Stores } from "../adapters/db/stores.ts";
 import { httpExchange } from "../adapters/outbound/http-exchange.ts";
-import { packageFolder } from "../adapters/packages/folder.ts";
 import { keyRing } from "../core/access/key-ring.ts";
 import { signedLinks } from "../core/access/links.ts";
 import type { Clock } from "../core/clock.ts";
@@ -11,6 +10,7 @@ import { readTemplates, requirePlaces } from "../core/notify/templates.ts";
 import { type Fetch, guardedFetch } from "../core/outbound/fetch.ts";
 import { hostPace } from "../core/outbound/host-pace.ts";
 import { allowedOrigins } from "../core/outbound/origins.ts";
+import type { PackageFiles } from "../core/packages/package-files.ts";
 import { statistics } from "../core/packages/statistics.ts";
 import { telling } from "../core/packages/telling.ts";
 import type { Config } from "../settings/config.ts";
@@ -21,7 +21,13 @@ import { SOFTWARE } from "../version.ts";
 const HOST_CONNECTIONS = 4;
 
 /** What the service of packages and their job have in common. */
-export async function composePackaging(config: Config, clock: Clock, stores: Stores, publicUrl: () => string) {
+export async function composePackaging(
+  config: Config,
+  clock: Clock,
+  stores: Stores,
+  files: PackageFiles,
+  publicUrl: () => string,
+) {
   const keys = keyRing(await secretKey(config));
   const links = signedLinks(keys);
   const origins = allowedOrigins(config.fetchOrigins);
@@ -42,7 +48,7 @@ export async function composePackaging(config: Config, clock: Clock, stores: Sto
   const templates = readTemplates(await mailTemplates(config), config.mailTemplates ?? "");
   return {
     store: stores.packages,
-    files: packageFolder({ root: config.packagesDir }),
+    files,
     keys,
     links,
     origins,

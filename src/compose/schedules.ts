@@ -1,8 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
 import { localCommands } from "../adapters/run/local-commands.ts";
 import { bootId, thisMachine } from "../adapters/run/machine.ts";
-import { runOutputs } from "../adapters/run/run-outputs.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Environment } from "../core/environment/environment.ts";
 import type { JobId } from "../core/ids.ts";
@@ -14,6 +12,7 @@ import type { BuiltIns } from "../core/schedules/built-in.ts";
 import { type CrontabExchange, crontabExchange } from "../core/schedules/crontab-exchange.ts";
 import { runJob } from "../core/schedules/run-job.ts";
 import { runNotices } from "../core/schedules/run-notices.ts";
+import type { RunOutputs } from "../core/schedules/run-outputs.ts";
 import { RUN_JOB } from "../core/schedules/schedule.ts";
 import type { ScheduleStore } from "../core/schedules/schedule-store.ts";
 import { type Scheduler, startScheduler } from "../core/schedules/scheduler.ts";
@@ -23,6 +22,7 @@ import type { Config } from "../settings/config.ts";
 
 export interface SchedulingParts {
   readonly store: ScheduleStore;
+  readonly outputs: RunOutputs;
   readonly environment: Environment;
   readonly switches: Switches;
   readonly fetch: Fetch;
@@ -39,9 +39,8 @@ export interface Scheduling {
 }
 
 export function composeScheduling(config: Config, parts: SchedulingParts): Scheduling {
-  const { store, environment, switches, fetch, clock, nextJobId } = parts;
+  const { store, outputs, environment, switches, fetch, clock, nextJobId } = parts;
   const runner = localCommands();
-  const outputs = runOutputs({ root: join(config.dataDir, "runs") });
   const notices = runNotices(withoutPlaces(config.mailFrom));
   const thisStart = randomUUID();
   const boot = () => bootId(thisStart);

@@ -1,6 +1,5 @@
 import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
-import { join } from "node:path";
 import { controlFile } from "../adapters/control-file.ts";
 import type { Stores } from "../adapters/db/stores.ts";
 import { httpExchange } from "../adapters/outbound/http-exchange.ts";
@@ -8,7 +7,6 @@ import { pacificaArchive } from "../adapters/pacifica/archive.ts";
 import { pacificaIdSource } from "../adapters/pacifica/id-source.ts";
 import { pacificaMetadata } from "../adapters/pacifica/metadata.ts";
 import { fsMoveSource } from "../adapters/source/move-source.ts";
-import { fsUploadStore } from "../adapters/upload/upload-store.ts";
 import { audit } from "../core/access/audit.ts";
 import type { Links } from "../core/access/links.ts";
 import { preservationEvents } from "../core/archive/premis-events.ts";
@@ -77,6 +75,7 @@ import { composePackaging } from "./packages.ts";
 import { composePolicy } from "./policy.ts";
 import { composeRegisters } from "./registers.ts";
 import { composeScheduling } from "./schedules.ts";
+import { composeShared } from "./shared.ts";
 
 /** Memory of all downloads of carts together, beside what the sockets hold. */
 const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
@@ -160,7 +159,8 @@ export async function composeServices(
     config.uniqueidUrl === undefined
       ? sequenceIdSource(stores.sequences)
       : pacificaIdSource({ url: config.uniqueidUrl, send });
-  const uploads = await fsUploadStore(join(config.dataDir, "uploads"));
+  const shared = await composeShared(config);
+  const { uploads } = shared;
 
   const acceptance = {
     archive,
@@ -181,7 +181,7 @@ export async function composeServices(
     clock,
     limits: { capacityBytes: config.stagingBytes, protectMs: config.stagingProtectMs },
   });
-  const packaging = await composePackaging(config, clock, stores, publicUrl);
+  const packaging = await composePackaging(config, clock, stores, shared.packages, publicUrl);
   const { fetch, links, origins } = packaging;
   const openMailer = await composeMail(config);
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
@@ -219,6 +219,7 @@ export async function composeServices(
   const environment = environmentService({ store: stores.environment, keys: packaging.keys, clock });
   const scheduling = composeScheduling(config, {
     store: stores.schedules,
+    outputs: shared.outputs,
     environment,
     switches,
     fetch,

@@ -7,6 +7,7 @@ import { originRule } from "../core/outbound/origins.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";
+import { SHARED_SETTINGS, sharedConfig } from "./shared-settings.ts";
 
 const PREFIX = "LONGSHORE_";
 
@@ -62,6 +63,7 @@ export const SETTINGS = z.strictObject({
     })
     .optional()
     .describe("Folder of the archive (an OCFL storage root), when it is not the folder archive in the data folder."),
+  ...SHARED_SETTINGS,
   LONGSHORE_DIGEST: z
     .enum(["sha512", "sha256"])
     .prefault("sha512")
@@ -146,9 +148,6 @@ export const SETTINGS = z.strictObject({
     .optional()
     .describe("Secret that webhooks are signed with. Without it, none can be asked for.")
     .meta({ secret: true }),
-  LONGSHORE_CKANPACKAGER_STORE: folder
-    .optional()
-    .describe("Folder the ZIPs of packages lie in, flat. The folder packages of the data folder when not set."),
   LONGSHORE_PACKAGE_CACHE_HOURS: text
     .transform((input, context) => hours(input, context, { least: 0 }))
     .prefault("24")
@@ -299,7 +298,7 @@ export function loadConfig(env: Environment) {
     mailFrom: e.LONGSHORE_MAIL_FROM,
     mailTemplates: e.LONGSHORE_MAIL_TEMPLATES,
     webhookSecret: e.LONGSHORE_WEBHOOK_SECRET,
-    packagesDir: e.LONGSHORE_CKANPACKAGER_STORE ?? join(e.LONGSHORE_DATA_DIR, "packages"),
+    ...sharedConfig(e, e.LONGSHORE_DATA_DIR),
     packageFreshMs: e.LONGSHORE_PACKAGE_CACHE_HOURS * HOUR_MS,
     packageKeepMs: e.LONGSHORE_PACKAGE_KEEP_HOURS * HOUR_MS,
     packageStoreBytes: e.LONGSHORE_PACKAGE_STORE_SIZE,

@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { type Rate, rateOf } from "../core/rate.ts";
 
@@ -10,6 +10,24 @@ export const httpUrl = z.url({
   protocol: /^https?$/,
   error: "expected a URL that begins with http:// or https://",
 });
+
+/** Where something is kept: a folder of this machine, or a bucket with a folder in it, as in `bucket/some/folder`. */
+export type Place = { readonly kind: "folder"; readonly path: string } | { readonly kind: "s3"; readonly path: string };
+
+const S3_PLACE = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,62}(?:\/[A-Za-z0-9_.=-]+)*)\/?$/;
+
+export const place = text.transform((input, context): Place => {
+  const [, path] = S3_PLACE.exec(input) ?? [];
+  if (path !== undefined && !/\/\.{1,2}(?:\/|$)/.test(path)) return { kind: "s3", path };
+  if (input.startsWith("file://") && URL.canParse(input))
+    return { kind: "folder", path: resolve(decodeURIComponent(new URL(input).pathname)) };
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(input)
+    ? refuse(context, "expected a folder, a file:// URL or s3://bucket/folder")
+    : { kind: "folder", path: resolve(input) };
+});
+
+/** One of what is kept at a place. */
+export const below = (at: Place, name: string): Place => ({ ...at, path: join(at.path, name) });
 
 export const port = text.transform((input, context) => {
   const number = /^\d{1,5}$/.test(input) ? Number(input) : Number.NaN;

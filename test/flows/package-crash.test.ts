@@ -48,10 +48,13 @@ test("packages whose server is killed are finished by the next, and nobody ever 
     await rm(dataDir, { recursive: true });
   });
 
-  const zips = async () => (await readdir(config.packagesDir).catch(() => [])).filter((name) => name.endsWith(".zip"));
+  const zips = async () =>
+    (await readdir(config.shared.packages.path).catch(() => [])).filter((name) => name.endsWith(".zip"));
   async function assertWhole(): Promise<void> {
     for (const name of await zips()) {
-      const { status, stdout } = spawnSync("unzip", ["-tq", join(config.packagesDir, name)], { encoding: "utf8" });
+      const { status, stdout } = spawnSync("unzip", ["-tq", join(config.shared.packages.path, name)], {
+        encoding: "utf8",
+      });
       assert.equal(status, 0, `${name}: ${stdout}`);
     }
   }
@@ -93,7 +96,7 @@ test("packages whose server is killed are finished by the next, and nobody ever 
   await assertWhole();
   for (const { order } of orders) {
     const { package: made } = await packages.get(ADA, order.id);
-    const path = join(config.packagesDir, made.fileName ?? "");
+    const path = join(config.shared.packages.path, made.fileName ?? "");
     assert.equal(made.rowCount, ROWS);
     if (made.recipe.kind === "datastore") {
       assert.deepEqual(memberNames(path), ["resource.csv", "manifest.json"]);
@@ -114,7 +117,7 @@ test("packages whose server is killed are finished by the next, and nobody ever 
   );
   await until("all three are counted, once each", async () => (await statistics.totals("r")).r?.requests === 3);
   await until("nothing but the two ZIPs is left", async () => {
-    const left = await readdir(join(config.packagesDir, ".longshore"));
+    const left = await readdir(join(config.shared.packages.path, ".longshore"));
     return (await zips()).length === 2 && left.length === 0;
   });
   await server.end("SIGTERM");

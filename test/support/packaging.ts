@@ -124,7 +124,7 @@ export async function packaging(t: TestContext, options: PackagingOptions = {}):
     ...services,
     foundation,
     dataDir,
-    storeDir: config.packagesDir,
+    storeDir: config.shared.packages.path,
     portal,
     mails,
     troubles,
@@ -145,12 +145,12 @@ export async function packaging(t: TestContext, options: PackagingOptions = {}):
       return get(id);
     },
     work,
-    workspace: packageFolder({ root: config.packagesDir }).workspace,
+    workspace: packageFolder({ root: config.shared.packages.path }).workspace,
     pass(ms) {
       ahead += ms;
     },
     async stored() {
-      const names = await readdir(config.packagesDir).catch(() => []);
+      const names = await readdir(config.shared.packages.path).catch(() => []);
       return names.filter((name) => !name.startsWith("."));
     },
   };
