@@ -192,6 +192,28 @@ describe("Source: fs, on hostile trees", () => {
     for (const line of problemsOf(listings)) assert.match(line, /^d299[89]/);
   });
 
+  test("several threads list a wide tree whole, and the parts of one folder come one after the other", async () => {
+    const path = folder("wide");
+    const small = Array.from({ length: 1_000 }, (_, n) => `d${n % 40}/e${n}`);
+    // Of more names than one answer has room for.
+    const large = ["d7/large", "d31/large"];
+    for (const name of [...small, ...large]) {
+      mkdirSync(join(path, name), { recursive: true });
+      for (let n = 0; n < (large.includes(name) ? 5_000 : 1); n++) writeFileSync(join(path, name, `f${n}`), "");
+    }
+    const listings = await walkAll(fsSource({ root: path }));
+    const ended = new Set<string>();
+    for (const [at, { folder: listed, isLast }] of listings.entries()) {
+      assert.ok(!ended.has(listed), `${listed} comes twice`);
+      if (isLast) ended.add(listed);
+      else assert.equal(listings[at + 1]?.folder, listed);
+    }
+    assert.equal(ended.size, 1 + 40 + small.length + large.length);
+    const files = entriesOf(listings).filter(({ kind }) => kind === "file");
+    assert.equal(new Set(files.map((file) => file.path)).size, small.length + 5_000 * large.length);
+    assert.equal(files.length, small.length + 5_000 * large.length);
+  });
+
   test("a tree deeper than a path can be long ends in a problem", async () => {
     const path = folder("deep");
     // By relative steps, as no single path is long enough.

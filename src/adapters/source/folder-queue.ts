@@ -4,6 +4,8 @@ export interface FolderQueue {
   add(folder: string): void;
   /** The next ones, at most `count`; none when there are none at the moment. */
   take(count: number): readonly string[];
+  /** How many there are at the moment, at most. */
+  waiting(): number;
 }
 
 /**
@@ -30,5 +32,6 @@ export function folderQueue(starts: readonly string[], isDone: (folder: string) 
       }
       return taken;
     },
+    waiting: () => waiting.length - at,
   };
 }

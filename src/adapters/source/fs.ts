@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { lstat, open, realpath } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import type { ByteRange } from "../../core/archive/object-storage.ts";
@@ -14,9 +15,19 @@ import { KINDS, type WalkAnswer, type WalkDuties } from "./fs-walk-thread.ts";
 
 /** Answers of the thread that wait for the reader: some thousand entries each. */
 const ANSWERS_AHEAD = 2;
-/** Folders that are sent to the thread at once. Few of them hold as much as one answer does. */
-const FOLDERS_AT_ONCE = 1_000;
+/** Threads of one walk: one core each, and on a file server answers that are waited for at the same time. */
+const THREADS = Math.min(4, availableParallelism());
+/** Folders that are sent to a thread at once. Few of them hold as much as one answer does. */
+const FOLDERS_AT_ONCE = 500;
+const WORTH_A_THREAD = 250;
 const READ_BYTES = 1024 * 1024;
+
+/** Folders that a thread was asked to list, some of them at least. */
+interface Question {
+  readonly thread: Threads<WalkDuties>;
+  readonly folders: readonly string[];
+  readonly answer: Promise<WalkAnswer>;
+}
 
 /**
  * Files below a folder of this machine. `root` itself may be a link; below it nothing is reached through one, neither by
@@ -46,38 +57,58 @@ export function fsSource({ root }: { readonly root: string }): Source {
     throw new AppError("endpoint_unreachable", { reason: "it is no folder" });
   }
 
+  /** Answers come in the order of the questions; the parts of one folder, one after the other. */
   async function* answers({ folders, hidden, isDone, signal }: WalkOptions): AsyncGenerator<readonly Listing[]> {
     const at = await resolvedRoot();
     const queue = folderQueue(folders, isDone);
-    const thread = threadFor();
-    walks.add(thread);
+    const own: Threads<WalkDuties>[] = [];
+    const idle: Threads<WalkDuties>[] = [];
+    const asked: Question[] = [];
+
+    function ask(thread: Threads<WalkDuties>, next: readonly string[]): Question {
+      const answer = thread.ask("list", { root: at, folders: next, hidden });
+      answer.catch(() => {}); // thrown when its turn comes
+      return { thread, folders: next, answer };
+    }
+
+    /** What is known goes to threads that have nothing to do; another one is only worth its start when that is much. */
+    function share(): void {
+      while (asked.length < THREADS && (asked.length === 0 || queue.waiting() >= WORTH_A_THREAD)) {
+        const next = queue.take(FOLDERS_AT_ONCE);
+        if (next.length === 0) return;
+        const thread = idle.pop() ?? threadFor();
+        if (!own.includes(thread)) own.push(thread);
+        walks.add(thread);
+        asked.push(ask(thread, next));
+      }
+    }
+
     let isWhole = false;
     try {
-      let next = queue.take(FOLDERS_AT_ONCE);
-      const ask = () => {
-        const answer = thread.ask("list", { root: at, folders: next, hidden });
-        answer.catch(() => {}); // thrown when its turn comes
-        return answer;
-      };
-      for (let asked = next.length > 0 ? ask() : undefined; asked; ) {
+      share();
+      for (let question = asked.shift(); question; question = asked.shift()) {
         signal.throwIfAborted();
-        const answer = await asked;
+        const { thread } = question;
+        const answer = await question.answer;
         const listings = listingsOf(answer);
         for (const { entries } of listings) {
           for (const { kind, path } of entries) if (kind === "folder") queue.add(path);
         }
-        const isOpen = answer.parts.at(-1)?.isLast === false;
-        const rest = next.slice(answer.begun);
-        next = rest.length > 0 ? rest : queue.take(FOLDERS_AT_ONCE);
         // The thread lists on while these are looked at.
-        asked = next.length > 0 || isOpen ? ask() : undefined;
+        const left = question.folders.slice(answer.begun);
+        if (answer.parts.at(-1)?.isLast === false) asked.unshift(ask(thread, left));
+        else if (left.length > 0) asked.push(ask(thread, left));
+        else idle.push(thread);
+        share();
         yield listings;
       }
       isWhole = true;
     } finally {
-      walks.delete(thread);
-      if (isWhole) rest(thread);
-      else await thread.close();
+      for (const thread of own) {
+        walks.delete(thread);
+        if (isWhole) rest(thread);
+        else await thread.close();
+      }
     }
   }
 
@@ -116,7 +147,7 @@ export function fsSource({ root }: { readonly root: string }): Source {
  * compile its code anew, while it walks, as much again (2026-11).
  */
 const resting = new Map<Threads<WalkDuties>, NodeJS.Timeout>();
-const RESTING_AT_ONCE = 2;
+const RESTING_AT_ONCE = THREADS;
 const REST_MS = 60_000;
 
 function threadFor(): Threads<WalkDuties> {
