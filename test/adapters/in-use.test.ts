@@ -39,6 +39,31 @@ test("a SQLite file is in use while any process has it open, also an idle or kil
   assert.equal(isSqliteInUse(path), false);
 });
 
+test("duties that a killed process had in an SQLite file are free at once, those of a living one are not", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "longshore-in-use-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "longshore.sqlite");
+  const program = `
+    const { openSqlite } = await import(${JSON.stringify(STORES)});
+    const clock = { now: Date.now, sleep: async () => {} };
+    const { leases } = await openSqlite({ path: ${JSON.stringify(path)}, clock });
+    await leases.take("scheduler", "other", 3_600_000);
+    console.log("taken");
+    setInterval(() => {}, 60_000);`;
+  const other = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(other.stdout, "data");
+  const beside = await openSqlite({ path, clock: systemClock });
+  assert.equal(await beside.leases.take("scheduler", "this one", 1_000), false);
+  await beside.close();
+  other.kill("SIGKILL");
+  await once(other, "exit");
+  const next = await openSqlite({ path, clock: systemClock });
+  assert.equal(await next.leases.take("scheduler", "this one", 1_000), true);
+  await next.close();
+});
+
 test("a PostgreSQL database is in use while a Longshore is connected to it", async (t) => {
   const postgres = await startPostgres();
   t.after(() => postgres.stop());

@@ -33,6 +33,7 @@ import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { sqlFixityStore } from "./fixity-store.ts";
 import { type Enqueue, sqlJobStore } from "./job-store.ts";
+import { forgetTheDead } from "./in-use.ts";
 import { sqlLeaseStore } from "./lease-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
 import { sqlNodeStore } from "./node-store.ts";
@@ -89,6 +90,7 @@ export async function openSqlite(options: {
   /** See {@link JobQueue.leaseMs}. */
   readonly leaseMs?: number;
 }): Promise<Stores> {
+  forgetTheDead(options.path);
   const db = await openDatabase(sqliteDialect(options.path), "sqlite");
   const { queue, enqueue } = sqliteJobQueue(db, options.clock, options.leaseMs);
   return stores(db, "sqlite", options.clock, queue, enqueue);
