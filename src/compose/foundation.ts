@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openPostgres, openSqlite, type Stores } from "../adapters/db/stores.ts";
+import { postgresIndex } from "../adapters/search/postgres.ts";
 import { sqliteFtsIndex } from "../adapters/search/sqlite-fts.ts";
 import { fsObjectStorage } from "../adapters/storage/fs.ts";
 import { type Archive, ocflArchive } from "../core/archive/archive.ts";
@@ -16,7 +17,7 @@ export interface Foundation {
   readonly archive: Archive;
   /** Where files are copied to that cannot be read where they are. */
   readonly cache: ObjectStorage;
-  /** Opened with the first use, by one process at a time. */
+  /** Opened with the first use; by one process at a time, if it is not shared: see {@link sharesSearch}. */
   readonly index: SearchIndex;
   close(): Promise<void>;
 }
@@ -37,7 +38,7 @@ export async function openFoundation(
     const archive = ocflArchive(storage, config.digest);
     await archive.prepare();
     const cache = stagingCache(config);
-    const index = searchIndex(config);
+    const index = searchIndex(config, onTrouble);
     return {
       stores,
       storage,
@@ -62,8 +63,19 @@ export function stagingCache(config: Config): ObjectStorage {
   return fsObjectStorage({ root: config.shared.staging.path });
 }
 
-export function searchIndex(config: Config): ReturnType<typeof sqliteFtsIndex> {
+/** In PostgreSQL, if that is the database: what is found is then the same wherever it is looked for. */
+export function searchIndex(
+  config: Config,
+  onTrouble?: (error: unknown) => void,
+): SearchIndex & { close(): Promise<void> } {
+  if (config.databaseUrl !== undefined)
+    return postgresIndex({ url: config.databaseUrl, ...(onTrouble && { onTrouble }) });
   return sqliteFtsIndex({ folder: searchFolder(config) });
+}
+
+/** Whether all processes have one index, of which one brings changes in. */
+export function sharesSearch({ databaseUrl }: Config): boolean {
+  return databaseUrl !== undefined;
 }
 
 /** May be removed while no server runs: what is in it is made anew from the database. */

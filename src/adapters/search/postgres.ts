@@ -4,7 +4,7 @@ import type { SearchDocument, SearchIndex } from "../../core/catalogue/search-in
 import { AppError } from "../../core/errors.ts";
 import { postgresDialect } from "../db/postgres.ts";
 import { foldedValue } from "./fts-terms.ts";
-import { finder, SETTINGS } from "./postgres/find.ts";
+import { finder } from "./postgres/find.ts";
 import { isLandmark, landmarkReader } from "./postgres/landmarks.ts";
 import {
   beginTable,
@@ -18,7 +18,8 @@ import {
   stateOf,
   tableOf,
 } from "./postgres/tables.ts";
-import { LEXEME_SEPARATOR, lexemesOf, storable, wordsColumn } from "./postgres/terms.ts";
+import { filed, LEXEME_SEPARATOR, storable, wordsColumn } from "./postgres/terms.ts";
+import { vocabularyWriter } from "./postgres/vocabulary.ts";
 import { idsOf, nodesOf, placeAmong } from "./postgres/windows.ts";
 
 /** Searches that are under way at a time; others wait for one of these connections. */
@@ -28,8 +29,8 @@ const MAX_NEIGHBOURS = 8;
 
 export interface PostgresSearchOptions {
   readonly url: string;
-  /** Told of connections that break while nobody uses them. */
-  onTrouble(error: unknown): void;
+  /** Told of connections that break while nobody uses them; without, Node's own warnings tell. */
+  onTrouble?(error: unknown): void;
 }
 
 /**
@@ -39,15 +40,19 @@ export interface PostgresSearchOptions {
  * Whatever fits is found by one GIN index of lexemes (`postgres/terms.ts`), through the newest documents first
  * (`postgres/windows.ts`). An index that is being made gets its GIN index at the end, which takes a fraction of the time.
  */
-export function postgresIndex(options: PostgresSearchOptions): SearchIndex & { close(): Promise<void> } {
+export function postgresIndex({
+  url,
+  onTrouble = warn,
+}: PostgresSearchOptions): SearchIndex & { close(): Promise<void> } {
   let opened: Promise<Kysely<unknown>> | undefined;
   let isClosed = false;
   let prepared: Promise<void> | undefined;
   const landmarksOf = landmarkReader();
+  const vocabulary = vocabularyWriter();
 
   async function database(): Promise<Kysely<unknown>> {
     if (isClosed) throw new AppError("search_unavailable", { reason: "it is closed" });
-    opened ??= postgresDialect({ ...options, poolSize: POOL_SIZE }).then((dialect) => new Kysely({ dialect }));
+    opened ??= postgresDialect({ url, onTrouble, poolSize: POOL_SIZE }).then((dialect) => new Kysely({ dialect }));
     return opened;
   }
 
@@ -69,7 +74,14 @@ export function postgresIndex(options: PostgresSearchOptions): SearchIndex & { c
   }
 
   function writing<T>(work: (tx: Transaction<unknown>, state: State) => Promise<T>): Promise<T> {
-    return using((db) => db.transaction().execute(async (tx) => work(tx, await stateOf(tx, true))));
+    return using(async (db) => {
+      try {
+        return await db.transaction().execute(async (tx) => work(tx, await stateOf(tx, true)));
+      } catch (error) {
+        vocabulary.forget();
+        throw error;
+      }
+    });
   }
 
   function reading<T>(work: (find: ReturnType<typeof finder>) => Promise<T>): Promise<T> {
@@ -81,10 +93,15 @@ export function postgresIndex(options: PostgresSearchOptions): SearchIndex & { c
         .execute(async (tx) => {
           const { current } = await stateOf(tx);
           const landmarks = await landmarksOf(tx, current);
-          await SETTINGS.execute(tx);
           return work(finder(tx, current, landmarks));
         }),
     );
+  }
+
+  async function add(tx: Transaction<unknown>, number: number, documents: readonly SearchDocument[]): Promise<void> {
+    if (documents.length === 0) return;
+    const terms = await insert(tx, number, documents);
+    await vocabulary.add(tx, number, terms);
   }
 
   /** In the index in use, and in the one that is being made. */
@@ -195,10 +212,20 @@ async function remove(tx: Transaction<unknown>, number: number, keys: readonly s
   return Number(numAffectedRows ?? 0n);
 }
 
-async function add(tx: Transaction<unknown>, number: number, documents: readonly SearchDocument[]): Promise<void> {
-  if (documents.length === 0) return;
+/** @returns what a prefix may be completed to. */
+async function insert(
+  tx: Transaction<unknown>,
+  number: number,
+  documents: readonly SearchDocument[],
+): Promise<Iterable<string>> {
   const ids = await freeIds(tx, number, documents);
   const column = (value: (document: SearchDocument, i: number) => unknown) => documents.map(value);
+  const terms = new Set<string>();
+  const lexemes = column((document, i) => {
+    const made = filed(document, nodesOf(ids[i] ?? 0n));
+    for (const term of made.terms) terms.add(term);
+    return made.lexemes.join(LEXEME_SEPARATOR);
+  });
   await sql`
     INSERT INTO ${tableOf(number)} (id, key, type, title, text, words, fields, facets, created_at, is_landmark, terms)
     SELECT id, key, type, title, text, words, fields, facets, created_at, is_landmark,
@@ -214,8 +241,9 @@ async function add(tx: Transaction<unknown>, number: number, documents: readonly
         ${column(({ fields }) => facetsOf(fields))}::jsonb[],
         ${column(({ createdAt }) => Math.trunc(createdAt))}::bigint[],
         ${column(({ key }) => isLandmark(key))}::boolean[],
-        ${column((document, i) => lexemesOf(document, nodesOf(ids[i] ?? 0n)))}::text[]
+        ${lexemes}::text[]
       ) AS brought (id, key, type, title, text, words, fields, facets, created_at, is_landmark, lexemes)`.execute(tx);
+  return terms;
 }
 
 /** For each document the first free id from where it belongs, or one near it. */
@@ -274,6 +302,10 @@ function facetsOf(fields: SearchDocument["fields"]): string | null {
     facets.set(name, counted);
   }
   return isSame ? null : jsonOf(Object.fromEntries(Array.from(facets, ([name, values]) => [name, [...values]])));
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
 }
 
 function isAway(error: unknown): error is AppError {

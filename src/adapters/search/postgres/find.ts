@@ -6,6 +6,7 @@ import { foldedValue } from "../fts-terms.ts";
 import type { Landmarks } from "./landmarks.ts";
 import { tableOf } from "./tables.ts";
 import { anyLexeme, beginning, type Condition, conditionOf, type Part, partOf, tiers } from "./terms.ts";
+import { expander } from "./vocabulary.ts";
 import { nodesIn, type Window } from "./windows.ts";
 
 /*
@@ -37,7 +38,7 @@ interface Found {
  * What PostgreSQL has to know for one transaction: that the index of lexemes is the way (the planner would guess, without
  * knowing how common a lexeme is); that a list of hits fits into memory; and that nothing is worth compiling.
  */
-export const SETTINGS: RawBuilder<unknown> = sql`
+const SETTINGS: RawBuilder<unknown> = sql`
   SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true),
          set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true),
          set_config('work_mem', '64MB', true)`;
@@ -117,9 +118,14 @@ export function finder(tx: Kysely<unknown>, number: number, landmarks: Landmarks
 
   return {
     async search(request: SearchRequest): Promise<SearchPage> {
-      const part = partOf(request);
       const terms = textTerms(request.query);
-      const groups = request.order === "relevance" ? tiers(part, terms) : [part];
+      const asked = partOf(request);
+      const wantedGroups = request.order === "relevance" ? tiers(asked, terms) : [asked];
+      const expanded = expander(tx, number);
+      const part = await expanded(asked);
+      const groups: Part[] = [];
+      for (const one of wantedGroups) groups.push(await expanded(one));
+      await SETTINGS.execute(tx);
       let { tier, before } = readCursor(request.cursor, request.order, groups.length);
       const counted = await newest(part, COUNTED, undefined, [...new Set(request.facets ?? [])]);
       const found: { readonly tier: number; readonly id: bigint }[] = [];
@@ -148,7 +154,9 @@ export function finder(tx: Kysely<unknown>, number: number, landmarks: Landmarks
 
     /** Of the newest documents that have such values; in the alphabet's order. */
     async suggest(field: string, prefix: string, owner: string | undefined, limit: number): Promise<readonly string[]> {
-      const part: Part = { all: [beginning(field, prefix), partOf({ ...(owner !== undefined && { owner }) })] };
+      const asked = { all: [beginning(field, prefix), partOf({ ...(owner !== undefined && { owner }) })] };
+      const part = await expander(tx, number)(asked);
+      await SETTINGS.execute(tx);
       const { facets } = await newest(part, COUNTED, undefined, [field]);
       const byFolded = new Map<string, string>();
       for (const { value } of sorted(facets.get(field) ?? new Map())) {

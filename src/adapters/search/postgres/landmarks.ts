@@ -51,8 +51,10 @@ function landmarksOf(ids: BigInt64Array): Landmarks {
   return {
     below(before, documents) {
       const first = before === undefined ? 0 : placeBelow(before);
-      for (let at = first + Math.ceil(documents / EVERY); ; at++) {
-        const [upTo, above] = [ids[at], ids[at + 1]];
+      const count = Math.ceil(documents / EVERY);
+      for (let at = first + count; ; at++) {
+        // Half as many more, where that makes the bound a round one.
+        const [upTo, above] = [ids[at], ids[at + Math.ceil(count / 2)] ?? ids.at(-1)];
         if (upTo === undefined || above === undefined) return undefined;
         const bound = roundest(above, upTo);
         if (bound > above && (before === undefined || bound < before)) return bound;

@@ -33,6 +33,11 @@ export function tableOf(number: number): RawBuilder<unknown> {
   return sql.table(`${SCHEMA}.documents_${number}`);
 }
 
+/** Words and values of that table: see `vocabulary.ts`. */
+export function vocabularyOf(number: number): RawBuilder<unknown> {
+  return sql.table(`${SCHEMA}.vocabulary_${number}`);
+}
+
 export const CHANGED: RawBuilder<unknown> = sql.table(`${SCHEMA}.changed`);
 const STATE = sql.table(`${SCHEMA}.state`);
 
@@ -63,9 +68,11 @@ export async function prepare(db: Db): Promise<void> {
     )`.execute(tx);
     // Whatever has been put or removed since another index is being made: it is newer than what the builder brings.
     await sql`CREATE TABLE ${CHANGED} (key text PRIMARY KEY)`.execute(tx);
-    await sql`INSERT INTO ${STATE} VALUES (${FORMAT}, 1, NULL, 1, false, 0)`.execute(tx);
-    await createTable(tx, 1);
-    await createIndex(tx, 1, sql``);
+    // Of another number than any index that was dropped, which a process may remember.
+    const number = Math.trunc(Date.now() / 1000);
+    await sql`INSERT INTO ${STATE} VALUES (${FORMAT}, ${number}, NULL, ${number}, false, 0)`.execute(tx);
+    await createTables(tx, number);
+    await createIndex(tx, number, sql``);
   });
 }
 
@@ -80,7 +87,7 @@ async function formatOf(tx: Tx): Promise<number | undefined> {
  * Without its index of lexemes, which is made at once when all is there. Rows are kept small, for many are looked at that are
  * not shown: their lexemes, which only the index needs, lie elsewhere.
  */
-async function createTable(tx: Tx, number: number): Promise<void> {
+async function createTables(tx: Tx, number: number): Promise<void> {
   const table = tableOf(number);
   await sql`CREATE TABLE ${table} (
     id bigint PRIMARY KEY,
@@ -101,6 +108,7 @@ async function createTable(tx: Tx, number: number): Promise<void> {
   // Estimates of what is never estimated would make ANALYZE slow.
   await sql`ALTER TABLE ${table} ALTER COLUMN terms SET STATISTICS 0`.execute(tx);
   await sql`CREATE INDEX ON ${table} (id) WHERE is_landmark`.execute(tx);
+  await sql`CREATE TABLE ${vocabularyOf(number)} (term text COLLATE "C" PRIMARY KEY)`.execute(tx);
 }
 
 export async function createIndex(db: Db, number: number, how: RawBuilder<unknown>): Promise<void> {
@@ -134,7 +142,7 @@ export async function changeState(tx: Tx, to: Partial<State>): Promise<void> {
 export async function beginTable(tx: Tx, { last }: State): Promise<number> {
   const number = last + 1;
   await sql`TRUNCATE ${CHANGED}`.execute(tx);
-  await createTable(tx, number);
+  await createTables(tx, number);
   await changeState(tx, { building: number, last: number });
   return number;
 }
@@ -149,7 +157,8 @@ export async function dropLeftovers(db: Db): Promise<void> {
         SELECT substring(tablename FROM '^documents_([0-9]+)$')::integer AS number FROM pg_tables
          WHERE schemaname = ${SCHEMA} AND tablename ~ '^documents_[0-9]+$'`.execute(tx);
       for (const { number } of rows)
-        if (number !== current && number !== building) await sql`DROP TABLE ${tableOf(number)}`.execute(tx);
+        if (number !== current && number !== building)
+          await sql`DROP TABLE ${tableOf(number)}, ${vocabularyOf(number)}`.execute(tx);
     });
   } catch (error) {
     if (!hasCode(error, LOCKED)) throw error;

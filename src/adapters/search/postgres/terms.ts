@@ -43,24 +43,42 @@ const PIECE_LENGTH = 400;
 /** A `tsvector` holds 1 MiB. Words beyond are not found, though phrases of them are. */
 const MAX_LEXEME_BYTES = 900_000;
 
-/** What is filed of a document. @param about lexemes of somebody else's making. */
-export function lexemesOf(document: SearchDocument, about: readonly string[]): string {
+/** Begins a word of the title, which is a lexeme of its own beside the word. */
+export const IN_TITLE: string = KIND.title;
+
+/** What is filed of a document. */
+export interface Filed {
+  readonly lexemes: readonly string[];
+  /** Of these, what a prefix may be completed to. */
+  readonly terms: readonly string[];
+}
+
+/** @param about lexemes of somebody else's making. */
+export function filed(document: SearchDocument, about: readonly string[]): Filed {
   const lexemes = new Set([EVERY, ownerLexeme(document.owner), typeLexeme(document.type), ...about]);
+  const terms = new Set<string>();
   for (const [field, values] of Object.entries(document.fields)) {
     for (const value of values) {
-      for (const lexeme of valueLexemes(field, String(value))) lexemes.add(lexeme);
+      const [first = "", ...others] = valueLexemes(field, String(value));
+      terms.add(first);
+      for (const lexeme of others) lexemes.add(lexeme);
       if (typeof value !== "number" || !Number.isFinite(value)) continue;
       for (const { kind, digits } of termsOfNumber(value)) lexemes.add(`${KIND[kind]}${nameOf(field)}${OF}${digits}`);
     }
   }
-  for (const word of foldedWords(document.title)) lexemes.add(word).add(KIND.title + word);
-  for (const word of foldedWords(document.text)) lexemes.add(word);
+  for (const word of foldedWords(document.title)) {
+    lexemes.add(KIND.title + word);
+    terms.add(word);
+  }
+  for (const word of foldedWords(document.text)) terms.add(word);
   let bytes = 0;
-  const fitting = [...lexemes].filter((lexeme) => {
+  const fitting = (lexeme: string) => {
     bytes += Buffer.byteLength(lexeme);
     return bytes <= MAX_LEXEME_BYTES;
-  });
-  return fitting.join(LEXEME_SEPARATOR);
+  };
+  const others = [...lexemes].filter(fitting);
+  const completed = [...terms].filter(fitting);
+  return { lexemes: [...others, ...completed], terms: completed };
 }
 
 /** Title and text as words with a space on either side of each. */
