@@ -22,6 +22,7 @@ import { registerStoreConformance } from "../conformance/register-store.ts";
 import { savedQueriesConformance } from "../conformance/saved-queries.ts";
 import { scheduleStoreConformance } from "../conformance/schedule-store.ts";
 import { searchChangesConformance } from "../conformance/search-changes.ts";
+import { searchRebuildsConformance } from "../conformance/search-rebuilds.ts";
 import { stagingConformance } from "../conformance/staging-store.ts";
 import { switchStoreConformance } from "../conformance/switch-store.ts";
 
@@ -45,6 +46,7 @@ crawlStoreConformance("sqlite", open);
 crawlRemovalConformance("sqlite", open);
 extractionStoreConformance("sqlite", open);
 searchChangesConformance("sqlite", open);
+searchRebuildsConformance("sqlite", open);
 savedQueriesConformance("sqlite", open);
 scheduleStoreConformance("sqlite", open);
 registerStoreConformance("sqlite", open);

@@ -5,6 +5,7 @@ import type { StagingStore } from "../../core/carts/staging/staging-store.ts";
 import type { CatalogueStore, Outbox, SequenceStore } from "../../core/catalogue/catalogue-store.ts";
 import type { SavedQueries } from "../../core/catalogue/saved-queries.ts";
 import type { SearchChanges } from "../../core/catalogue/search-changes.ts";
+import type { SearchRebuilds } from "../../core/catalogue/search-rebuilds.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { CrawlStore } from "../../core/crawl/crawl-store.ts";
 import type { DocumentStore } from "../../core/documents/document-store.ts";
@@ -45,6 +46,7 @@ import { sqlRegisterStore } from "./register-store.ts";
 import { sqlSavedQueries } from "./saved-queries.ts";
 import { sqlScheduleStore } from "./schedule-store.ts";
 import { sqlSearchChanges } from "./search-changes.ts";
+import { sqlSearchRebuilds } from "./search-rebuilds.ts";
 import { sqlSequenceStore } from "./sequence-store.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import { sqlStagingStore } from "./staging-store.ts";
@@ -64,6 +66,7 @@ export interface Stores {
   readonly crawls: CrawlStore;
   readonly extractions: ExtractionStore;
   readonly searchChanges: SearchChanges;
+  readonly searchRebuilds: SearchRebuilds;
   readonly savedQueries: SavedQueries;
   readonly documents: DocumentStore;
   readonly fixity: FixityStore;
@@ -149,6 +152,7 @@ function stores(
     crawls: sqlCrawlStore(db, dialect, enqueue),
     extractions: sqlExtractionStore(db, dialect, enqueue),
     searchChanges: sqlSearchChanges(db),
+    searchRebuilds: sqlSearchRebuilds(db),
     savedQueries: sqlSavedQueries(db),
     documents: sqlDocumentStore(db),
     fixity: sqlFixityStore(db, dialect),

@@ -4,6 +4,7 @@ import type { Cart, Location } from "../../core/carts/cart.ts";
 import type { Checkpoint, Layout } from "../../core/carts/layout/layout.ts";
 import type { StagedFile, StagingUsage } from "../../core/carts/staging/staging-store.ts";
 import type { ArchivedFile, KeyValue, OutboxMessage, Transaction } from "../../core/catalogue/catalogue-store.ts";
+import type { Rebuild } from "../../core/catalogue/indexing.ts";
 import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
 import type { Crawl, CrawlBatch, CrawlCounts } from "../../core/crawl/crawl.ts";
 import type { FeedPosition } from "../../core/crawl/crawl-store.ts";
@@ -73,6 +74,7 @@ export interface Tables {
   extractions: ExtractionRow;
   extractionRecords: ExtractionRecordRow;
   searchChanges: SearchChangeRow;
+  searchRebuilds: Omit<Rebuild, "error"> & { readonly id: number; readonly error: JsonText<ErrorRecord> | null };
   savedQueries: Json<SavedQuery, "types">;
   documentIndices: DocumentIndexRow;
   documents: Omit<Document, "number"> & { readonly number: Generated<number>; readonly indexNumber: number };
