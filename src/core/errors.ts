@@ -72,7 +72,6 @@ export const CODES = {
   job_state_conflict: ["conflict", "The job's state does not allow this change."],
   job_cancelled: ["cancelled", "The job was cancelled."],
   job_attempts_exhausted: ["internal", "The job was taken over too often without finishing."],
-  job_kind_unknown: ["internal", "No handler is registered for this kind of job."],
   transaction_unknown: ["not_found", "No transaction with this id is known."],
   file_unknown: ["not_found", "No file with this id is known."],
   idempotency_conflict: ["conflict", "A request with this Idempotency-Key is still being received."],

@@ -18,6 +18,8 @@ import { jobId, transactionId } from "../../src/core/ids.ts";
 import { JOB_STATES } from "../../src/core/jobs/job.ts";
 import { startPostgres } from "../support/postgres.ts";
 
+const NO_QUEUE = { enqueue: async () => {}, dequeue: async () => {} };
+
 const postgres = await startPostgres();
 /** What a test opened, whether or not it came to its end. */
 const opened: { close(): Promise<void> }[] = [];
@@ -166,7 +168,7 @@ describe("PostgreSQL", () => {
         case when id % 1000 = 0 then 'failed' else 'succeeded' end, 'owner-' || (id % 1000), 1, 1
       from generate_series(1, 200000) as id`.execute(db);
     await sql`vacuum analyze jobs`.execute(db);
-    const store = sqlJobStore(db, async () => {});
+    const store = sqlJobStore(db, "postgres", NO_QUEUE);
     for (const filter of [
       {},
       { states: ["succeeded", "failed", "cancelled"] as const },

@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { type JobId, jobId } from "../../src/core/ids.ts";
 import { LANES, type Lane } from "../../src/core/jobs/job.ts";
 import type { Delivery, JobQueue } from "../../src/core/jobs/job-queue.ts";
-import type { JobStore } from "../../src/core/jobs/job-store.ts";
+import type { JobStore, NewJob } from "../../src/core/jobs/job-store.ts";
 
 interface Opened {
   readonly jobs: JobStore;
@@ -51,8 +51,8 @@ export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnde
       there = remembering(await world.open());
     });
     afterEach(async () => {
-      for (const lane of LANES) await here.queue.claim("tidier", lane, 1_000);
-      for (const delivery of claimed.splice(0)) await here.queue.done(delivery);
+      for (const lane of LANES) await here.queue.claim("tidier", lane, 100_000);
+      await Promise.all(claimed.splice(0).map((delivery) => here.queue.done(delivery)));
       assert.deepEqual(await here.queue.depth(), { fast: 0, slow: 0, run: 0 }, "the test left something in the queue");
     });
     after(async () => {
@@ -61,12 +61,14 @@ export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnde
     });
 
     let lastId = 0;
-    async function submit(lane: Lane = "fast"): Promise<JobId> {
+    async function submit(lane: Lane = "fast", given: Partial<NewJob> = {}): Promise<JobId> {
       const id = jobId(++lastId);
-      const rest = { kind: "k", owner: "o", input: {}, idempotencyKey: null, fedUntil: null };
+      const rest = { kind: "k", owner: "o", input: {}, idempotencyKey: null, fedUntil: null, ...given };
       await here.jobs.create({ id, lane, now: world.now(), ...rest });
       return id;
     }
+    const submitAll = (count: number, given: Partial<NewJob>) =>
+      Promise.all(Array.from({ length: count }, () => submit("fast", given)));
     const submitMany = async (count: number): Promise<JobId[]> => {
       const ids: JobId[] = [];
       for (let i = 0; i < count; i++) ids.push(await submit());
@@ -220,6 +222,78 @@ export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnde
       await here.queue.release(old, 3_600_000);
       assert.deepEqual(idsOf(await here.queue.claim("b", "fast", 10)), [id]);
       assert.deepEqual(await here.queue.claim("b", "fast", 10), []);
+    });
+
+    test("of 10,000 jobs of one owner and one of another, the other's is the next to begin", async () => {
+      const crowd = new Set(await submitAll(10_000, { owner: "crowd" }));
+      assert.ok(crowd.has((await claimOne(here.queue)).jobId));
+      const lonely = await submit("fast", { owner: "lonely" });
+      assert.equal((await claimOne(there.queue)).jobId, lonely);
+      assert.ok(crowd.has((await claimOne(here.queue)).jobId), "and the line goes on");
+    });
+
+    test("owners take turns, whoever came first, and each one's jobs keep their order", async () => {
+      const ann = await submitAll(6, { owner: "ann" });
+      assert.deepEqual(idsOf(await here.queue.claim("a", "fast", 2)), ann.slice(0, 2));
+      const bob = await submitAll(3, { owner: "bob" });
+      const eve = await submitAll(2, { owner: "eve" });
+      const order = [];
+      for (let i = 0; i < 9; i++) order.push((await claimOne(i % 2 === 0 ? here.queue : there.queue)).jobId);
+      const turns = [bob[0], eve[0], ann[2], bob[1], eve[1], ann[3], bob[2], ann[4], ann[5]];
+      // Who of those in one turn is first is of no importance.
+      const inTurns = (ids: readonly (JobId | undefined)[]) =>
+        [ids.slice(0, 2), ids.slice(2, 5), ids.slice(5, 7), ids.slice(7)].map((turn) => turn.toSorted());
+      assert.deepEqual(inTurns(order), inTurns(turns));
+    });
+
+    test("an owner who queues one job after the other gets no more than every second place beside a crowd", async () => {
+      await submitAll(40, { owner: "crowd" });
+      let served = 0;
+      let next = await submit("fast", { owner: "steady" });
+      for (let place = 0; place < 20; place++) {
+        const { jobId: id } = await claimOne(here.queue);
+        if (id !== next) continue;
+        served++;
+        next = await submit("fast", { owner: "steady" });
+      }
+      assert.ok(served >= 9 && served <= 11, `${served} of 20 places`);
+    });
+
+    test("a job of higher priority passes those that wait, its owner's own too, and one of lower priority lets them pass", async () => {
+      const low = await submit("fast", { priority: -1 });
+      const usual = await submitAll(3, {});
+      const high = await submit("fast", { priority: 1 });
+      const highest = await submit("fast", { owner: "other", priority: 10 });
+      assert.deepEqual(idsOf(await here.queue.claim("a", "fast", 10)), [highest, high, ...usual, low]);
+    });
+
+    test("what waits is not passed for ever: after a hundred turns of higher priority it is begun", async () => {
+      await submit();
+      await claimOne(here.queue); // so that the line is somewhere
+      const patient = await submit("fast", { owner: "patient" });
+      await submitAll(150, { owner: "urgent", priority: 1 });
+      const order = idsOf(await here.queue.claim("a", "fast", 151));
+      assert.ok([99, 100, 101].includes(order.indexOf(patient)), `after ${order.indexOf(patient)} others`);
+    });
+
+    test("higher priority that was of no use to anybody is not used up", async () => {
+      for (let i = 0; i < 130; i++) {
+        await submit("fast", { owner: "urgent", priority: 1 });
+        await here.queue.done(await claimOne(here.queue));
+      }
+      const usual = await submit();
+      const urgent = await submit("fast", { owner: "urgent", priority: 1 });
+      assert.deepEqual(idsOf(await here.queue.claim("a", "fast", 2)), [urgent, usual]);
+    });
+
+    test("claims of some kinds leave the others where they are, in their order", async () => {
+      const [first] = await submitAll(1, { kind: "ingest" });
+      const [second] = await submitAll(1, { kind: "verify" });
+      const [third] = await submitAll(1, { kind: "ingest" });
+      assert.deepEqual(await here.queue.claim("a", "fast", 10, ["move", "nothing"]), []);
+      assert.deepEqual(await here.queue.claim("a", "fast", 10, []), []);
+      assert.deepEqual(idsOf(await here.queue.claim("a", "fast", 10, ["verify", "move"])), [second]);
+      assert.deepEqual(idsOf(await there.queue.claim("b", "fast", 10)), [first, third]);
     });
 
     test("a listener is woken by an id queued here, in another process, or given back, until it stops listening", async () => {

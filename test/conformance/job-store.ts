@@ -52,6 +52,7 @@ export function jobStoreConformance(name: string, open: () => Promise<Opened>): 
         lane: "fast",
         state: "queued",
         owner: asked.owner,
+        priority: 0,
         tasks: [],
         attempts: 0,
         error: null,

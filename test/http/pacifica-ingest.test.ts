@@ -325,6 +325,7 @@ describe("a job in Pacifica's words", () => {
     lane: "fast",
     state: "running",
     owner: "root",
+    priority: 0,
     tasks: [],
     attempts: 1,
     error: null,

@@ -6,7 +6,7 @@ import { crawlFolders, enterFolders, mergedFolders } from "./crawl-folders.ts";
 import { crawlReading } from "./crawl-reading.ts";
 import { crawlRemoval } from "./crawl-removal.ts";
 import { batchRow, crawlOf, NO } from "./crawl-rows.ts";
-import { createJob, type Enqueue } from "./job-store.ts";
+import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { type Tables, toJson } from "./tables.ts";
 

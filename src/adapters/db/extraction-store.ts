@@ -4,7 +4,7 @@ import type { Extraction, ExtractionRecord, ExtractionStatus } from "../../core/
 import type { Described, ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { ExtractionId } from "../../core/ids.ts";
 import { NO } from "./crawl-rows.ts";
-import { createJob, type Enqueue } from "./job-store.ts";
+import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { noteChanges } from "./search-changes.ts";
 import { type ExtractionRecordRow, type ExtractionRow, fromJson, type Tables, toJson } from "./tables.ts";

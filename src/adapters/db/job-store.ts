@@ -1,24 +1,64 @@
-import type { Kysely, Transaction } from "kysely";
+import type { Kysely } from "kysely";
+import { AppError } from "../../core/errors.ts";
 import type { JobId } from "../../core/ids.ts";
-import { JOB_STATES, type Job, type JobEvent, type JobState, type Lane } from "../../core/jobs/job.ts";
-import type { JobChange, JobFilter, JobStore, NewJob } from "../../core/jobs/job-store.ts";
-import { fromJson, type JobRow, type Tables, toJson } from "./tables.ts";
+import { JOB_STATES, type JobState } from "../../core/jobs/job.ts";
+import type { JobFilter, JobStore, NewJob } from "../../core/jobs/job-store.ts";
+import { grouped } from "./grouped.ts";
+import { changeJobs, createJobs, type Dequeue, type Enqueue, type JobUpdate, jobOf } from "./job-writes.ts";
+import type { DialectName } from "./migrate.ts";
+import { fromJson, type Tables } from "./tables.ts";
+
+/** PostgreSQL has a connection for each; SQLite writes one transaction after the other. */
+const GROUPS_AT_ONCE: Readonly<Record<DialectName, number>> = { sqlite: 1, postgres: 3 };
 
 /**
- * Puts an id into the database's queue as part of `tx`: claimable from `dueAt` (epoch milliseconds) on when that has
- * committed, whether or not it was delivered before.
+ * Jobs in SQLite or PostgreSQL. What is asked for at the same moment is done by the same statements in one transaction.
+ * See docs/decisions/022-queue-measured.md.
  */
-export type Enqueue = (tx: Transaction<Tables>, id: JobId, lane: Lane, dueAt: number) => Promise<void>;
+export function sqlJobStore(
+  db: Kysely<Tables>,
+  dialect: DialectName,
+  queue: { readonly enqueue: Enqueue; readonly dequeue: Dequeue },
+): JobStore {
+  const atOnce = GROUPS_AT_ONCE[dialect];
+  /** Anything else may have happened before a connection was lost. */
+  const isUndone = (error: unknown) => !(error instanceof AppError);
 
-/** Jobs in SQLite or PostgreSQL: no statement differs. */
-export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
-  return {
-    create: (job) => db.transaction().execute((tx) => createJob(tx, enqueue, job)),
+  const create = grouped(
+    (jobs: readonly NewJob[]) => db.transaction().execute((tx) => createJobs(tx, queue.enqueue, jobs)),
+    // One by one with the same key, so that the later one is answered with the earlier.
+    { atOnce, keyOf: ({ id, owner, idempotencyKey: key }) => (key === null ? id : `${owner}\n${key}`), isUndone },
+  );
 
-    async get(id) {
-      const row = await db.selectFrom("jobs").selectAll().where("id", "=", id).executeTakeFirst();
-      return row && jobOf(row);
+  const get = grouped(
+    async (ids: readonly JobId[]) => {
+      const rows = await db
+        .selectFrom("jobs")
+        .selectAll()
+        .where("id", "in", [...new Set(ids)])
+        .execute();
+      const jobs = new Map(rows.map((row) => [row.id, jobOf(row)]));
+      return ids.map((id) => jobs.get(id));
     },
+    { atOnce, keyOf: () => Symbol(), isUndone },
+  );
+
+  const update = grouped(
+    async (updates: readonly JobUpdate[]) => {
+      const [first] = updates;
+      const isOneStatement = updates.length === 1 && first?.events.length === 0 && first.change.state === undefined;
+      const changed = isOneStatement
+        ? await changeJobs(db, dialect, queue, updates)
+        : await db.transaction().execute((tx) => changeJobs(tx, dialect, queue, updates));
+      return updates.map(({ id }) => changed.get(id)).map((row) => row && jobOf(row));
+    },
+    { atOnce, keyOf: ({ id }) => id, isUndone },
+  );
+
+  return {
+    create,
+    get,
+    update: (id, from, change, now, events = [], attempts) => update({ id, from, change, now, events, attempts }),
 
     async list(filter) {
       const states = new Set(filter.states ?? JOB_STATES);
@@ -59,33 +99,6 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
       return Object.fromEntries(rows.map(({ lane, queuedAt }) => [lane, queuedAt]));
     },
 
-    async update(id, from, change, now, events = [], attempts) {
-      const write = async (tx: Kysely<Tables>) => {
-        const row = await tx
-          .updateTable("jobs")
-          .set({ ...changedColumns(change), updatedAt: now })
-          .where("id", "=", id)
-          .where("state", "in", from)
-          .$if(attempts !== undefined, (update) => update.where("attempts", "=", attempts ?? 0))
-          .returningAll()
-          .executeTakeFirst();
-        // After the row, whose lock makes the job's changes wait for each other: its events become visible in `seq` order.
-        if (row) await append(tx, id, now, events);
-        return row;
-      };
-      const row =
-        change.state === "queued"
-          ? await db.transaction().execute(async (tx) => {
-              const queued = await write(tx);
-              if (queued) await enqueue(tx, id, queued.lane, change.dueAt ?? now);
-              return queued;
-            })
-          : events.length > 0
-            ? await db.transaction().execute(write)
-            : await write(db);
-      return row && jobOf(row);
-    },
-
     async listStarved(now, limit) {
       const rows = await db
         .selectFrom("jobs")
@@ -112,37 +125,6 @@ export function sqlJobStore(db: Kysely<Tables>, enqueue: Enqueue): JobStore {
   };
 }
 
-/** {@link JobStore.create} as part of `tx`. */
-export async function createJob(
-  tx: Transaction<Tables>,
-  enqueue: Enqueue,
-  job: NewJob,
-): Promise<{ readonly job: Job; readonly created: boolean }> {
-  for (;;) {
-    const row = await tx
-      .insertInto("jobs")
-      .values(newRow(job))
-      .onConflict((conflict) =>
-        conflict.columns(["owner", "idempotencyKey"]).where("idempotencyKey", "is not", null).doNothing(),
-      )
-      .returningAll()
-      .executeTakeFirst();
-    if (row) {
-      await append(tx, job.id, job.now, [{ type: "state", data: { state: row.state } }]);
-      if (row.state === "queued") await enqueue(tx, job.id, job.lane, job.now);
-      return { job: jobOf(row), created: true };
-    }
-    const earlier = await tx
-      .selectFrom("jobs")
-      .selectAll()
-      .where("owner", "=", job.owner)
-      .where("idempotencyKey", "=", job.idempotencyKey)
-      .executeTakeFirst();
-    if (earlier) return { job: jobOf(earlier), created: false };
-    // The earlier job gave its key up between the two statements: the key is free.
-  }
-}
-
 /**
  * The newest ids in one state; a page of history is the newest among those of all its states. Every index of `jobs` is
  * (state, …, id), so whatever else is asked for, as many ids as the page has are read per state, straight from an index.
@@ -154,63 +136,4 @@ function newestIn(db: Kysely<Tables>, state: JobState, { kind, owner, beforeId, 
   if (beforeId !== undefined) ids = ids.where("id", "<", beforeId);
   // In parentheses, as it were: SQLite allows a limit only around a whole union.
   return db.selectFrom(ids.as("newest")).select("id");
-}
-
-async function append(
-  tx: Kysely<Tables>,
-  jobId: JobId,
-  at: number,
-  events: readonly Pick<JobEvent, "type" | "data">[],
-): Promise<void> {
-  if (events.length === 0) return;
-  const rows = events.map(({ type, data }) => ({ jobId, at, type, data: toJson(data) }));
-  await tx.insertInto("jobEvents").values(rows).execute();
-}
-
-function newRow(job: NewJob): JobRow {
-  const { now, input, fedUntil, ...given } = job;
-  return {
-    ...given,
-    state: fedUntil === null ? "queued" : "running",
-    tasks: toJson([]),
-    attempts: 0,
-    error: null,
-    warnings: toJson([]),
-    input: toJson(input),
-    checkpoint: toJson({}),
-    result: toJson({}),
-    cancelRequested: 0,
-    fedUntil,
-    createdAt: now,
-    updatedAt: now,
-    startedAt: fedUntil === null ? null : now,
-    finishedAt: null,
-  };
-}
-
-/** Kysely leaves out columns whose value is `undefined`. */
-function changedColumns(change: JobChange) {
-  const { dueAt: _, tasks, error, warnings, checkpoint, result, cancelRequested, ...plain } = change;
-  return {
-    ...plain,
-    tasks: tasks && toJson(tasks),
-    error: error && toJson(error),
-    warnings: warnings && toJson(warnings),
-    checkpoint: checkpoint && toJson(checkpoint),
-    result: result && toJson(result),
-    cancelRequested: cancelRequested === undefined ? undefined : Number(cancelRequested),
-  };
-}
-
-function jobOf(row: JobRow): Job {
-  return {
-    ...row,
-    tasks: fromJson(row.tasks),
-    error: row.error && fromJson(row.error),
-    warnings: fromJson(row.warnings),
-    input: fromJson(row.input),
-    checkpoint: fromJson(row.checkpoint),
-    result: fromJson(row.result),
-    cancelRequested: row.cancelRequested === 1,
-  };
 }

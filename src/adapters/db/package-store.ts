@@ -2,7 +2,7 @@ import type { Kysely, Transaction } from "kysely";
 import { AppError } from "../../core/errors.ts";
 import type { OrderId } from "../../core/ids.ts";
 import type { NewPackage, Ordered, OrderFilter, PackageStore, Tell } from "../../core/packages/package-store.ts";
-import { createJob, type Enqueue } from "./job-store.ts";
+import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { putMessages } from "./outbox.ts";
 import { keepUntil, packageKeeping } from "./package-keeping.ts";

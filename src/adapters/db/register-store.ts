@@ -2,7 +2,7 @@ import type { Kysely, Transaction } from "kysely";
 import type { OutboxMessage } from "../../core/catalogue/catalogue-store.ts";
 import type { Entry, EntryEvent } from "../../core/registers/entry.ts";
 import { type EntryGuard, type NewEntry, type RegisterStore, STALE } from "../../core/registers/register-store.ts";
-import { createJob, type Enqueue } from "./job-store.ts";
+import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { putMessages } from "./outbox.ts";
 import { registerDeclarations } from "./register-declarations.ts";

@@ -3,7 +3,7 @@ import { AppError } from "../../core/errors.ts";
 import type { ScheduleId } from "../../core/ids.ts";
 import { OPEN_RUNS, RUN_JOB, type Run, type Schedule } from "../../core/schedules/schedule.ts";
 import type { NewRun, ScheduleStore } from "../../core/schedules/schedule-store.ts";
-import { createJob, type Enqueue } from "./job-store.ts";
+import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { putMessages } from "./outbox.ts";
 import { isAtBoot, lockKeys, scheduleOf, scheduleRow } from "./schedule-rows.ts";

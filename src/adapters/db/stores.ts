@@ -33,8 +33,9 @@ import { sqlDropStore } from "./drop-store.ts";
 import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { sqlFixityStore } from "./fixity-store.ts";
-import { type Enqueue, sqlJobStore } from "./job-store.ts";
 import { forgetTheDead } from "./in-use.ts";
+import { sqlJobStore } from "./job-store.ts";
+import type { Dequeue, Enqueue } from "./job-writes.ts";
 import { sqlLeaseStore } from "./lease-store.ts";
 import { type DialectName, migrate } from "./migrate.ts";
 import { sqlNodeStore } from "./node-store.ts";
@@ -95,8 +96,7 @@ export async function openSqlite(options: {
 }): Promise<Stores> {
   forgetTheDead(options.path);
   const db = await openDatabase(sqliteDialect(options.path), "sqlite");
-  const { queue, enqueue } = sqliteJobQueue(db, options.clock, options.leaseMs);
-  return stores(db, "sqlite", options.clock, queue, enqueue);
+  return stores(db, "sqlite", options.clock, sqliteJobQueue(db, options.clock, options.leaseMs));
 }
 
 /**
@@ -113,8 +113,7 @@ export async function openPostgres(options: {
   const { url, clock, onTrouble = warn, ...pool } = options;
   const db = await openDatabase(await postgresDialect({ url, onTrouble, ...pool }), "postgres");
   try {
-    const { queue, enqueue } = await pgBossJobQueue(db, url, clock, onTrouble);
-    return stores(db, "postgres", clock, queue, enqueue);
+    return stores(db, "postgres", clock, await pgBossJobQueue(db, url, clock, onTrouble));
   } catch (error) {
     await db.destroy();
     throw error;
@@ -134,15 +133,20 @@ async function openDatabase(dialect: Dialect, name: DialectName): Promise<Kysely
   }
 }
 
+interface QueueParts {
+  readonly queue: JobQueue;
+  readonly enqueue: Enqueue;
+  readonly dequeue: Dequeue;
+}
+
 function stores(
   db: Kysely<Tables>,
   dialect: DialectName,
   clock: Clock,
-  queue: JobQueue,
-  enqueue: Enqueue,
+  { queue, enqueue, dequeue }: QueueParts,
 ): Stores {
   return {
-    jobs: sqlJobStore(db, enqueue),
+    jobs: sqlJobStore(db, dialect, { enqueue, dequeue }),
     queue,
     catalogue: sqlCatalogueStore(db, dialect),
     carts: sqlCartStore(db, dialect),

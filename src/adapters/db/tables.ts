@@ -112,7 +112,10 @@ export interface NodeRow extends Omit<Json<KeptNode, "lanes">, "tasks" | "silent
 export interface JobQueueRow {
   readonly jobId: JobId;
   readonly lane: Lane;
-  /** Not delivered before. */
+  readonly kind: string;
+  /** Smaller is delivered sooner. */
+  readonly rank: number;
+  /** Not delivered before; 0 for what has become due. */
   readonly dueAt: number;
   /** These three are set while the id is delivered. */
   readonly worker: string | null;

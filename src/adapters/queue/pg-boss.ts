@@ -3,9 +3,11 @@ import type { Clock } from "../../core/clock.ts";
 import type { JobId } from "../../core/ids.ts";
 import { LANES, type Lane } from "../../core/jobs/job.ts";
 import type { Delivery, JobQueue } from "../../core/jobs/job-queue.ts";
-import type { Enqueue } from "../db/job-store.ts";
+import { grouped } from "../db/grouped.ts";
+import type { Dequeue, Enqueue, QueueEntry } from "../db/job-writes.ts";
 import { optionalDriver } from "../db/optional-driver.ts";
 import type { Tables } from "../db/tables.ts";
+import { takeTurns } from "./turns.ts";
 import { pollingWakes } from "./wakes.ts";
 
 /** The shortest that pg-boss allows. */
@@ -32,9 +34,8 @@ const NEVER_GIVE_UP = {
  * job, waiting or delivered: a unique index says so, whatever races. An entry lives until the delivery is done and is
  * then deleted, so nothing piles up.
  *
- * A receipt is the entry and how often it was delivered; pg-boss leaves alone what has been delivered again since.
- * Measured (2 cores, November 2026): 280 jobs created per second by one process, 1.5 ms to claim one, 5 ms from creating
- * a job to having claimed it.
+ * A receipt is the entry and how often it was delivered; pg-boss leaves alone what has been delivered again since. Only the
+ * database's clock matters. Measured in docs/decisions/022-queue-measured.md.
  * @throws AppError driver_missing.
  */
 export async function pgBossJobQueue(
@@ -42,7 +43,7 @@ export async function pgBossJobQueue(
   url: string,
   clock: Clock,
   onTrouble: (error: unknown) => void,
-): Promise<{ readonly queue: JobQueue; readonly enqueue: Enqueue }> {
+): Promise<{ readonly queue: JobQueue; readonly enqueue: Enqueue; readonly dequeue: Dequeue }> {
   const { PgBoss, fromKysely } = await optionalDriver("pg-boss", () => import("pg-boss"));
   const boss = new PgBoss({
     connectionString: url,
@@ -60,16 +61,6 @@ export async function pgBossJobQueue(
   const through = (tx: Kysely<Tables>) => ({ db: fromKysely(tx.withoutPlugins()) });
   const wakes = pollingWakes();
 
-  /** Relative, so that only the database's clock matters. */
-  const send = (tx: Kysely<Tables>, jobId: JobId, lane: Lane, delayMs: number) =>
-    boss.send(
-      lane,
-      { jobId },
-      { singletonKey: String(jobId), startAfter: Math.max(0, delayMs) / 1000, ...through(tx) },
-    );
-  const remove = async (tx: Kysely<Tables>, delivery: Delivery) =>
-    (await affected(boss.deleteJob(delivery.lane, attemptOf(delivery), through(tx)))) === 1;
-
   const start = async () => {
     await boss.start();
     for (const lane of LANES) await boss.createQueue(lane, { policy: "exclusive", ...NEVER_GIVE_UP });
@@ -84,32 +75,118 @@ export async function pgBossJobQueue(
     throw error;
   });
 
+  const remove = (tx: Kysely<Tables>, lane: Lane, deliveries: readonly Delivery[]) =>
+    affected(boss.deleteJob(lane, deliveries.map(attemptOf), through(tx)));
+
+  const finish = grouped(
+    async (deliveries: readonly Delivery[]) => {
+      for (const [lane, ofLane] of Map.groupBy(deliveries, ({ lane }) => lane)) await remove(db, lane, ofLane);
+      return deliveries.map(() => undefined);
+    },
+    { atOnce: 2, keyOf: ({ receipt }) => receipt, isUndone: () => false },
+  );
+
+  const touch = (lane: Lane, deliveries: readonly Delivery[]) =>
+    affected(boss.touch(lane, deliveries.map(attemptOf), through(db)));
+
+  /** All at once as a rule. pg-boss tells how many are held, not which: when some are lost, each is asked for. */
+  async function heldOf(lane: Lane, deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
+    if ((await touch(lane, deliveries)) === deliveries.length) return deliveries;
+    if (deliveries.length === 1) return [];
+    const half = deliveries.length >> 1;
+    return [...(await heldOf(lane, deliveries.slice(0, half))), ...(await heldOf(lane, deliveries.slice(half)))];
+  }
+
+  const claimable = (lane: Lane) =>
+    sql`name = ${lane} and state < 'active' and not blocked and start_after <= pgboss.job_now()`;
+  const waiting = (lane: Lane) => sql`select from pgboss.job where ${claimable(lane)}`;
+
+  const dequeue: Dequeue = async (tx, jobs) => {
+    for (const [lane, ofLane] of Map.groupBy(jobs, (job) => job.lane)) {
+      const keys = ofLane.map(({ jobId }) => String(jobId));
+      // The words of the condition are those of the unique index.
+      await sql`delete from pgboss.job
+        where name = ${lane} and coalesce(singleton_key, '') = any(${keys})
+        and state <= 'active' and policy = 'exclusive'`.execute(tx);
+    }
+  };
+
+  const enqueue: Enqueue = async (tx, entries) => {
+    // An entry that is there waits for another time, or is delivered to somebody who thereby loses it.
+    await dequeue(tx, entries);
+    await insert(tx, entries);
+  };
+
+  /** Does nothing for a job that pg-boss has put back in between, as its holder was silent: then that entry is delivered. */
+  async function insert(tx: Kysely<Tables>, entries: readonly QueueEntry[]): Promise<void> {
+    const ranks = await takeTurns(tx, entries, waiting);
+    const rankOf = new Map(entries.map((entry, i) => [entry, ranks[i] ?? 0]));
+    // Relative, so that only the database's clock matters.
+    const now = clock.now();
+    for (const [lane, ofLane] of Map.groupBy(entries, (entry) => entry.lane))
+      await boss.insert(
+        lane,
+        ofLane.map((entry) => ({
+          data: { jobId: entry.jobId },
+          singletonKey: String(entry.jobId),
+          group: { id: entry.kind },
+          priority: -(rankOf.get(entry) ?? 0),
+          startAfter: Math.max(0, entry.dueAt - now) / 1000,
+        })),
+        through(tx),
+      );
+    if (entries.some(({ dueAt }) => dueAt <= now)) await sql`select pg_notify(${CHANNEL}, '')`.execute(tx);
+  }
+
   const queue: JobQueue = {
     leaseMs: LEASE_SECONDS * 1000,
 
-    async claim(_worker, lane, limit) {
-      const entries = await boss.fetch<{ readonly jobId: JobId }>(lane, { batchSize: limit, ...through(db) });
-      return entries
-        .map(({ id, retryCount, data }) => ({ jobId: data.jobId, lane, receipt: `${id}:${retryCount}` }))
-        .sort((a, b) => a.jobId - b.jobId);
+    /**
+     * What pg-boss's `fetch` does (columns, order and index are the same), for some kinds only, and moving the line on in the
+     * same statement: unless another claim is just doing that, so that nobody waits.
+     */
+    async claim(_worker, lane, limit, kinds) {
+      const { rows } = await sql<{ id: string; attempt: number; jobId: JobId; rank: number }>`
+        with next as materialized (
+          select id from pgboss.job
+          where ${claimable(lane)}
+          ${kinds === undefined ? sql`` : sql`and (group_id is null or group_id = any(${kinds}))`}
+          order by priority desc, created_on limit ${limit} for update skip locked
+        ), claimed as (
+          update pgboss.job as job set state = 'active', started_on = pgboss.job_now(), heartbeat_on = pgboss.job_now(),
+            retry_count = case when started_on is null then retry_count else retry_count + 1 end
+          from next where job.name = ${lane} and job.id = next.id
+          returning job.id, job.retry_count as attempt, cast(job.data ->> 'jobId' as bigint) as job_id, -job.priority as rank
+        ), moved as (
+          update job_lanes set reached = served.rank
+          from (select max(rank) as rank from claimed) as served,
+            (select lane from job_lanes where lane = ${lane} for update skip locked) as line
+          where job_lanes.lane = line.lane and reached < served.rank
+        )
+        select * from claimed order by rank, job_id`.execute(db);
+      return rows.map(({ id, attempt, jobId }) => ({ jobId, lane, receipt: `${id}:${attempt}` }));
     },
 
-    /** One by one: pg-boss answers with entries, and a process that slept may hold two deliveries of one entry. */
     async heartbeat(deliveries) {
-      const held = await Promise.all(
-        deliveries.map((delivery) => affected(boss.touch(delivery.lane, attemptOf(delivery), through(db)))),
-      );
-      return deliveries.filter((_, i) => held[i] === 1);
+      // Of one entry a process that slept may hold two deliveries; pg-boss names an entry once.
+      const newest = new Map(deliveries.toSorted(byAttempt).map((delivery) => [attemptOf(delivery).id, delivery]));
+      const held = new Set<Delivery>();
+      for (const [lane, ofLane] of Map.groupBy(newest.values(), ({ lane }) => lane))
+        for (const delivery of await heldOf(lane, ofLane)) held.add(delivery);
+      return deliveries.filter((delivery) => held.has(delivery));
     },
 
-    async done(delivery) {
-      await remove(db, delivery);
-    },
+    done: finish,
 
     async release(delivery, delayMs) {
       await db.transaction().execute(async (tx) => {
-        if (await remove(tx, delivery)) await send(tx, delivery.jobId, delivery.lane, delayMs);
-        if (delayMs === 0) await notify(tx);
+        if ((await remove(tx, delivery.lane, [delivery])) === 0) return;
+        const job = await tx
+          .selectFrom("jobs")
+          .select(["kind", "lane", "owner", "priority"])
+          .where("id", "=", delivery.jobId)
+          .executeTakeFirst();
+        if (job) await insert(tx, [{ ...job, jobId: delivery.jobId, dueAt: clock.now() + delayMs }]);
       });
     },
 
@@ -129,28 +206,15 @@ export async function pgBossJobQueue(
     },
   };
 
-  return {
-    queue,
-    async enqueue(tx, jobId, lane, dueAt) {
-      // An entry that is there waits for another time, or is delivered to somebody who thereby loses it. The words of
-      // the condition are those of the unique index.
-      await sql`delete from pgboss.job
-        where name = ${lane} and coalesce(singleton_key, '') = ${String(jobId)}
-        and state <= 'active' and policy = 'exclusive'`.execute(tx);
-      // Does nothing when pg-boss has put a silent holder's entry back in between: then that one is delivered.
-      await send(tx, jobId, lane, dueAt - clock.now());
-      await notify(tx);
-    },
-  };
+  return { queue, enqueue, dequeue };
 }
-
-/** Wakes the workers of all processes when `tx` has committed. */
-const notify = (tx: Kysely<Tables>) => sql`select pg_notify(${CHANNEL}, '')`.execute(tx);
 
 function attemptOf({ receipt }: Delivery): { id: string; retryCount: number } {
   const [id = "", retryCount] = receipt.split(":");
   return { id, retryCount: Number(retryCount) };
 }
+
+const byAttempt = (a: Delivery, b: Delivery) => attemptOf(a).retryCount - attemptOf(b).retryCount;
 
 /** How many entries a command changed: pg-boss says so, but leaves it out of its types. */
 async function affected(answer: Promise<object>): Promise<number> {

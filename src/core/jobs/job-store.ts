@@ -7,6 +7,8 @@ export interface NewJob {
   readonly kind: string;
   readonly lane: Lane;
   readonly owner: string;
+  /** {@link Job.priority}; 0 when left out. */
+  readonly priority?: number;
   readonly input: Details;
   readonly idempotencyKey: string | null;
   /** `null`: queued at once. A time: running, fed by a request until then. */
@@ -19,6 +21,7 @@ export type JobChange = Partial<
   Pick<
     Job,
     | "state"
+    | "priority"
     | "tasks"
     | "attempts"
     | "error"
@@ -48,6 +51,8 @@ export interface JobFilter {
 /**
  * Jobs as rows. Whatever puts a job into the state `queued` also puts it into the queue, in the same transaction: the
  * adapter is made with the queue of its database. So a job is never queued twice nor forgotten, wherever a process dies.
+ * Whatever puts one into the state `succeeded` takes it out of the queue; one that ends otherwise is there until its delivery
+ * is done, as its worker has to clean up after it.
  *
  * Adapters: `adapters/db/job-store.ts` over SQLite and PostgreSQL. Contract: `test/conformance/job-store.ts`.
  */

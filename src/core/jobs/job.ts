@@ -17,6 +17,8 @@ export const FINISHED_STATES: readonly JobState[] = ["succeeded", "failed", "can
 export const LANES = ["fast", "slow", "run"] as const;
 export type Lane = (typeof LANES)[number];
 
+export const PRIORITIES = { lowest: -10, highest: 10 } as const;
+
 export interface TaskProgress {
   readonly name: string;
   /** 0 to 100, at most two decimals; 100 only when the task is done. */
@@ -41,6 +43,8 @@ export interface Job {
   readonly state: JobState;
   /** Who asked for it: a principal's name. */
   readonly owner: string;
+  /** From {@link PRIORITIES}`.lowest` to `.highest`, as a rule 0: higher is begun sooner, but nothing waits for ever. */
+  readonly priority: number;
   /** In the order they were begun; the last one is the current one. */
   readonly tasks: readonly TaskProgress[];
   /** How often a worker has begun it. */

@@ -91,6 +91,8 @@ export function startWorker(
   options: WorkerOptions,
 ): Worker {
   const running = new Map<Delivery, { readonly done: Promise<void>; readonly stop: (reason: Error) => void }>();
+  /** Jobs of other kinds are left to workers that know them, as those of the next release do beside this one. */
+  const kinds = Object.keys(handlers);
   const stopping = new AbortController();
   let wake = Promise.withResolvers<void>();
   const unlisten = queue.onAvailable(() => wake.resolve());
@@ -115,7 +117,7 @@ export function startWorker(
     const busy = [...running.keys()].filter((delivery) => delivery.lane === lane).length;
     const room = (options.concurrency[lane] ?? 0) - busy;
     if (room <= 0) return;
-    for (const delivery of await queue.claim(options.name, lane, room)) begin(delivery);
+    for (const delivery of await queue.claim(options.name, lane, room, kinds)) begin(delivery);
   }
 
   function begin(delivery: Delivery): void {
@@ -138,11 +140,12 @@ export function startWorker(
   async function work(delivery: Delivery, signal: AbortSignal, stop: (reason: Error) => void): Promise<void> {
     const found = await jobs.get(delivery.jobId);
     const handler = handlers[found.kind];
+    if (!handler) return queue.release(delivery, IDLE_MS);
     if (FINISHED_STATES.includes(found.state)) {
-      if (found.state !== "succeeded") await handler?.cleanUp?.(found);
+      if (found.state !== "succeeded") await handler.cleanUp?.(found);
       return queue.done(delivery);
     }
-    const heldMs = found.cancelRequested ? 0 : ((await handler?.heldMs?.(found)) ?? 0);
+    const heldMs = found.cancelRequested ? 0 : ((await handler.heldMs?.(found)) ?? 0);
     if (heldMs > 0) return queue.release(delivery, heldMs);
     const begun = {
       state: "running",
@@ -169,16 +172,16 @@ export function startWorker(
       if (error !== LEASE_LOST) throw error;
     });
     if (!ended) return;
-    if (ended.state === "failed" || ended.state === "cancelled") await handler?.cleanUp?.(ended);
-    await queue.done(delivery);
+    if (ended.state === "failed" || ended.state === "cancelled") await handler.cleanUp?.(ended);
+    // One that has succeeded was taken out of the queue with its last change.
+    if (ended.state !== "succeeded") await queue.done(delivery);
     if (FINISHED_STATES.includes(ended.state)) options.onJobEnd?.(ended);
   }
 
   /** Runs the job and saves how that ended. @throws LEASE_LOST when it is no longer this worker's. */
-  async function end({ job, tasks, change }: Run, handler: JobHandler | undefined, signal: AbortSignal): Promise<Job> {
+  async function end({ job, tasks, change }: Run, handler: JobHandler, signal: AbortSignal): Promise<Job> {
     let result: Details;
     try {
-      if (!handler) throw new AppError("job_kind_unknown", { kind: job.kind });
       if (job.attempts > MAX_ATTEMPTS) throw new AppError("job_attempts_exhausted", { attempts: MAX_ATTEMPTS });
       const checkpoint = async (data: Details) => {
         await change({ checkpoint: data });
@@ -217,9 +220,12 @@ export function startWorker(
 
   /** Keeps the leases, passes on requests to cancel, adopts jobs whose feeding request died. */
   async function heartbeatLoop(): Promise<void> {
+    const pause = () => clock.sleep(queue.leaseMs / 4, finished.signal);
+    let next = pause();
     while (!stopping.signal.aborted || running.size > 0) {
-      await clock.sleep(queue.leaseMs / 4, finished.signal);
+      await next;
       if (finished.signal.aborted) return;
+      next = pause(); // before the beat, however long that takes
       try {
         await beat();
       } catch (error) {

@@ -120,11 +120,14 @@ test("whatever a handler throws ends its job, without its text when it is a defe
   assert.deepEqual(fixture.troubles, thrown);
 });
 
-test("a job of a kind nobody handles fails by name", async (t) => {
-  const fixture = await openJobs(t);
-  fixture.worker();
-  const failed = await fixture.reaches(await fixture.jobs.submit(request({ kind: "riddle" })), "failed");
-  assert.deepEqual([failed.error?.code, failed.error?.details], ["job_kind_unknown", { kind: "riddle" }]);
+test("a job of a kind that a worker does not know waits for one that does, and keeps no other waiting", async (t) => {
+  const fixture = await openJobs(t, { work: { run: async () => ({}) } });
+  fixture.worker({ concurrency: { fast: 1 } });
+  const riddle = await fixture.jobs.submit(request({ kind: "riddle" }));
+  await fixture.reaches(await fixture.jobs.submit(request()), "succeeded");
+  assert.deepEqual((await fixture.jobs.get(riddle.id)).attempts, 0);
+  fixture.another({ riddle: { run: async () => ({ answer: 42 }) } }).worker();
+  assert.deepEqual((await fixture.reaches(riddle, "succeeded")).result, { answer: 42 });
 });
 
 test("a failed job is cleaned up after, again by another worker when the first clean-up does not work", async (t) => {

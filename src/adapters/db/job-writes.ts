@@ -1,0 +1,232 @@
+import { type Kysely, sql } from "kysely";
+import type { JobId } from "../../core/ids.ts";
+import type { Job, JobEvent, JobState, Lane } from "../../core/jobs/job.ts";
+import type { JobChange, NewJob } from "../../core/jobs/job-store.ts";
+import { jsonRows } from "./json-rows.ts";
+import type { DialectName } from "./migrate.ts";
+import { fromJson, type JobRow, type Tables, toJson } from "./tables.ts";
+
+/** A job as the queue sees it. */
+export interface QueueEntry {
+  readonly jobId: JobId;
+  readonly kind: string;
+  readonly lane: Lane;
+  readonly owner: string;
+  readonly priority: number;
+  /** Epoch milliseconds: not delivered sooner. */
+  readonly dueAt: number;
+}
+
+/** Puts jobs into the database's queue as part of `tx`: claimable when that has committed, whether or not delivered before. */
+export type Enqueue = (tx: Kysely<Tables>, entries: readonly QueueEntry[]) => Promise<void>;
+/** Takes jobs out of it as part of `tx`, whoever holds them. */
+export type Dequeue = (tx: Kysely<Tables>, jobs: readonly Pick<QueueEntry, "jobId" | "lane">[]) => Promise<void>;
+
+/** One call of `JobStore.update`. */
+export interface JobUpdate {
+  readonly id: JobId;
+  readonly from: readonly JobState[];
+  readonly change: JobChange;
+  readonly now: number;
+  readonly events: readonly Pick<JobEvent, "type" | "data">[];
+  readonly attempts: number | undefined;
+}
+
+type Created = { readonly job: Job; readonly created: boolean };
+
+/** {@link createJobs} for one. */
+export async function createJob(tx: Kysely<Tables>, enqueue: Enqueue, job: NewJob): Promise<Created> {
+  const [created] = await createJobs(tx, enqueue, [job]);
+  return created as Created;
+}
+
+/** `JobStore.create` of many as part of `tx`, which must be undone when it throws. @returns an answer for each, in their order. */
+export async function createJobs(
+  tx: Kysely<Tables>,
+  enqueue: Enqueue,
+  jobs: readonly NewJob[],
+): Promise<readonly Created[]> {
+  const answers = new Map<JobId, Created>();
+  for (let left = jobs; left.length > 0; left = left.filter(({ id }) => !answers.has(id))) {
+    const rows = await tx
+      .insertInto("jobs")
+      .values(left.map(newRow))
+      .onConflict((conflict) =>
+        conflict.columns(["owner", "idempotencyKey"]).where("idempotencyKey", "is not", null).doNothing(),
+      )
+      .returningAll()
+      .execute();
+    for (const row of rows) answers.set(row.id, { job: jobOf(row), created: true });
+    const created = left.filter(({ id }) => answers.has(id));
+    await append(
+      tx,
+      created.map(({ id, now, fedUntil }) => ({
+        jobId: id,
+        at: now,
+        type: "state",
+        data: { state: stateOf(fedUntil) },
+      })),
+    );
+    const queued = created.filter(({ fedUntil }) => fedUntil === null);
+    if (queued.length > 0)
+      await enqueue(
+        tx,
+        queued.map(({ id, now, priority = 0, ...job }) => ({ ...job, jobId: id, priority, dueAt: now })),
+      );
+    for (const { id, owner, idempotencyKey } of left.filter(({ id }) => !answers.has(id))) {
+      const earlier = await tx
+        .selectFrom("jobs")
+        .selectAll()
+        .where("owner", "=", owner)
+        .where("idempotencyKey", "=", idempotencyKey)
+        .executeTakeFirst();
+      // If not: the earlier job gave its key up between the two statements, and the key is free.
+      if (earlier) answers.set(id, { job: jobOf(earlier), created: false });
+    }
+  }
+  return jobs.map(({ id }) => answers.get(id) as Created);
+}
+
+/** The columns that a change can set, and their types. */
+const COLUMNS = {
+  state: "text",
+  priority: "bigint",
+  tasks: "text",
+  attempts: "bigint",
+  error: "text",
+  warnings: "text",
+  checkpoint: "text",
+  result: "text",
+  cancelRequested: "bigint",
+  idempotencyKey: "text",
+  fedUntil: "bigint",
+  startedAt: "bigint",
+  finishedAt: "bigint",
+} as const satisfies Partial<Record<keyof JobRow, "bigint" | "text">>;
+
+const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Qualified: SQLite has no `jobs.*` in RETURNING, and `*` alone is more than that in PostgreSQL. */
+const ALL_COLUMNS = sql.join(
+  (["id", "kind", "lane", "owner", "input", "createdAt", "updatedAt", ...Object.keys(COLUMNS)] as (keyof JobRow)[]).map(
+    (column) => sql.ref(`jobs.${column}`),
+  ),
+);
+
+/**
+ * `JobStore.update` of many, each of another job, as part of `tx`: one statement for all that change the same columns.
+ * @returns the changed jobs' rows.
+ */
+export async function changeJobs(
+  tx: Kysely<Tables>,
+  dialect: DialectName,
+  queue: { readonly enqueue: Enqueue; readonly dequeue: Dequeue },
+  updates: readonly JobUpdate[],
+): Promise<ReadonlyMap<JobId, JobRow>> {
+  const changed = new Map<JobId, JobRow>();
+  for (const alike of Map.groupBy(updates, shapeOf).values())
+    for (const row of await changeAlike(tx, dialect, alike)) changed.set(row.id, row);
+  const done = updates.filter(({ id }) => changed.has(id));
+  // After the rows, whose locks make a job's changes wait for each other: its events become visible in `seq` order.
+  await append(
+    tx,
+    done.flatMap(({ id, now, events }) => events.map((event) => ({ ...event, jobId: id, at: now }))),
+  );
+  const queued = done.flatMap(({ id, change, now }) => {
+    const row = changed.get(id);
+    return row && change.state === "queued" ? [{ ...row, jobId: id, dueAt: change.dueAt ?? now }] : [];
+  });
+  if (queued.length > 0) await queue.enqueue(tx, queued);
+  const over = [...changed.values()].filter(({ state }) => state === "succeeded");
+  if (over.length > 0)
+    await queue.dequeue(
+      tx,
+      over.map(({ id, lane }) => ({ jobId: id, lane })),
+    );
+  return changed;
+}
+
+const columnsOf = (change: JobChange) =>
+  (Object.keys(COLUMNS) as (keyof typeof COLUMNS)[]).filter((column) => change[column] !== undefined);
+
+/** What the statement's text depends on. */
+function shapeOf({ from, change, attempts }: JobUpdate): string {
+  return [from, columnsOf(change), attempts === undefined].join(";");
+}
+
+async function changeAlike(tx: Kysely<Tables>, dialect: DialectName, alike: readonly JobUpdate[]): Promise<JobRow[]> {
+  const [first] = alike;
+  if (!first || first.from.length === 0) return [];
+  const columns = columnsOf(first.change);
+  const given = jsonRows(
+    dialect,
+    {
+      id: "bigint",
+      run: "bigint",
+      updated_at: "bigint",
+      ...Object.fromEntries(columns.map((column) => [snakeCase(column), COLUMNS[column]] as const)),
+    },
+    alike.map(({ id, change, now, attempts = 0 }) => ({
+      id,
+      run: attempts,
+      updated_at: now,
+      ...Object.fromEntries(columns.map((column) => [snakeCase(column), writtenValue(change, column)])),
+    })),
+  );
+  const assigned = ["updatedAt", ...columns].map((column) => sql`${sql.ref(column)} = ${sql.ref(`given.${column}`)}`);
+  const { rows } = await sql<JobRow>`
+    update jobs set ${sql.join(assigned)} from ${given}
+    where jobs.id = given.id and jobs.state in (${sql.join(first.from)})
+    ${first.attempts === undefined ? sql`` : sql`and jobs.attempts = given.run`}
+    returning ${ALL_COLUMNS}`.execute(tx);
+  return rows;
+}
+
+function writtenValue(change: JobChange, column: keyof typeof COLUMNS): string | number | null {
+  const value = change[column];
+  if (value === null || value === undefined) return null;
+  if (typeof value === "object") return toJson<unknown>(value);
+  return typeof value === "boolean" ? Number(value) : value;
+}
+
+async function append(tx: Kysely<Tables>, events: readonly Omit<JobEvent, "seq">[]): Promise<void> {
+  if (events.length === 0) return;
+  const rows = events.map(({ data, ...event }) => ({ ...event, data: toJson(data) }));
+  await tx.insertInto("jobEvents").values(rows).execute();
+}
+
+const stateOf = (fedUntil: number | null): JobState => (fedUntil === null ? "queued" : "running");
+
+function newRow({ now, input, fedUntil, priority = 0, ...given }: NewJob): JobRow {
+  return {
+    ...given,
+    priority,
+    state: stateOf(fedUntil),
+    tasks: toJson([]),
+    attempts: 0,
+    error: null,
+    warnings: toJson([]),
+    input: toJson(input),
+    checkpoint: toJson({}),
+    result: toJson({}),
+    cancelRequested: 0,
+    fedUntil,
+    createdAt: now,
+    updatedAt: now,
+    startedAt: fedUntil === null ? null : now,
+    finishedAt: null,
+  };
+}
+
+export function jobOf(row: JobRow): Job {
+  return {
+    ...row,
+    tasks: fromJson(row.tasks),
+    error: row.error && fromJson(row.error),
+    warnings: fromJson(row.warnings),
+    input: fromJson(row.input),
+    checkpoint: fromJson(row.checkpoint),
+    result: fromJson(row.result),
+    cancelRequested: row.cancelRequested === 1,
+  };
+}
