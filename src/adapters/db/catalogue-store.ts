@@ -114,6 +114,9 @@ export function sqlCatalogueStore(db: Kysely<Tables>, dialect: DialectName): Cat
               .select("keyValues.id")
               .whereRef("keyValues.transactionId", "=", "transactions.id")
               .where("fileId", "is", null)
+              // The words of the index: of a long text it holds the beginning.
+              .where(sql`substr(key, 1, 200)`, "=", sql`substr(cast(${key} as text), 1, 200)`)
+              .where(sql`substr(value, 1, 200)`, "=", sql`substr(cast(${value} as text), 1, 200)`)
               .where("key", "=", key)
               .where("value", "=", value),
           ),
