@@ -43,6 +43,7 @@ const CORE_PACKAGES = new Set([
   "node:stream",
   "node:stream/consumers",
   "node:stream/promises",
+  "node:async_hooks",
   "node:crypto",
   "node:path",
   "node:zlib",

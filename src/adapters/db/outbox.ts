@@ -1,14 +1,15 @@
 import { type Kysely, sql } from "kysely";
 import type { Outbox, OutboxMessage } from "../../core/catalogue/catalogue-store.ts";
+import { withoutTrace, withTrace } from "./carried-trace.ts";
 import type { DialectName } from "./migrate.ts";
 import { fromJson, type Tables, toJson } from "./tables.ts";
 
 /** Adds messages as part of `tx`; those whose key is there already are left as they are. */
 export async function putMessages(tx: Kysely<Tables>, messages: readonly OutboxMessage[], now: number): Promise<void> {
   if (messages.length === 0) return;
-  const rows = messages.map((message) => ({
+  const rows = messages.map(({ payload, trace, ...message }) => ({
     ...message,
-    payload: toJson(message.payload),
+    payload: toJson(withTrace(payload, trace)),
     dueAt: now,
     lastReason: null,
     createdAt: now,
@@ -46,7 +47,10 @@ export function sqlOutbox(db: Kysely<Tables>, dialect: DialectName): Outbox {
         .execute();
       return rows
         .sort((a, b) => a.createdAt - b.createdAt || (a.key < b.key ? -1 : 1))
-        .map(({ createdAt: _, payload, ...message }) => ({ ...message, payload: fromJson(payload) }));
+        .map(({ createdAt: _, payload, ...message }) => {
+          const { fields, ...trace } = withoutTrace(fromJson(payload));
+          return { ...message, payload: fields, ...trace };
+        });
     },
 
     async delivered(key) {

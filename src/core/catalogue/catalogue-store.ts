@@ -2,6 +2,7 @@ import type { AuditFact } from "../access/access-stores.ts";
 import type { DigestName, Digests } from "../digest.ts";
 import type { DetailValue } from "../errors.ts";
 import type { FileId, TransactionId } from "../ids.ts";
+import type { TraceParent } from "../tracing.ts";
 
 /** One accepted bundle; its bytes are one OCFL object. */
 export interface Transaction {
@@ -55,6 +56,8 @@ export interface OutboxMessage {
   readonly channel: string;
   readonly target: string;
   readonly payload: { readonly [key: string]: DetailValue };
+  /** What it came out of: the outbox notes it, and gives it back with the message. */
+  readonly trace?: TraceParent;
 }
 
 /** A file, with where it lies and who may see it. */

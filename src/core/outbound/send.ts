@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import { currentTrace } from "../tracing.ts";
 
 /** A body that need not fit in memory. */
 export interface OutboundBody {
@@ -89,6 +90,8 @@ async function exchange({ method, url, headers, body }: OutboundRequest, signal:
   const { address, authorization } = splitCredentials(url);
   const fields = new Headers({ ...headers });
   for (const [name, value] of Object.entries(authorization)) fields.set(name, value);
+  const trace = currentTrace();
+  if (trace !== undefined) fields.set("traceparent", trace);
   const init: RequestInit = { method, headers: fields, signal, redirect: "manual" };
   let failure: BodyFailure | undefined;
   let bytes: AsyncGenerator<Uint8Array> | undefined;
