@@ -5,6 +5,7 @@ import { keyRing } from "../core/access/key-ring.ts";
 import { signedLinks } from "../core/access/links.ts";
 import type { Clock } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
+import { requireSameKey } from "../core/nodes/agreements.ts";
 import { notices } from "../core/notify/notices.ts";
 import { readTemplates, requirePlaces } from "../core/notify/templates.ts";
 import { type Fetch, guardedFetch } from "../core/outbound/fetch.ts";
@@ -29,6 +30,7 @@ export async function composePackaging(
   publicUrl: () => string,
 ) {
   const keys = keyRing(await secretKey(config));
+  if (config.databaseUrl !== undefined) await requireSameKey(stores.agreements, keys);
   const links = signedLinks(keys);
   const origins = allowedOrigins(config.fetchOrigins);
   const pace = hostPace(

@@ -192,6 +192,7 @@ export const CODES = {
   paused: ["unavailable", "This part of Longshore is paused for the moment."],
   config_invalid: ["invalid", "The configuration is not valid."],
   driver_missing: ["invalid", "A driver that this setting needs is not installed."],
+  secret_key_differs: ["invalid", "This node has another secret key than those it shares a database with."],
   credentials_required: ["invalid", "A server that is reachable from other machines needs credentials."],
   database_unavailable: ["unavailable", "The database does not answer."],
   database_damaged: ["corrupt", "The database file is damaged, or is none."],

@@ -3,6 +3,7 @@ import pg from "pg";
 import { openPostgres } from "../../src/adapters/db/stores.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { accessConformance } from "../conformance/access-stores.ts";
+import { agreementsConformance } from "../conformance/agreements.ts";
 import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { crawlRemovalConformance } from "../conformance/crawl-removal.ts";
@@ -64,6 +65,7 @@ const leaseDatabase = async () => {
     },
   };
 };
+agreementsConformance("postgres", open);
 leaseStoreConformance("postgres", leaseDatabase);
 ownClockConformance("postgres", leaseDatabase);
 jobQueueConformance("pg-boss", async () => {

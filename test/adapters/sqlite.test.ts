@@ -5,6 +5,7 @@ import { after } from "node:test";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import { accessConformance } from "../conformance/access-stores.ts";
+import { agreementsConformance } from "../conformance/agreements.ts";
 import { cartStoreConformance } from "../conformance/cart-store.ts";
 import { catalogueConformance } from "../conformance/catalogue-store.ts";
 import { crawlRemovalConformance } from "../conformance/crawl-removal.ts";
@@ -56,6 +57,7 @@ dropStoreConformance("sqlite", open);
 environmentStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 fixityStoreConformance("sqlite", open);
+agreementsConformance("sqlite", open);
 leaseStoreConformance("sqlite", async () => {
   const path = freshPath();
   return {

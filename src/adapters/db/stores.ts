@@ -15,6 +15,7 @@ import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { FixityStore } from "../../core/fixity/fixity-store.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
+import type { Agreements } from "../../core/nodes/agreements.ts";
 import type { LeaseStore } from "../../core/nodes/leases.ts";
 import type { NodeStore } from "../../core/nodes/nodes.ts";
 import type { PackageStore } from "../../core/packages/package-store.ts";
@@ -24,6 +25,7 @@ import type { ScheduleStore } from "../../core/schedules/schedule-store.ts";
 import type { SwitchStore } from "../../core/switches/switch.ts";
 import { pgBossJobQueue } from "../queue/pg-boss.ts";
 import { sqliteJobQueue } from "../queue/sqlite.ts";
+import { sqlAgreements } from "./agreements.ts";
 import { sqlAuditStore } from "./audit-store.ts";
 import { sqlCartStore } from "./cart-store.ts";
 import { sqlCatalogueStore } from "./catalogue-store.ts";
@@ -81,6 +83,7 @@ export interface Stores {
   readonly tokens: TokenStore;
   readonly audit: AuditStore;
   readonly leases: LeaseStore;
+  readonly agreements: Agreements;
   readonly nodes: NodeStore;
   /** Resolves when the database answers. @throws AppError database_unavailable. */
   ping(): Promise<void>;
@@ -170,6 +173,7 @@ function stores(
     tokens: sqlTokenStore(db),
     audit: sqlAuditStore(db, dialect),
     leases: sqlLeaseStore(db, dialect, clock),
+    agreements: sqlAgreements(db),
     nodes: sqlNodeStore(db, dialect, clock),
     async ping() {
       await sql`select 1`.execute(db);

@@ -96,6 +96,7 @@ export interface Tables {
   environment: EnvironmentRow;
   leases: Lease & { readonly until: number };
   nodes: NodeRow;
+  agreements: { readonly subject: string; readonly value: string };
 }
 
 type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
