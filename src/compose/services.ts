@@ -143,9 +143,11 @@ export async function composeServices(
   publicUrl: () => string = () => publicUrlOf(config),
   instruments: Instruments = NO_INSTRUMENTS,
 ): Promise<Services> {
-  const { archive, cache, index, storage } = foundation;
+  const { cache, index, storage } = foundation;
+  const archive = instruments.archive(foundation.archive);
   const stores: Stores = {
     ...foundation.stores,
+    catalogue: instruments.catalogue(foundation.stores.catalogue),
     extractions: instruments.extractions(foundation.stores.extractions),
     schedules: instruments.schedules(foundation.stores.schedules),
   };

@@ -31,6 +31,7 @@ import type { Registers } from "../core/registers/registers.ts";
 import type { CrontabExchange } from "../core/schedules/crontab-exchange.ts";
 import type { Schedules } from "../core/schedules/schedules.ts";
 import type { Switches } from "../core/switches/switches.ts";
+import type { Tracer } from "../core/tracing.ts";
 import type { CollectionSettings } from "./doors/xtract-collections.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -83,6 +84,8 @@ export interface ServerDeps {
   };
   /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */
   readonly metrics: Metrics;
+  /** Left out: nothing is traced. */
+  readonly tracer?: Tracer | undefined;
   readonly options: ServerOptions;
 }
 

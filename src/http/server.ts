@@ -19,6 +19,7 @@ import { refuseMalformedRequest, sendProblem } from "./problem.ts";
 import { limitRates } from "./rate-limit.ts";
 import { logRequest, ServerLog, servedRequest, withoutSecrets } from "./request-log.ts";
 import type { ServerContext, ServerDeps } from "./server-deps.ts";
+import { traceRequests } from "./trace-requests.ts";
 import { endUnreadBody } from "./upload/request-body.ts";
 
 const SILENCE_MS = 120_000;
@@ -111,6 +112,7 @@ function bareServer(deps: ServerDeps): BareServer {
     deps.options.publicUrl === undefined ? "" : new URL(deps.options.publicUrl).pathname.replace(/\/$/, "");
   const underWay = new Set<Promise<unknown>>();
 
+  if (deps.tracer) traceRequests(app, deps.tracer);
   app.addHook("onRequest", async (request, reply) => {
     reply.headers({ "x-request-id": request.id, "x-content-type-options": "nosniff" });
     // Fastify's `onResponse` does not come when the client leaves early; this does.

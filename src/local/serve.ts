@@ -38,11 +38,13 @@ export function workerCommand(terminal: Terminal): Command {
     const { openFoundation } = await import("../compose/foundation.ts");
     const { composeServices } = await import("../compose/services.ts");
     const log = openLog(config);
+    const { openTelemetry } = await import("../compose/telemetry.ts");
+    const telemetry = await openTelemetry(config, "worker", systemClock, workLog(log).trouble);
     const foundation = await openFoundation(config, systemClock, (error) =>
       workLog(log).trouble(error, "between requests"),
     );
     try {
-      const services = await composeServices(config, systemClock, foundation);
+      const services = await composeServices(config, systemClock, foundation, undefined, telemetry.instruments);
       const running = startAll(services, workLog(log));
       terminal.print(`worker ${process.pid}`);
       log.info({ lanes: config.workers }, "worker started");
@@ -51,6 +53,7 @@ export function workerCommand(terminal: Terminal): Command {
       for (const one of running) await one.stop();
     } finally {
       await foundation.close();
+      await telemetry.close();
     }
   });
   return withExamples(worker, [
@@ -66,8 +69,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
   const { buildDoor, buildServer } = await import("../http/server.ts");
   const clock = systemClock;
   const log = openLog(config);
-  const { processMetrics } = await import("../telemetry/metrics.ts");
-  const metrics = processMetrics({ version: VERSION, clock });
+  const { openTelemetry } = await import("../compose/telemetry.ts");
+  const telemetry = await openTelemetry(config, "serve", clock, workLog(log).trouble);
   const foundation = await openFoundation(config, clock, (error) => workLog(log).trouble(error, "between requests"));
   const servers: FastifyInstance[] = [];
   let indexing: Indexing | undefined;
@@ -78,7 +81,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
 
     /** Known when the port is: before that, nobody can order what has links. */
     let publicUrl = publicUrlOf(config);
-    const services = await composeServices(config, clock, foundation, () => publicUrl, metrics);
+    const services = await composeServices(config, clock, foundation, () => publicUrl, telemetry.instruments);
     const lost = (await services.environment.list("secrets")).filter(({ readable }) => !readable);
     if (lost.length > 0)
       log.warn(
@@ -91,7 +94,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       dataFreeBytes: () => freeBytesAt(config.dataDir),
     };
     const onTrouble = workLog(log).trouble;
-    metrics.watch({ ...observed, storage, fixityStatus: services.fixity.status, onTrouble }, services.jobs);
+    telemetry.metrics.watch({ ...observed, storage, fixityStatus: services.fixity.status, onTrouble }, services.jobs);
     indexing = services.startIndexing(workLog(log));
     const deps = {
       version: VERSION,
@@ -128,7 +131,8 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       registers: services.registers,
       audit: audit(stores.audit, clock, SOFTWARE),
       observed,
-      metrics,
+      metrics: telemetry.metrics,
+      tracer: telemetry.tracer,
       options: config,
     };
     const server = await buildServer(deps);
@@ -152,6 +156,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     await Promise.all(servers.map((one) => one.close()));
     await indexing?.stop();
     await foundation.close();
+    await telemetry.close();
   }
 }
 

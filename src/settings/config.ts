@@ -8,6 +8,7 @@ import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";
 import { SHARED_SETTINGS, sharedConfig } from "./shared-settings.ts";
+import { TELEMETRY_SETTINGS, telemetryConfig } from "./telemetry-settings.ts";
 
 const PREFIX = "LONGSHORE_";
 
@@ -203,6 +204,7 @@ export const SETTINGS = z.strictObject({
     .describe("Term of the core that takes in every field that has no term of its own."),
   ...CRAWL_SETTINGS,
   ...FIXITY_SETTINGS,
+  ...TELEMETRY_SETTINGS,
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
@@ -318,6 +320,7 @@ export function loadConfig(env: Environment) {
       dynamicTerm: e.LONGSHORE_DWC_DYNAMIC_TERM,
     },
     ...fixityConfig(e),
+    ...telemetryConfig(e),
     ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,

@@ -1,8 +1,12 @@
+import type { Archive } from "../core/archive/archive.ts";
+import type { CatalogueStore } from "../core/catalogue/catalogue-store.ts";
 import type { Search } from "../core/catalogue/search.ts";
 import type { ExtractionStore } from "../core/extract/extraction-store.ts";
 import type { JobHandler } from "../core/jobs/worker.ts";
 import type { OutboxChannel } from "../core/outbound/outbox-delivery.ts";
 import type { ScheduleStore } from "../core/schedules/schedule-store.ts";
+import type { ProcessMetrics } from "./metrics.ts";
+import type { tracing } from "./tracing.ts";
 
 /** What is put around services, handlers and ports to measure and to trace them: each does what it did. */
 export interface Instruments {
@@ -11,6 +15,8 @@ export interface Instruments {
   search(search: Search): Search;
   extractions(store: ExtractionStore): ExtractionStore;
   schedules(store: ScheduleStore): ScheduleStore;
+  archive(archive: Archive): Archive;
+  catalogue(store: CatalogueStore): CatalogueStore;
 }
 
 /** Where nobody wants to know: commands that compose services to do one thing. */
@@ -20,4 +26,22 @@ export const NO_INSTRUMENTS: Instruments = {
   search: (search) => search,
   extractions: (store) => store,
   schedules: (store) => store,
+  archive: (archive) => archive,
+  catalogue: (store) => store,
 };
+
+/** Measured, and traced where traces are wanted. */
+export function instrumentsOf(measured: ProcessMetrics, traced: ReturnType<typeof tracing> | undefined): Instruments {
+  const { search, extractions, schedules } = measured;
+  const plain = { ...NO_INSTRUMENTS, ...measured };
+  if (!traced) return plain;
+  return {
+    search,
+    extractions,
+    schedules,
+    archive: traced.archive,
+    catalogue: traced.catalogue,
+    handlers: (handlers) => measured.handlers(traced.handlers(handlers)),
+    channels: (channels) => measured.channels(traced.channels(channels)),
+  };
+}

@@ -33,6 +33,7 @@ import { startWorker } from "../../src/core/jobs/worker.ts";
 import { buildDoor, buildServer, type DoorName } from "../../src/http/server.ts";
 import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
 import { loadConfig } from "../../src/settings/config.ts";
+import { instrumentsOf } from "../../src/telemetry/instruments.ts";
 import { processMetrics } from "../../src/telemetry/metrics.ts";
 
 export interface RealServer {
@@ -116,7 +117,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   const index = searchIndex(config);
   const measured = processMetrics({ version: "0.0.0-test", clock: systemClock });
   const foundation = { stores, storage, archive, cache, index, close: async () => {} };
-  const composed = await composeServices(config, systemClock, foundation, undefined, measured);
+  const composed = await composeServices(config, systemClock, foundation, undefined, instrumentsOf(measured, undefined));
   const indexing = composed.startIndexing({
     trouble: (err, during) => log.push({ level: 50, during, err }),
   });

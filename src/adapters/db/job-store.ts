@@ -4,7 +4,7 @@ import type { JobId } from "../../core/ids.ts";
 import { JOB_STATES, type JobState } from "../../core/jobs/job.ts";
 import type { JobFilter, JobStore, NewJob } from "../../core/jobs/job-store.ts";
 import { grouped } from "./grouped.ts";
-import { changeJobs, createJobs, type Dequeue, type Enqueue, type JobUpdate, jobOf } from "./job-writes.ts";
+import { changeJobs, createJobs, type Dequeue, type Enqueue, inTrace, type JobUpdate, jobOf } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { fromJson, type Tables } from "./tables.ts";
 
@@ -56,7 +56,7 @@ export function sqlJobStore(
   );
 
   return {
-    create,
+    create: (job) => create(inTrace(job)),
     get,
     update: (id, from, change, now, events = [], attempts) => update({ id, from, change, now, events, attempts }),
 

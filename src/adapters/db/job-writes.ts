@@ -2,6 +2,8 @@ import { type Kysely, sql } from "kysely";
 import type { JobId } from "../../core/ids.ts";
 import type { Job, JobEvent, JobState, Lane } from "../../core/jobs/job.ts";
 import type { JobChange, NewJob } from "../../core/jobs/job-store.ts";
+import { currentTrace } from "../../core/tracing.ts";
+import { withoutTrace, withTrace } from "./carried-trace.ts";
 import { jsonRows } from "./json-rows.ts";
 import type { DialectName } from "./migrate.ts";
 import { fromJson, type JobRow, type Tables, toJson } from "./tables.ts";
@@ -34,9 +36,12 @@ export interface JobUpdate {
 
 type Created = { readonly job: Job; readonly created: boolean };
 
+/** As part of what the running code is part of: others, whose jobs are written by the same statement, are part of theirs. */
+export const inTrace = (job: NewJob): NewJob => ({ trace: currentTrace() ?? null, ...job });
+
 /** {@link createJobs} for one. */
 export async function createJob(tx: Kysely<Tables>, enqueue: Enqueue, job: NewJob): Promise<Created> {
-  const [created] = await createJobs(tx, enqueue, [job]);
+  const [created] = await createJobs(tx, enqueue, [inTrace(job)]);
   return created as Created;
 }
 
@@ -197,7 +202,7 @@ async function append(tx: Kysely<Tables>, events: readonly Omit<JobEvent, "seq">
 
 const stateOf = (fedUntil: number | null): JobState => (fedUntil === null ? "queued" : "running");
 
-function newRow({ now, input, fedUntil, priority = 0, ...given }: NewJob): JobRow {
+function newRow({ now, input, fedUntil, trace = null, priority = 0, ...given }: NewJob): JobRow {
   return {
     ...given,
     priority,
@@ -206,7 +211,7 @@ function newRow({ now, input, fedUntil, priority = 0, ...given }: NewJob): JobRo
     attempts: 0,
     error: null,
     warnings: toJson([]),
-    input: toJson(input),
+    input: toJson(withTrace(input, trace)),
     checkpoint: toJson({}),
     result: toJson({}),
     cancelRequested: 0,
@@ -219,12 +224,14 @@ function newRow({ now, input, fedUntil, priority = 0, ...given }: NewJob): JobRo
 }
 
 export function jobOf(row: JobRow): Job {
+  const { fields: input, ...trace } = withoutTrace(fromJson(row.input));
   return {
     ...row,
+    ...trace,
+    input,
     tasks: fromJson(row.tasks),
     error: row.error && fromJson(row.error),
     warnings: fromJson(row.warnings),
-    input: fromJson(row.input),
     checkpoint: fromJson(row.checkpoint),
     result: fromJson(row.result),
     cancelRequested: row.cancelRequested === 1,

@@ -99,7 +99,7 @@ export interface Tables {
   agreements: { readonly subject: string; readonly value: string };
 }
 
-type JobInJson = Json<Job, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
+type JobInJson = Json<Omit<Job, "trace">, "tasks" | "warnings" | "input" | "checkpoint" | "result">;
 export interface JobRow extends Omit<JobInJson, "error" | "cancelRequested"> {
   readonly error: JsonText<NonNullable<Job["error"]>> | null;
   /** 0 or 1: SQLite has no boolean. */

@@ -1,5 +1,6 @@
 import type { Details } from "../errors.ts";
 import type { JobId } from "../ids.ts";
+import type { TraceParent } from "../tracing.ts";
 import type { Job, JobEvent, JobState, Lane } from "./job.ts";
 
 export interface NewJob {
@@ -11,6 +12,8 @@ export interface NewJob {
   readonly priority?: number;
   readonly input: Details;
   readonly idempotencyKey: string | null;
+  /** Left out: what the running code is part of. */
+  readonly trace?: TraceParent | null;
   /** `null`: queued at once. A time: running, fed by a request until then. */
   readonly fedUntil: number | null;
   readonly now: number;

@@ -1,5 +1,6 @@
 import type { Details, DetailValue, ErrorRecord, Problem } from "../errors.ts";
 import type { JobId } from "../ids.ts";
+import type { TraceParent } from "../tracing.ts";
 
 /**
  * Terms. A *job* is work that outlives its request. Its *tasks* are named steps, each with a percentage. A job is *fed*
@@ -61,6 +62,8 @@ export interface Job {
   /** Set when someone asked to cancel and the worker has not stopped yet. */
   readonly cancelRequested: boolean;
   readonly idempotencyKey: string | null;
+  /** What asked for it is part of this. Not shown to clients. */
+  readonly trace?: TraceParent;
   /** While the request that feeds it lives: the time at which it counts as gone, unless it says otherwise before. */
   readonly fedUntil: number | null;
   /** Epoch milliseconds, like every `…At` here. */
