@@ -17,9 +17,7 @@ import { windowBudget } from "../core/carts/layout/window-budget.ts";
 import type { RemoteArchive } from "../core/carts/staging/remote-archive.ts";
 import { stageJob } from "../core/carts/staging/stage-job.ts";
 import { stagingService } from "../core/carts/staging/staging.ts";
-import { type Indexing, startIndexing } from "../core/catalogue/indexing.ts";
 import { type Search, searchService } from "../core/catalogue/search.ts";
-import { searchContent } from "../core/catalogue/search-content.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Crawls } from "../core/crawl/crawls.ts";
 import type { Offloads } from "../core/crawl/offloads.ts";
@@ -75,6 +73,7 @@ import { composePackaging } from "./packages.ts";
 import { composePolicy } from "./policy.ts";
 import { composeRegisters } from "./registers.ts";
 import { composeScheduling } from "./schedules.ts";
+import { composeIndexing, type IndexingServices } from "./search.ts";
 import { composeShared } from "./shared.ts";
 
 /** Memory of all downloads of carts together, beside what the sockets hold. */
@@ -84,7 +83,7 @@ const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
 const DROP_LOOK_MS = 5_000;
 
 /** The services, on a foundation. */
-export interface Services {
+export interface Services extends IndexingServices {
   readonly switches: Switches;
   readonly drops: Drops;
   readonly jobs: Jobs;
@@ -111,11 +110,6 @@ export interface Services {
   startWorker(log: WorkLog): Worker;
   /** Delivers what is in the outbox until it is stopped. */
   startDelivery(log: WorkLog): OutboxDelivery;
-  /**
-   * Keeps the search index as the database is until it is stopped: in the server, as its folder holds the index and nobody
-   * else can open it.
-   */
-  startIndexing(log: Pick<WorkLog, "trouble">): Indexing;
   /** Turns what is due into runs until it is stopped. */
   startSchedules(log: Pick<WorkLog, "trouble">): Scheduler;
   /** Lets carts and packages expire, counts downloads, and sweeps what is removed, until it is stopped. */
@@ -348,14 +342,7 @@ export async function composeServices(
       };
     },
 
-    startIndexing: (log) =>
-      startIndexing({
-        index,
-        changes: stores.searchChanges,
-        content: searchContent(stores),
-        clock,
-        onTrouble: log.trouble,
-      }),
+    ...composeIndexing(config, { index, stores }, clock),
 
     startSchedules: (log) => scheduling.start(log.trouble),
 

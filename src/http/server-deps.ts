@@ -7,7 +7,7 @@ import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { Carts } from "../core/carts/carts.ts";
 import type { CatalogueStore } from "../core/catalogue/catalogue-store.ts";
-import type { Indexing } from "../core/catalogue/indexing.ts";
+import type { Reindexing } from "../core/catalogue/reindexing.ts";
 import type { Search } from "../core/catalogue/search.ts";
 import type { SearchChanges } from "../core/catalogue/search-changes.ts";
 import type { SearchIndex } from "../core/catalogue/search-index.ts";
@@ -53,7 +53,7 @@ export interface ServerDeps {
   readonly catalogue: CatalogueStore;
   readonly carts: Carts;
   readonly search: Search;
-  readonly indexing: Pick<Indexing, "lastRebuild" | "rebuild">;
+  readonly indexing: Reindexing;
   readonly crawls: Crawls;
   readonly extractions: Extractions;
   readonly offloads: Offloads;

@@ -12,7 +12,6 @@ import { access } from "../core/access/access.ts";
 import { audit } from "../core/access/audit.ts";
 import { callLimits } from "../core/access/call-limits.ts";
 import { tokens } from "../core/access/tokens.ts";
-import type { Indexing } from "../core/catalogue/indexing.ts";
 import { AppError } from "../core/errors.ts";
 import type { Job } from "../core/jobs/job.ts";
 import { type Config, loadConfig } from "../settings/config.ts";
@@ -73,7 +72,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
   const telemetry = await openTelemetry(config, "serve", clock, workLog(log).trouble);
   const foundation = await openFoundation(config, clock, (error) => workLog(log).trouble(error, "between requests"));
   const servers: FastifyInstance[] = [];
-  let indexing: Indexing | undefined;
+  let indexing: ReturnType<Services["startIndexing"]> | undefined;
   try {
     const { index, stores, storage } = foundation;
     const loopback = isLoopback(config.host);

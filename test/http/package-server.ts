@@ -84,7 +84,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
     logger,
     clock: systemClock,
     catalogue: stores.catalogue,
-    indexing: { lastRebuild: () => null, rebuild: async () => {} },
+    indexing: { lastRebuild: async () => null, begin: async () => {} },
     packageStatistics: services.statistics,
     storage,
     access: access(stores.tokens, systemClock, { loopback }),

@@ -60,7 +60,7 @@ export const searchRoutes =
 
     async function state() {
       const [counts, pending] = await Promise.all([observed.index.counts(), observed.searchChanges.depth()]);
-      return { ...counts, pending, rebuild: rebuildOnWire(indexing.lastRebuild()) };
+      return { ...counts, pending, rebuild: rebuildOnWire(await indexing.lastRebuild()) };
     }
 
     app.get(
@@ -93,8 +93,8 @@ export const searchRoutes =
           },
         },
       },
-      async ({ principal, log }, reply) => {
-        indexing.rebuild().catch((error: unknown) => log.error({ err: error }, "rebuilding the search index"));
+      async ({ principal }, reply) => {
+        await indexing.begin();
         await audit.record(principal.name, "search.rebuild", "search/index");
         return reply.code(202).send(await state());
       },
