@@ -31,7 +31,8 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
   // A server that runs hands out ids while the archive's are not known yet, or still writes to a file that was deleted.
   if (!dryRun && (await isInUse(config)))
     throw new AppError("database_in_use", { hint: "stop servers and workers first" });
-  const { openFoundation, searchFolder } = await import("../compose/foundation.ts"); // the other commands start without it
+  // The other commands start without it.
+  const { openFoundation, searchFolder, sharesSearch } = await import("../compose/foundation.ts");
   const foundation = await openFoundation(config, systemClock);
   try {
     const { archive, stores } = foundation;
@@ -51,7 +52,10 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
     }
 
     // The index may know crawls and records of the database that was lost; the next server fills a new one.
-    if (!dryRun && counts.has("added")) await rm(searchFolder(config), { recursive: true, force: true });
+    if (!dryRun && counts.has("added")) {
+      if (sharesSearch(config)) await stores.searchRebuilds.ask(systemClock.now());
+      else await rm(searchFolder(config), { recursive: true, force: true });
+    }
     const failed = (counts.get("unreadable") ?? 0) + (counts.get("refused") ?? 0);
     const tookMs = systemClock.now() - startedAt;
     if (options.json)
