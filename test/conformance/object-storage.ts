@@ -19,8 +19,13 @@ export interface StorageUnderTest {
 /**
  * What every ObjectStorage must do.
  * @param setUp makes an empty storage; called once for each test.
+ * @param options.manyFiles fewer where each is a request.
  */
-export function objectStorageConformance(name: string, setUp: () => Promise<StorageUnderTest>): void {
+export function objectStorageConformance(
+  name: string,
+  setUp: () => Promise<StorageUnderTest>,
+  { manyFiles = 20_000 }: { readonly manyFiles?: number } = {},
+): void {
   describe(`ObjectStorage: ${name}`, { timeout: 120_000 }, () => {
     let world: StorageUnderTest;
     let opened: ObjectStorage[] = [];
@@ -55,7 +60,7 @@ export function objectStorageConformance(name: string, setUp: () => Promise<Stor
       assert.deepEqual(leftovers, [], "the storage left something behind");
     });
 
-    treeWriterConformance(async () => storage);
+    treeWriterConformance(async () => storage, manyFiles);
 
     test("nothing of a staged tree is visible before it is published", async () => {
       const tree = await storage.stage("a/object");

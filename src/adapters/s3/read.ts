@@ -16,7 +16,7 @@ export interface ReadOptions {
  * The bytes of an object; a range that reaches past its last byte ends there, one that starts right behind it is empty.
  * When the body breaks off or is shorter than it should be, the rest is asked for, of the very same object.
  * @param path below the store's prefix.
- * @throws AppError as `refusal` says; range_not_satisfiable; remote_unavailable when the object keeps coming short.
+ * @throws AppError as `refusal` says, also of a body that keeps coming short (`ShortBody`); range_not_satisfiable.
  */
 export async function readable(
   { client, driver, bucket, prefix }: S3Store,
@@ -80,7 +80,7 @@ export async function readable(
       } finally {
         body.on("error", () => undefined).destroy();
       }
-      if (reads === READS) throw new AppError("remote_unavailable", { path, expected: until, found: at });
+      if (reads === READS) told(Object.assign(new Error("The body came short."), { code: "ShortBody" }));
       ({ body } = await get(at, tag).catch(told));
     }
   }
