@@ -120,6 +120,7 @@ export const CODES = {
   extraction_failed: ["corrupt", "The extractor gave no record of the file."],
   query_invalid: ["invalid", "The search query cannot be understood."],
   search_unavailable: ["unavailable", "The search index does not answer."],
+  search_refused: ["invalid", "The search engine does not take a document."],
   saved_query_unknown: ["not_found", "No saved query with this id is known."],
   saved_query_exists: ["conflict", "A saved query of this name exists already."],
   // Schedules
@@ -198,6 +199,12 @@ export const CODES = {
   database_damaged: ["corrupt", "The database file is damaged, or is none."],
   database_in_use: ["conflict", "Another process has this database open."],
   database_newer: ["invalid", "The database was made by a newer Longshore; this one cannot read it."],
+  database_older: [
+    "conflict",
+    "The database was made by an older Longshore: `longshore migrate` brings it up to date.",
+  ],
+  database_not_empty: ["conflict", "The database to copy into holds something already."],
+  database_copy_differs: ["corrupt", "The copy of the database does not hold what the database holds."],
   remote_unavailable: ["unavailable", "A remote service does not answer."],
   remote_refused: ["corrupt", "A remote service refused or answered in an unexpected form."],
   remote_too_large: ["corrupt", "The answer of a remote service is larger than there is room for."],

@@ -15,6 +15,7 @@ export interface OpenSearchParts {
   readonly prefix: string;
   /** That an index is made with. */
   readonly shards?: number;
+  /** Its connections are closed with the index. */
   readonly exchange: Exchange;
   readonly clock: Clock;
 }
@@ -132,6 +133,7 @@ export function openSearchIndex(parts: OpenSearchParts): SearchIndex & { close()
 
     async close() {
       engine.close();
+      exchange.close();
     },
   };
 }

@@ -19,7 +19,8 @@ const TRIES = 7;
 const FIRST_PAUSE_MS = 100;
 const TOO_LARGE = 413;
 const TOO_MANY = 429;
-const UNAVAILABLE = 503;
+/** For a shard that is not there to come back. */
+const SHARD_TIMEOUT = "5s";
 
 /** An alias is not there any more: the index has been replaced or abandoned. What came before it may be done. */
 export class AliasGone extends Error {
@@ -36,9 +37,9 @@ export async function bulk(engine: Engine, clock: Clock, changes: readonly Chang
   let waiting = changes;
   let atOnce = changes.length;
   for (let tries = 1; waiting.length > 0; tries++) {
-    const refused: Change[] = [];
-    for (const part of partsOf(waiting, atOnce)) refused.push(...(await sent(engine, part, isSeen)));
-    waiting = refused;
+    const again: Change[] = [];
+    for (const part of partsOf(waiting, atOnce)) again.push(...(await sent(engine, part, isSeen)));
+    waiting = again;
     atOnce = Math.max(1, Math.ceil(atOnce / 2));
     if (waiting.length === 0) return;
     if (tries === TRIES)
@@ -51,11 +52,13 @@ export async function bulk(engine: Engine, clock: Clock, changes: readonly Chang
 async function sent(engine: Engine, changes: readonly Change[], isSeen: boolean): Promise<readonly Change[]> {
   const { status, document } = await engine.ask({
     method: "POST",
-    path: `/_bulk?require_alias=true&refresh=${isSeen}&filter_path=error,items.*.status,items.*.error`,
+    path: `/_bulk?require_alias=true&refresh=${isSeen}&timeout=${SHARD_TIMEOUT}&filter_path=error,items.*.status,items.*.error`,
     body: changes.flatMap(linesOf),
-    answers: changes.length > 1 ? [TOO_LARGE] : [],
+    answers: [TOO_LARGE, TOO_MANY],
   });
-  if (status === TOO_LARGE) return changes;
+  const [only, ...others] = changes;
+  if (status === TOO_LARGE && only && others.length === 0) throw refused(only, "too large for one request");
+  if (status === TOO_LARGE || status === TOO_MANY) return changes;
   const items = Array.isArray(document.items) ? document.items : [];
   const again: Change[] = [];
   for (const [i, change] of changes.entries()) {
@@ -68,13 +71,18 @@ async function sent(engine: Engine, changes: readonly Change[], isSeen: boolean)
 }
 
 /** @throws for what will not pass. */
-function isBusy({ action, alias, key }: Change, { status, error }: Json): boolean {
-  if (error === undefined || (action === "create" && status === 409)) return false;
+function isBusy(change: Change, { status, error }: Json): boolean {
+  if (error === undefined || (change.action === "create" && status === 409)) return false;
   const { type, reason } = failureOf(error);
   if (isBlock(type)) throw new AppError("search_unavailable", { reason, status: Number(status) });
-  if (status === TOO_MANY || status === UNAVAILABLE) return true;
-  if (status === 404) throw new AliasGone(`There is no ${alias}.`);
-  throw new AppError("search_refused", { document: key.slice(0, 200).toWellFormed(), reason: `${type}: ${reason}` });
+  if (status === TOO_MANY) return true;
+  if (status === 404) throw new AliasGone(`There is no ${change.alias}.`);
+  if (Number(status) >= 500) throw new AppError("search_unavailable", { reason, status: Number(status) });
+  throw refused(change, `${type}: ${reason}`);
+}
+
+function refused({ key }: Change, reason: string): AppError {
+  return new AppError("search_refused", { document: key.slice(0, 200).toWellFormed(), reason });
 }
 
 function linesOf({ action, alias, key, document }: Change): readonly string[] {

@@ -116,10 +116,19 @@ export function searchIndices({ engine, prefix, shards, clock }: IndicesParts) {
     await engine.ask({ method: "PUT", path: `/${name}/_mapping`, body: { _meta: noted }, answers: [404] });
   }
 
-  /** Unless it has come into use. */
+  /** Unless it has come into use, or is abandoned: then it has another alias, or none. */
   async function abandon({ name, alias }: Pick<Building, "name" | "alias">): Promise<void> {
-    const actions = [{ remove: { index: name, alias } }, { remove_index: { index: name } }];
-    await engine.ask({ method: "POST", path: "/_aliases", body: { actions }, answers: [404] });
+    const { status } = await change([{ remove: { index: name, alias, must_exist: true } }]);
+    if (status !== 404) await remove(name);
+  }
+
+  /** All at once, or none. Not found: something of it is not as it was any more. */
+  function change(actions: readonly Json[]) {
+    return engine.ask({ method: "POST", path: "/_aliases", body: { actions }, answers: [404] });
+  }
+
+  async function remove(name: string): Promise<void> {
+    await engine.ask({ method: "DELETE", path: `/${name}`, answers: [404] });
   }
 
   return {
@@ -170,7 +179,7 @@ export function searchIndices({ engine, prefix, shards, clock }: IndicesParts) {
       const { building, left } = await look();
       const own = building.find((one) => one.name === name);
       for (const one of building) if (own && isEarlier(one, own)) await abandon(one);
-      for (const { name } of left) await engine.ask({ method: "DELETE", path: `/${name}`, answers: [404] });
+      for (const { name } of left) await remove(name);
 
       function gone(): AppError {
         return new AppError("job_cancelled", { reason: "The index is finished, abandoned, or made anew by another." });
@@ -194,19 +203,13 @@ export function searchIndices({ engine, prefix, shards, clock }: IndicesParts) {
             if (!building.some((one) => one.name === name)) throw gone();
             await note(name, { filled: true });
             await engine.ask({ method: "POST", path: `/${name}/_refresh`, answers: [404] });
-            const actions = [
+            const { status } = await change([
               { add: { index: name, alias: prefix } },
-              { remove: { index: name, alias } },
+              { remove: { index: name, alias, must_exist: true } },
               ...(live ? [{ remove_index: { index: live.name } }] : []),
-            ];
-            const { status } = await engine.ask({
-              method: "POST",
-              path: "/_aliases",
-              body: { actions },
-              answers: [404],
-            });
-            // Not found: this one, or the one in use, has made way for another in the meantime.
+            ]);
             if (status !== 404) return;
+            // This one, or the one in use, has made way for another in the meantime.
           }
         },
       };

@@ -118,7 +118,7 @@ function filterOf({ query, owner, types }: Pick<SearchRequest, "query" | "owner"
 }
 
 function expression(query: Query): Json {
-  if ("any" in query) return { bool: { should: query.any.map(expression), minimum_should_match: 1 } };
+  if ("any" in query) return anyOf(query.any.map(expression));
   if ("not" in query) return { bool: { must_not: [expression(query.not)] } };
   if ("phrase" in query) return wordsIn("words", { words: foldedWords(query.phrase.join(" ")), isPrefix: false });
   if ("word" in query) return wordsIn("words", { words: foldedWords(query.word), isPrefix: query.isPrefix });
@@ -134,6 +134,11 @@ function expression(query: Query): Json {
   const { any, none } = termsOfRange(query);
   const facts = (terms: typeof any) => ({ terms: { facts: terms.map((term) => numberFact(query.field, term)) } });
   return { bool: { filter: [facts(any)], must_not: none.length === 0 ? [] : [facts(none)] } };
+}
+
+/** Not as a `bool`: of these, Elasticsearch takes only twenty inside each other. */
+function anyOf(parts: readonly Json[]): Json {
+  return parts.length === 0 ? NOTHING : { dis_max: { queries: parts } };
 }
 
 /** Words beside each other. */
@@ -152,7 +157,7 @@ function titleRanks(terms: readonly TextTerm[]): readonly Json[] {
   if (terms.length === 0) return [];
   const inTitle = terms.map((term) => wordsIn("title", term));
   const point = (filter: Json) => ({ constant_score: { filter } });
-  return [point({ bool: { should: inTitle, minimum_should_match: 1 } }), point({ bool: { filter: inTitle } })];
+  return [point(anyOf(inTitle)), point({ bool: { filter: inTitle } })];
 }
 
 function facetCount(field: string): Json {
