@@ -1,9 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openPostgres, openSqlite, type Stores } from "../adapters/db/stores.ts";
+import { httpExchange } from "../adapters/outbound/http-exchange.ts";
+import { openSearchIndex } from "../adapters/search/opensearch.ts";
 import { postgresIndex } from "../adapters/search/postgres.ts";
 import { sqliteFtsIndex } from "../adapters/search/sqlite-fts.ts";
 import { fsObjectStorage } from "../adapters/storage/fs.ts";
+import { systemClock } from "../adapters/system-clock.ts";
 import { type Archive, ocflArchive } from "../core/archive/archive.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { SearchIndex } from "../core/catalogue/search-index.ts";
@@ -63,19 +66,24 @@ export function stagingCache(config: Config): ObjectStorage {
   return fsObjectStorage({ root: config.shared.staging.path });
 }
 
-/** In PostgreSQL, if that is the database: what is found is then the same wherever it is looked for. */
+/**
+ * In the engine that a setting names; else in PostgreSQL, if that is the database: what is found is then the same wherever it is
+ * looked for.
+ */
 export function searchIndex(
   config: Config,
   onTrouble?: (error: unknown) => void,
 ): SearchIndex & { close(): Promise<void> } {
+  const { searchEngine, searchShards: shards } = config;
+  if (searchEngine) return openSearchIndex({ ...searchEngine, shards, exchange: httpExchange(), clock: systemClock });
   if (config.databaseUrl !== undefined)
     return postgresIndex({ url: config.databaseUrl, ...(onTrouble && { onTrouble }) });
   return sqliteFtsIndex({ folder: searchFolder(config) });
 }
 
 /** Whether all processes have one index, of which one brings changes in. */
-export function sharesSearch({ databaseUrl }: Config): boolean {
-  return databaseUrl !== undefined;
+export function sharesSearch({ databaseUrl, searchEngine }: Config): boolean {
+  return databaseUrl !== undefined || searchEngine !== undefined;
 }
 
 /** May be removed while no server runs: what is in it is made anew from the database. */
