@@ -39,6 +39,7 @@ import { type NumberedFiles, numberedFiles } from "../core/ingest/numbered-files
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { Job } from "../core/jobs/job.ts";
 import { type Jobs, jobService } from "../core/jobs/jobs.ts";
+import { tidyHistory } from "../core/jobs/tidy-history.ts";
 import { startUpkeep, type Upkeep } from "../core/jobs/upkeep.ts";
 import { type JobHandler, startWorker, type Worker } from "../core/jobs/worker.ts";
 import { mailChannel, webhookChannel } from "../core/notify/channels.ts";
@@ -80,6 +81,7 @@ import { composeShared } from "./shared.ts";
 const DOWNLOAD_WINDOWS_BYTES = 32 * 1024 ** 2;
 
 /** How often is asked whether it is a drop folder's time to be looked at. */
+const HISTORY_MS = 3_600_000;
 const DROP_LOOK_MS = 5_000;
 
 /** The services, on a foundation. */
@@ -353,6 +355,16 @@ export async function composeServices(
           clock,
           onTrouble: log.trouble,
           round: async (signal) => (await switches.mayRun(what as Subsystem)) && round(signal),
+        }),
+      );
+      const history = { history: stores.history, clock, days: config.historyDays };
+      running.push(
+        startUpkeep({
+          what: "the history of jobs",
+          clock,
+          everyMs: HISTORY_MS,
+          onTrouble: log.trouble,
+          round: (signal) => tidyHistory(history, signal),
         }),
       );
       const looking = startUpkeep({

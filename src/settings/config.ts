@@ -5,8 +5,8 @@ import { AppError } from "../core/errors.ts";
 import { LANES, type Lane } from "../core/jobs/job.ts";
 import { originRule } from "../core/outbound/origins.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
+import { DATABASE_SETTINGS, databaseConfig } from "./database-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
-import { SEARCH_SETTINGS, searchConfig } from "./search-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";
 import { SHARED_SETTINGS, sharedConfig } from "./shared-settings.ts";
 import { TELEMETRY_SETTINGS, telemetryConfig } from "./telemetry-settings.ts";
@@ -203,9 +203,9 @@ export const SETTINGS = z.strictObject({
   LONGSHORE_DWC_DYNAMIC_TERM: text
     .prefault("dynamicProperties")
     .describe("Term of the core that takes in every field that has no term of its own."),
+  ...DATABASE_SETTINGS,
   ...CRAWL_SETTINGS,
   ...FIXITY_SETTINGS,
-  ...SEARCH_SETTINGS,
   ...TELEMETRY_SETTINGS,
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
@@ -321,8 +321,8 @@ export function loadConfig(env: Environment) {
       idField: e.LONGSHORE_DWC_ID_FIELD,
       dynamicTerm: e.LONGSHORE_DWC_DYNAMIC_TERM,
     },
+    ...databaseConfig(e),
     ...fixityConfig(e),
-    ...searchConfig(e),
     ...telemetryConfig(e),
     ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */

@@ -13,6 +13,7 @@ import { dropStoreConformance } from "../conformance/drop-store.ts";
 import { environmentStoreConformance } from "../conformance/environment-store.ts";
 import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { fixityStoreConformance } from "../conformance/fixity-store.ts";
+import { historyStoreConformance } from "../conformance/history-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
 import { leaseStoreConformance, ownClockConformance } from "../conformance/lease-store.ts";
@@ -51,6 +52,7 @@ dropStoreConformance("postgres", open);
 environmentStoreConformance("postgres", open);
 accessConformance("postgres", open);
 fixityStoreConformance("postgres", open);
+historyStoreConformance("postgres", open);
 const leaseDatabase = async () => {
   const url = await postgres.freshDatabase();
   return {

@@ -15,6 +15,7 @@ import { dropStoreConformance } from "../conformance/drop-store.ts";
 import { environmentStoreConformance } from "../conformance/environment-store.ts";
 import { extractionStoreConformance } from "../conformance/extraction-store.ts";
 import { fixityStoreConformance } from "../conformance/fixity-store.ts";
+import { historyStoreConformance } from "../conformance/history-store.ts";
 import { jobQueueConformance } from "../conformance/job-queue.ts";
 import { jobStoreConformance } from "../conformance/job-store.ts";
 import { leaseStoreConformance } from "../conformance/lease-store.ts";
@@ -57,6 +58,7 @@ dropStoreConformance("sqlite", open);
 environmentStoreConformance("sqlite", open);
 accessConformance("sqlite", open);
 fixityStoreConformance("sqlite", open);
+historyStoreConformance("sqlite", open);
 agreementsConformance("sqlite", open);
 leaseStoreConformance("sqlite", async () => {
   const path = freshPath();

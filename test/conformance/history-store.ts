@@ -66,8 +66,8 @@ export function historyStoreConformance(name: string, open: () => Promise<Opened
 
     test("all of more jobs than one step takes lose it, also when a step finds none to lose it", async () => {
       const ids = Array.from({ length: 1_100 }, (_, index) => 10_000 + index);
-      for (const id of ids) await create(id, 0);
-      for (const id of ids.slice(600)) await finish(id, 5 * DAY);
+      await Promise.all(ids.map((id) => create(id, 0)));
+      await Promise.all(ids.slice(600).map((id) => finish(id, 5 * DAY)));
       await tidy(10, 20 * DAY);
       assert.equal(await linesOf(10_000), 1);
       for (const id of [10_600, 11_099]) assert.equal(await linesOf(id), 0, String(id));

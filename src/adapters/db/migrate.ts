@@ -67,6 +67,12 @@ export async function pendingMigrations<T>(
   return known.filter(({ version }) => !applied.has(version));
 }
 
+/** @throws AppError database_older, database_newer. */
+export async function requireCurrent<T>(db: Kysely<T>, dialect: DialectName): Promise<void> {
+  const pending = await pendingMigrations(db, dialect, await knownMigrations(dialect));
+  if (pending.length > 0) throw new AppError("database_older", { pending: pending.map(({ name }) => name).join(", ") });
+}
+
 /**
  * Brings the schema to what this program needs, in order, all in one transaction. Of several processes that start together
  * one does the work, the others wait.

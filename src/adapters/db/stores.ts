@@ -13,6 +13,7 @@ import type { DropStore } from "../../core/drop/drop.ts";
 import type { EnvironmentStore } from "../../core/environment/environment-store.ts";
 import type { ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { FixityStore } from "../../core/fixity/fixity-store.ts";
+import type { HistoryStore } from "../../core/jobs/history-store.ts";
 import type { JobQueue } from "../../core/jobs/job-queue.ts";
 import type { JobStore } from "../../core/jobs/job-store.ts";
 import type { Agreements } from "../../core/nodes/agreements.ts";
@@ -35,11 +36,12 @@ import { sqlDropStore } from "./drop-store.ts";
 import { sqlEnvironmentStore } from "./environment-store.ts";
 import { sqlExtractionStore } from "./extraction-store.ts";
 import { sqlFixityStore } from "./fixity-store.ts";
+import { sqlHistoryStore } from "./history-store.ts";
 import { forgetTheDead } from "./in-use.ts";
 import { sqlJobStore } from "./job-store.ts";
 import type { Dequeue, Enqueue } from "./job-writes.ts";
 import { sqlLeaseStore } from "./lease-store.ts";
-import { type DialectName, migrate } from "./migrate.ts";
+import { type DialectName, type MigrationNews, migrate, requireCurrent } from "./migrate.ts";
 import { sqlNodeStore } from "./node-store.ts";
 import { sqlOutbox } from "./outbox.ts";
 import { sqlStatisticsStore } from "./package-statistics.ts";
@@ -61,6 +63,7 @@ import { sqlTokenStore } from "./token-store.ts";
 export interface Stores {
   readonly jobs: JobStore;
   readonly queue: JobQueue;
+  readonly history: HistoryStore;
   readonly catalogue: CatalogueStore;
   readonly carts: CartStore;
   readonly staging: StagingStore;
@@ -90,31 +93,46 @@ export interface Stores {
   close(): Promise<void>;
 }
 
-/** One file, with the queue in it. The folder must exist. @throws AppError database_unavailable, database_newer. */
-export async function openSqlite(options: {
-  readonly path: string;
-  readonly clock: Clock;
-  /** See {@link JobQueue.leaseMs}. */
-  readonly leaseMs?: number;
-}): Promise<Stores> {
+/** What happens to a schema that is not as this program needs it. */
+export interface Migrating {
+  /** Whether it is brought up; if not, an older one is refused. It is when left out. */
+  readonly migrates?: boolean;
+  onMigration?(news: MigrationNews): void;
+}
+
+/**
+ * One file, with the queue in it. The folder must exist.
+ * @throws AppError database_unavailable, database_newer, database_older.
+ */
+export async function openSqlite(
+  options: Migrating & {
+    readonly path: string;
+    readonly clock: Clock;
+    /** See {@link JobQueue.leaseMs}. */
+    readonly leaseMs?: number;
+  },
+): Promise<Stores> {
   forgetTheDead(options.path);
-  const db = await openDatabase(sqliteDialect(options.path), "sqlite");
+  const db = await openDatabase(sqliteDialect(options.path), "sqlite", options);
   return stores(db, "sqlite", options.clock, sqliteJobQueue(db, options.clock, options.leaseMs));
 }
 
 /**
  * A PostgreSQL database, with pg-boss for the queue.
- * @throws AppError driver_missing, database_unavailable, database_newer.
+ * @throws AppError driver_missing, database_unavailable, database_newer, database_older.
  */
-export async function openPostgres(options: {
-  readonly url: string;
-  readonly clock: Clock;
-  readonly poolSize?: number;
-  /** Told of what goes wrong between requests, such as a broken connection; a process warning when left out. */
-  onTrouble?(error: unknown): void;
-}): Promise<Stores> {
-  const { url, clock, onTrouble = warn, ...pool } = options;
-  const db = await openDatabase(await postgresDialect({ url, onTrouble, ...pool }), "postgres");
+export async function openPostgres(
+  options: Migrating & {
+    readonly url: string;
+    readonly clock: Clock;
+    readonly poolSize?: number;
+    /** Told of what goes wrong between requests, such as a broken connection; a process warning when left out. */
+    onTrouble?(error: unknown): void;
+  },
+): Promise<Stores> {
+  const { url, clock, poolSize, onTrouble = warn } = options;
+  const pool = { url, onTrouble, ...(poolSize !== undefined && { poolSize }) };
+  const db = await openDatabase(await postgresDialect(pool), "postgres", options);
   try {
     return stores(db, "postgres", clock, await pgBossJobQueue(db, url, clock, onTrouble));
   } catch (error) {
@@ -125,10 +143,15 @@ export async function openPostgres(options: {
 
 const warn = (error: unknown) => process.emitWarning(error instanceof Error ? error : String(error));
 
-async function openDatabase(dialect: Dialect, name: DialectName): Promise<Kysely<Tables>> {
+async function openDatabase(
+  dialect: Dialect,
+  name: DialectName,
+  { migrates = true, onMigration }: Migrating,
+): Promise<Kysely<Tables>> {
   const db = new Kysely<Tables>({ dialect, plugins: [new CamelCasePlugin()] });
   try {
-    await migrate(db, name);
+    if (migrates) await migrate(db, name, onMigration);
+    else await requireCurrent(db, name);
     return db;
   } catch (error) {
     await db.destroy();
@@ -151,6 +174,7 @@ function stores(
   return {
     jobs: sqlJobStore(db, dialect, { enqueue, dequeue }),
     queue,
+    history: sqlHistoryStore(db, dialect),
     catalogue: sqlCatalogueStore(db, dialect),
     carts: sqlCartStore(db, dialect),
     staging: sqlStagingStore(db),
