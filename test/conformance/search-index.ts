@@ -10,6 +10,7 @@ import type {
 } from "../../src/core/catalogue/search-index.ts";
 import { AppError } from "../../src/core/errors.ts";
 import { seededRandom } from "../support/random.ts";
+import { naiveFacet, naiveHits, randomDocuments, randomRequest } from "./naive-search.ts";
 
 /** What every SearchIndex must do. `make` gives an empty one. */
 export function searchIndexConformance(name: string, make: () => SearchIndex): void {
@@ -281,6 +282,44 @@ export function searchIndexConformance(name: string, make: () => SearchIndex): v
       assert.deepEqual(await found(index, "a"), [3]);
     });
 
+    test("any query finds what looking at every document finds, in the same order, on pages of any size", async (t) => {
+      const below = seededRandom(t);
+      const index = make();
+      const documents = randomDocuments(150, below);
+      await index.put(documents.toSorted(() => below(3) - 1));
+      let hits = 0;
+      for (let i = 0; i < 150; i++) {
+        const request = randomRequest(below);
+        const expected = naiveHits(documents, request);
+        hits += expected.length;
+        const seen: string[] = [];
+        for (let cursor: string | null | undefined; cursor !== null; ) {
+          const page: SearchPage = await index.search({ ...request, ...(cursor !== undefined && { cursor }) });
+          seen.push(...keysOf(page));
+          cursor = page.next;
+          assert.equal(page.total, expected.length, JSON.stringify(request));
+          for (const field of request.facets ?? [])
+            assert.deepEqual(page.facets[field], naiveFacet(expected, field), JSON.stringify(request));
+        }
+        assert.deepEqual(seen, keysOf({ hits: expected }), JSON.stringify(request));
+      }
+      assert.ok(hits > 3000, `only ${hits} were to be found`);
+    });
+
+    test("text that no database likes is found by the rest of it", async () => {
+      const index = make();
+      await index.put([
+        file(1, { title: "a\0b", text: "lone \ud800 half", fields: { "na\0me": ["v\0w"], n: [1e21, -0, 0.1 + 0.2] } }),
+        file(2, { text: `${"distinct ".repeat(20_000)}end of it`, fields: { "": ["x"], n: [5e-324] } }),
+      ]);
+      assert.deepEqual(await found(index, "lone half"), [1]);
+      assert.deepEqual(await found(index, '"end of it"'), [2]);
+      assert.deepEqual(await found(index, "n:>=1000000000000000000000"), [1]);
+      const { facets } = await search(index, "", { facets: ["n"] });
+      const counted = ["0", "0.30000000000000004", "1e+21", "5e-324"].map((value) => ({ value, count: 1 }));
+      assert.deepEqual(facets.n, counted);
+    });
+
     test("whatever a user types is answered or refused with a column", async (t) => {
       const below = seededRandom(t);
       const index = make();
@@ -385,6 +424,6 @@ async function found(index: SearchIndex, asked: string | Query): Promise<readonl
   return page.hits.map(({ key }) => Number(key.slice("file:".length))).sort((a, b) => a - b);
 }
 
-function keysOf(page: SearchPage): readonly string[] {
+function keysOf(page: { readonly hits: readonly { readonly key: string }[] }): readonly string[] {
   return page.hits.map(({ key }) => key);
 }

@@ -117,9 +117,7 @@ function expression(query: Query, expand: Expand): string {
     const unwanted = each(query.all.flatMap((part) => ("not" in part ? [part.not] : [])));
     return `(${[(asked.length === 0 ? [string(EVERY)] : asked).join(" AND "), ...unwanted].join(" NOT ")})`;
   }
-  const { any, none } = termsOfRange(query);
-  const terms = (found: readonly NumberTerm[]) => found.map((term) => string(numberTerm(query.field, term)));
-  return `(${[anyOf(terms(any)), ...terms(none)].join(" NOT ")})`;
+  return anyOf(termsOfRange(query).map((term) => string(numberTerm(query.field, term))));
 }
 
 function anyOf(parts: readonly string[]): string {

@@ -41,30 +41,30 @@ export function termsOfNumber(number: number): readonly NumberTerm[] {
   return [...nodes, { kind: "exact", digits }];
 }
 
-/** A number is in the range exactly if it is filed under one of `any` and not under one of `none`. */
-export function termsOfRange({ from, until, fromIn, untilIn }: NumberRange): {
-  readonly any: readonly NumberTerm[];
-  readonly none: readonly NumberTerm[];
-} {
+/** A number is in the range exactly if it is filed under one of these. */
+export function termsOfRange({ from, until, fromIn, untilIn }: NumberRange): readonly NumberTerm[] {
   const low = from === undefined ? "".padEnd(DIGITS, "0") : sortable(from);
   const high = until === undefined ? "".padEnd(DIGITS, "g") : sortable(until); // behind every digit
-  const any: NumberTerm[] = [];
-  // Half open, a bound with few digits needs few nodes; single numbers are added and taken away.
-  cover("", low, high, any);
-  if (until !== undefined && untilIn && low <= high) any.push({ kind: "exact", digits: trimmed(high) });
-  const none: NumberTerm[] = from === undefined || fromIn ? [] : [{ kind: "exact", digits: trimmed(low) }];
-  return { any, none };
+  const found: NumberTerm[] = [];
+  // Half open, a bound with few digits needs few nodes; a last number is added, and a first one left out.
+  cover("", low, high, from === undefined || fromIn, found);
+  if (until !== undefined && untilIn && (low < high || (low === high && fromIn)))
+    found.push({ kind: "exact", digits: trimmed(high) });
+  return found;
 }
 
-/** The largest nodes below `node` that lie in [low, high). */
-function cover(node: string, low: string, high: string, found: NumberTerm[]): void {
+/** The largest nodes below `node` that lie in [low, high); without `low` itself, unless `lowIn`. */
+function cover(node: string, low: string, high: string, lowIn: boolean, found: NumberTerm[]): void {
+  const first = node.padEnd(DIGITS, "0");
   const last = node.padEnd(DIGITS, "f");
-  if (last < low || node.padEnd(DIGITS, "0") >= high) return;
-  if (node === "" || node.padEnd(DIGITS, "0") < low || last >= high) {
-    for (const digit of "0123456789abcdef") cover(node + digit, low, high, found);
+  if (last < low || first >= high) return;
+  const hasLow = !lowIn && first === low;
+  // Of the nodes that begin with `low`, the longer ones are without it: it is not filed so deep.
+  if (node === "" || first < low || last >= high || (hasLow && node === trimmed(low))) {
+    if (node.length < DIGITS) for (const digit of "0123456789abcdef") cover(node + digit, low, high, lowIn, found);
     return;
   }
   found.push({ kind: "node", digits: node });
   // Numbers of nothing but zeros from here on are not filed so deep.
-  if (node.endsWith("0")) found.push({ kind: "exact", digits: trimmed(node) });
+  if (node.endsWith("0") && !hasLow) found.push({ kind: "exact", digits: trimmed(node) });
 }

@@ -187,10 +187,9 @@ function partOfQuery(query: Query): Part {
     const last = query.isPrefix ? Math.floor(value.length / PIECE_LENGTH) : Math.ceil(value.length / PIECE_LENGTH) - 1;
     return lexeme(pieceLexeme(field, value, last), query.isPrefix);
   }
-  const { any, none } = termsOfRange(query);
-  const numbers = (found: typeof any) =>
-    found.map(({ kind, digits }) => lexeme(`${KIND[kind]}${nameOf(field)}${OF}${digits}`));
-  return { all: [{ any: numbers(any) }, ...numbers(none).map((not) => ({ not }))] };
+  return {
+    any: termsOfRange(query).map(({ kind, digits }) => lexeme(`${KIND[kind]}${nameOf(field)}${OF}${digits}`)),
+  };
 }
 
 /** `tsquery`s that together find everything that fits, and only what fits if there is no `exactly`. */
