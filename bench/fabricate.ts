@@ -31,7 +31,7 @@ export async function fabricate(dataDir: string, wanted: readonly Fabricated[]):
       const crc = crc32OfZeros(fileBytes);
       const contentPath = (file: number) => `v1/content/data/${file % onDisk}`;
       for (let file = 0; file < onDisk; file++)
-        await makeSparse(join(config.archiveDir, objectPath(id), contentPath(file)), fileBytes);
+        await makeSparse(join(config.archive.path, objectPath(id), contentPath(file)), fileBytes);
       async function* rows(): AsyncGenerator<ArchivedFile> {
         for (let file = 0; file < files; file++)
           yield {

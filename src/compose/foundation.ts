@@ -5,13 +5,13 @@ import { httpExchange } from "../adapters/outbound/http-exchange.ts";
 import { openSearchIndex } from "../adapters/search/opensearch.ts";
 import { postgresIndex } from "../adapters/search/postgres.ts";
 import { sqliteFtsIndex } from "../adapters/search/sqlite-fts.ts";
-import { fsObjectStorage } from "../adapters/storage/fs.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import { type Archive, ocflArchive } from "../core/archive/archive.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Config } from "../settings/config.ts";
+import { archiveStorage, stagingCache } from "./archive.ts";
 
 /** What lies under everything: the database and the archive, opened and ready. */
 export interface Foundation {
@@ -37,10 +37,10 @@ export async function openFoundation(
 ): Promise<Foundation> {
   const stores = await openStores(config, clock, onTrouble);
   try {
-    const storage = fsObjectStorage({ root: config.archiveDir });
+    const storage = await archiveStorage(config);
     const archive = ocflArchive(storage, config.digest);
     await archive.prepare();
-    const cache = stagingCache(config);
+    const cache = await stagingCache(config);
     const index = searchIndex(config, onTrouble);
     return {
       stores,
@@ -59,11 +59,6 @@ export async function openFoundation(
     await stores.close();
     throw error;
   }
-}
-
-/** Made when the first file is staged. */
-export function stagingCache(config: Config): ObjectStorage {
-  return fsObjectStorage({ root: config.shared.staging.path });
 }
 
 /**

@@ -69,8 +69,10 @@ export async function* examine(env: Readonly<Record<string, string | undefined>>
   }
   yield ok("settings", "all of them can be read");
   yield* folder("data folder", config.dataDir, "LONGSHORE_DATA_DIR");
-  yield* folder("archive", config.archiveDir, "LONGSHORE_ARCHIVE_URL");
-  yield* archiveRoot(config.archiveDir);
+  if (config.archive.kind === "folder") {
+    yield* folder("archive", config.archive.path, "LONGSHORE_ARCHIVE_URL");
+    yield* archiveRoot(config.archive.path);
+  } else yield* archiveBucket(config);
   yield* clock(config.dataDir);
   const tokens = yield* database(config);
   yield* credentials(config, tokens);
@@ -135,6 +137,31 @@ async function* archiveRoot(path: string): AsyncGenerator<Finding> {
   if (names.includes(ROOT_DECLARATION.path)) yield ok("archive", "is an OCFL storage root");
   else if (names.some((name) => !name.startsWith(".") && !begun.includes(name)))
     yield fail("archive", `${path} holds something else`, "Set LONGSHORE_ARCHIVE_URL to a folder of its own.");
+}
+
+async function* archiveBucket(config: Config): AsyncGenerator<Finding> {
+  const at = `s3://${config.archive.path}`;
+  const { archiveStorage } = await import("../compose/archive.ts"); // what has its archive in a folder starts without it
+  try {
+    const storage = await archiveStorage(config, { tries: 2 });
+    try {
+      const isRoot = (await storage.stat(ROOT_DECLARATION.path)) !== undefined;
+      let first: string | undefined;
+      for await (const { path } of storage.list("")) {
+        first = path;
+        break;
+      }
+      if (isRoot) yield ok("archive", `${at} is an OCFL storage root`);
+      else if (first === undefined) yield ok("archive", `${at} is empty, and can be read`);
+      else yield fail("archive", `${at} holds something else`, "Set LONGSHORE_ARCHIVE_URL to a folder of its own.");
+    } finally {
+      await storage.close();
+    }
+  } catch (error) {
+    const { hint, reason } = error instanceof AppError ? error.details : {};
+    const why = String(hint ?? reason ?? reasonOf(error));
+    yield fail("archive", `${at}: ${why}`, "See to LONGSHORE_ARCHIVE_URL and the LONGSHORE_S3_ settings.");
+  }
 }
 
 async function* clock(dataDir: string): AsyncGenerator<Finding> {

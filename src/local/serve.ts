@@ -146,7 +146,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
     }
 
     const running = startAll(services, workLog(log));
-    log.info({ version: VERSION, dataDir: config.dataDir, archiveDir: config.archiveDir }, "ready");
+    log.info({ version: VERSION, dataDir: config.dataDir, archive: config.archive }, "ready");
     await stop;
     log.info("stopping");
     await Promise.all(servers.map((one) => one.close()));

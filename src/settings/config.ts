@@ -1,9 +1,10 @@
 import { BlockList, isIP } from "node:net";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { AppError } from "../core/errors.ts";
 import { LANES, type Lane } from "../core/jobs/job.ts";
 import { originRule } from "../core/outbound/origins.ts";
+import { ARCHIVE_SETTINGS, archiveConfig } from "./archive-settings.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { DATABASE_SETTINGS, databaseConfig } from "./database-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
@@ -55,16 +56,7 @@ export const SETTINGS = z.strictObject({
     .optional()
     .describe("PostgreSQL instead of the SQLite file in the data folder: postgres://user:password@host/database.")
     .meta({ secret: true }),
-  LONGSHORE_ARCHIVE_URL: text
-    .transform((input, context) => {
-      if (input.startsWith("file://") && URL.canParse(input))
-        return resolve(decodeURIComponent(new URL(input).pathname));
-      return /^[a-z][a-z0-9+.-]*:\/\//i.test(input)
-        ? refuse(context, "expected a folder or a file:// URL")
-        : resolve(input);
-    })
-    .optional()
-    .describe("Folder of the archive (an OCFL storage root), when it is not the folder archive in the data folder."),
+  ...ARCHIVE_SETTINGS,
   ...SHARED_SETTINGS,
   LONGSHORE_DIGEST: z
     .enum(["sha512", "sha256"])
@@ -281,7 +273,7 @@ export function loadConfig(env: Environment) {
     /** Without a slash at the end. */
     publicUrl: e.LONGSHORE_PUBLIC_URL,
     databaseUrl: e.LONGSHORE_DATABASE_URL,
-    archiveDir: e.LONGSHORE_ARCHIVE_URL ?? join(e.LONGSHORE_DATA_DIR, "archive"),
+    ...archiveConfig(e, e.LONGSHORE_DATA_DIR),
     digest: e.LONGSHORE_DIGEST,
     policyFile: e.LONGSHORE_POLICY_FILE,
     policyUrl: e.LONGSHORE_POLICY_URL,

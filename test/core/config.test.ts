@@ -22,7 +22,7 @@ describe("configuration", () => {
     assert.equal(config.host, "127.0.0.1");
     assert.equal(config.port, 7700);
     assert.equal(config.dataDir, resolve("data"));
-    assert.equal(config.archiveDir, resolve("data/archive"));
+    assert.deepEqual(config.archive, { kind: "folder", path: resolve("data/archive") });
     assert.equal(config.databaseUrl, undefined);
     assert.deepEqual(config.workers, { fast: 2, slow: 2, run: 8 });
     assert.deepEqual(config.doors, []);
@@ -120,7 +120,7 @@ describe("configuration", () => {
     ["LONGSHORE_PORT", "-1"],
     ["LONGSHORE_URL", "localhost:7700"],
     ["LONGSHORE_POLICY_URL", "ftp://h/"],
-    ["LONGSHORE_ARCHIVE_URL", "s3://bucket/prefix"],
+    ["LONGSHORE_ARCHIVE_URL", "ftp://host/folder"],
     ["LONGSHORE_WORKERS", "quick:2"],
     ["LONGSHORE_WORKERS", "fast:many"],
     ["LONGSHORE_UPLOAD_EXPIRY", "0"],

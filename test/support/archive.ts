@@ -61,10 +61,10 @@ export async function testArchive(
   return {
     ...foundation,
     dataDir,
-    archiveDir: config.archiveDir,
+    archiveDir: config.archive.path,
     database: join(dataDir, "longshore.sqlite"),
     nameOf,
-    fileOf: (transaction, path) => join(config.archiveDir, nameOf(transaction, path)),
+    fileOf: (transaction, path) => join(config.archive.path, nameOf(transaction, path)),
     async deposit(files, owner = "ada") {
       const { id } = await services.ingest.receive(Readable.from([bundle(files)]), { owner });
       const worker = services.startWorker({ jobEnded: () => {}, trouble: (error) => console.error(error) });

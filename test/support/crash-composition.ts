@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
-import { type Foundation, searchIndex, stagingCache } from "../../src/compose/foundation.ts";
+import { stagingCache } from "../../src/compose/archive.ts";
+import { type Foundation, searchIndex } from "../../src/compose/foundation.ts";
 import { composeServices, type Services } from "../../src/compose/services.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
@@ -37,10 +38,10 @@ export async function openComposition(options: CompositionOptions): Promise<Comp
   });
   const opened = await openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock, leaseMs });
   const stores = watch?.stores(opened) ?? opened;
-  const plain = fsObjectStorage({ root: config.archiveDir });
+  const plain = fsObjectStorage({ root: config.archive.path });
   await ocflArchive(plain, config.digest).prepare();
   const storage = watch?.storage(plain) ?? plain;
-  const cache = stagingCache(config);
+  const cache = await stagingCache(config);
   const index = searchIndex(config);
   const foundation: Foundation = {
     stores,

@@ -9,7 +9,8 @@ import { openSqlite, type Stores } from "../../src/adapters/db/stores.ts";
 import { STAGING } from "../../src/adapters/storage/fs/layout.ts";
 import { fsObjectStorage } from "../../src/adapters/storage/fs.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { type Foundation, searchIndex, stagingCache } from "../../src/compose/foundation.ts";
+import { stagingCache } from "../../src/compose/archive.ts";
+import { type Foundation, searchIndex } from "../../src/compose/foundation.ts";
 import { composeServices, type Services } from "../../src/compose/services.ts";
 import { ocflArchive } from "../../src/core/archive/archive.ts";
 import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
@@ -56,11 +57,11 @@ export async function openIngest(t: TestContext, options: IngestOptions = {}): P
   const config = loadConfig({ LONGSHORE_DATA_DIR: dataDir, ...options.settings });
   const clock = options.clock ?? systemClock;
   const stores = await openSqlite({ path: join(dataDir, "longshore.sqlite"), clock });
-  const plain = fsObjectStorage({ root: config.archiveDir });
+  const plain = fsObjectStorage({ root: config.archive.path });
   const storage = options.wrap?.(plain) ?? plain;
   const archive = ocflArchive(storage, config.digest);
   await ocflArchive(plain, config.digest).prepare();
-  const cache = stagingCache(config);
+  const cache = await stagingCache(config);
   const index = searchIndex(config);
   const foundation: Foundation = {
     stores,
@@ -83,7 +84,7 @@ export async function openIngest(t: TestContext, options: IngestOptions = {}): P
     ...foundation,
     ...services,
     dataDir,
-    archiveDir: config.archiveDir,
+    archiveDir: config.archive.path,
     worker,
     takeTroubles() {
       const taken = troubles;
@@ -112,11 +113,11 @@ export async function openIngest(t: TestContext, options: IngestOptions = {}): P
       let left: readonly string[] = [];
       await until("nothing is staged", async () => {
         // Twice: what is moved from one folder to the other may be seen in neither.
-        left = [...(await leftBehind(config.archiveDir)), ...(await leftBehind(config.archiveDir))];
+        left = [...(await leftBehind(config.archive.path)), ...(await leftBehind(config.archive.path))];
         return left.length === 0;
       }).catch(() => assert.deepEqual(left, []));
       const { transactions } = await stores.catalogue.totals();
-      const objects = (await readdir(config.archiveDir, { recursive: true })).filter((path) =>
+      const objects = (await readdir(config.archive.path, { recursive: true })).filter((path) =>
         path.endsWith("0=ocfl_object_1.1"),
       );
       assert.equal(objects.length, transactions, "as many objects as transactions");

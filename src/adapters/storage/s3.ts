@@ -105,6 +105,7 @@ export async function s3ObjectStorage(parts: S3ObjectStorageParts): Promise<Obje
     swept ??= (async () => {
       for (const prefix of await trees.unfinished()) await trees.end(prefix);
       await bucket.abandonParts("", Date.now() - STALE_PARTS_MS);
+      await trees.requireConditions();
     })().catch((error: unknown) => {
       swept = undefined;
       throw error;

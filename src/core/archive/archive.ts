@@ -82,8 +82,13 @@ export function ocflArchive(storage: ObjectStorage, algorithm: ArchiveDigestName
             expected: "an OCFL 1.1 storage root or an empty folder",
             found: path,
           });
-      for (const { path, text: content } of rootFiles())
-        if (!(await storage.stat(path))) await storage.put(path, Buffer.from(content));
+      for (const { path, text: content } of rootFiles()) {
+        if (await storage.stat(path)) continue;
+        await storage.put(path, Buffer.from(content)).catch((error: unknown) => {
+          // Another process has just done so.
+          if (!(error instanceof AppError && error.code === "object_exists")) throw error;
+        });
+      }
     },
 
     stage: (id) => storage.stage(objectPath(id)),
@@ -122,7 +127,8 @@ export function ocflArchive(storage: ObjectStorage, algorithm: ArchiveDigestName
       await tree.put(sidecarOf(VERSION_INVENTORY, algorithm), sidecar);
       await tree.put(sidecarOf(INVENTORY, algorithm), sidecar);
       await tree.put(OBJECT_DECLARATION.path, Buffer.from(OBJECT_DECLARATION.text));
-      await tree.publish([INVENTORY, sidecarOf(INVENTORY, algorithm)]);
+      // With the declaration it is an object: storage without a rename writes it when all the rest is there.
+      await tree.publish([INVENTORY, sidecarOf(INVENTORY, algorithm), OBJECT_DECLARATION.path]);
       return transactionOf(head, fileCount, sizeBytes, digest);
     },
 

@@ -3,7 +3,8 @@ const CONTENT = "v1/content";
 /** For files whose logical path is not safe to use as a path on every file system. */
 const RENAMED = `${CONTENT}/renamed`;
 const MAX_PART_BYTES = 255;
-const MAX_PATH_BYTES = 1024;
+/** Of 1024 in all, which is what a key in S3 may have: the rest is for where the archive and the object lie. */
+const MAX_PATH_BYTES = 800;
 
 /** Where a plainly safe logical path lies. */
 export const contentPathOf = (logicalPath: string) => `${CONTENT}/${logicalPath}`;

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { AppError } from "../../../core/errors.ts";
 import type { S3Store } from "../../s3/client.ts";
 import { putObject } from "../../s3/send.ts";
+import { STAGING } from "../fs/layout.ts";
 import type { Bucket } from "./bucket.ts";
 import { foldersOf, markerOf, TREES, treeKeys } from "./layout.ts";
 
@@ -26,6 +27,8 @@ export interface Trees {
    * no tree is begun around one.
    */
   visible(paths: readonly string[]): Promise<(path: string) => boolean>;
+  /** @throws AppError storage_unavailable when the server writes over what it was asked to leave: nothing would be safe. */
+  requireConditions(): Promise<void>;
   /** Files have been removed: what was known of folders no longer holds. */
   forget(): void;
 }
@@ -104,6 +107,16 @@ export function s3Trees(store: S3Store, bucket: Bucket): Trees {
       const isVisible = (path: string) => !foldersOf(path).some((folder) => hidden.has(folder));
       for (const path of paths) if (isVisible(path)) for (const folder of foldersOf(path)) known.add(folder);
       return isVisible;
+    },
+
+    async requireConditions() {
+      const path = `${STAGING}/conditions-${randomUUID()}`;
+      await putObject(store, path, token());
+      const again = await putObject(store, path, token(), { onlyIf: "absent" });
+      await bucket.remove([path]);
+      if (again === undefined) return;
+      const hint = "the server does not heed If-None-Match, without which two processes could write over each other";
+      throw new AppError("storage_unavailable", { hint });
     },
 
     forget: () => known.clear(),
