@@ -13,6 +13,7 @@ const EVERYTHING = [
   "sdk",
   "settings",
   "telemetry",
+  "web",
   "log.ts",
   "version.ts",
 ];
@@ -22,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   core: ["core"],
   adapters: ["adapters", "core"],
   http: ["http", "core"],
-  web: ["web", "core"],
+  web: ["web", "http", "core"],
   sdk: ["sdk"],
   cli: ["cli", "sdk"],
   // Which adapter is meant by a setting is known here alone.

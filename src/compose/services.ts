@@ -9,6 +9,7 @@ import { pacificaMetadata } from "../adapters/pacifica/metadata.ts";
 import { fsMoveSource } from "../adapters/source/move-source.ts";
 import { audit } from "../core/access/audit.ts";
 import type { Links } from "../core/access/links.ts";
+import { type Sessions, sealedSessions } from "../core/access/sessions.ts";
 import { preservationEvents } from "../core/archive/premis-events.ts";
 import { verifyJob } from "../core/archive/verify-job.ts";
 import { tidyCarts } from "../core/carts/cart-upkeep.ts";
@@ -103,6 +104,7 @@ export interface Services extends IndexingServices {
   readonly schedules: Schedules;
   readonly crontabs: CrontabExchange;
   readonly links: Links;
+  readonly sessions: Sessions;
   readonly registers: Registers;
   readonly fixity: Fixity;
   readonly environment: Environment;
@@ -297,6 +299,7 @@ export async function composeServices(
     documents: documentService(ownIndices(stores.documents, clock), shown, clock),
     packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
+    sessions: sealedSessions(packaging.keys, clock),
     registers,
     schedules,
     crontabs,

@@ -174,6 +174,7 @@ export const CODES = {
   token_invalid: ["unauthorized", "The bearer token is unknown, expired or revoked."],
   token_unknown: ["not_found", "No token with this id is known."],
   scope_missing: ["forbidden", "The token does not carry the scope this needs."],
+  form_stale: ["forbidden", "This form is no longer valid: load the page again, then send it."],
   origin_refused: ["forbidden", "A web page of another site may not use a server that is open without tokens."],
   // Drop folders
   drop_unknown: ["not_found", "No drop folder of this name is declared."],

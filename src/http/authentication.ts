@@ -1,23 +1,32 @@
 import { BlockList, isIP } from "node:net";
 import type { FastifyRequest } from "fastify";
-import type { Access, Principal } from "../core/access/access.ts";
+import type { Principal } from "../core/access/access.ts";
 import { requireScope } from "../core/access/access.ts";
 import type { Scope } from "../core/access/access-stores.ts";
+import { requireFormToken, type Session } from "../core/access/sessions.ts";
 import { AppError } from "../core/errors.ts";
 import { refuseForeignOrigin } from "./origin-guard.ts";
 import type { RateLimit } from "./rate-limit.ts";
 import type { ServerDeps } from "./server-deps.ts";
+import { sessionTextOf } from "./session-cookie.ts";
 
 declare module "fastify" {
   interface FastifyContextConfig {
     /** What a caller of this route needs. Every route below a prefix that authenticates must say. */
     scope?: Scope;
+    /** A page's form is sent here: it brings the form token in its body, and the page's routes look at it. */
+    isForm?: true;
   }
   interface FastifyRequest {
     /** Set before the body is read, on routes that authenticate. */
     principal: Principal;
+    /** Of a browser that has signed in and shows nothing else. */
+    session: Session | undefined;
   }
 }
+
+/** In the head of a script's request: what the session's forms bring along. */
+export const FORM_TOKEN = "x-form-token";
 
 export interface Authentication {
   /**
@@ -29,18 +38,27 @@ export interface Authentication {
   require(request: FastifyRequest): Promise<void>;
 }
 
-export function authentication(access: Access, options: ServerDeps["options"], limit: RateLimit): Authentication {
+/** Methods that change nothing (RFC 9110 §9.2.1). */
+const SAFE = ["GET", "HEAD", "OPTIONS"];
+
+export function authentication(
+  { access, sessions, options }: Pick<ServerDeps, "access" | "sessions" | "options">,
+  limit: RateLimit,
+): Authentication {
   const proxies = addressList(options.trustedProxies);
   const header = options.authHeader.toLowerCase();
 
   async function identify(request: FastifyRequest, authorization = request.headers.authorization): Promise<Principal> {
     const proxy = proxies(request.socket.remoteAddress) ? { user: userOf(request.headers[header]) } : undefined;
-    const principal = await access.authenticate({ authorization, proxy }).catch((error: unknown) => {
+    const cookie = authorization === undefined && !proxy?.user ? sessionTextOf(request.headers) : undefined;
+    const session = cookie === undefined ? undefined : sessions.read(cookie);
+    const principal = await access.authenticate({ authorization, proxy, session }).catch((error: unknown) => {
       limit.count(request); // who guesses tokens is slowed down
       throw error;
     });
     limit.count(request, principal);
     if (principal.via === "local") refuseForeignOrigin(request.headers);
+    else if (session) request.session = session;
     return principal;
   }
 
@@ -50,6 +68,9 @@ export function authentication(access: Access, options: ServerDeps["options"], l
       const { scope } = request.routeOptions.config;
       if (scope === undefined) throw new AppError("internal", { route: request.routeOptions.url ?? "" });
       request.principal = await identify(request);
+      const { method, session, headers, routeOptions } = request;
+      if (session && !SAFE.includes(method) && !routeOptions.config.isForm)
+        requireFormToken(session, headers[FORM_TOKEN]?.toString());
       requireScope(request.principal, scope);
     },
   };

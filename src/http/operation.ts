@@ -5,13 +5,22 @@ import { health } from "./health.ts";
 import type { ServerContext } from "./server-deps.ts";
 import { errorsPage, welcome, welcomePage } from "./welcome.ts";
 
-/** What is not the API but about the server: for operators, monitors, and whoever finds the address. */
+/**
+ * What is not the API but about the server: for operators, monitors, and whoever finds the address.
+ * @param home where people begin; they are told of the addresses when there are no pages.
+ */
 export const operationRoutes =
-  (context: ServerContext, authentication: Authentication, doors: readonly string[]): FastifyPluginAsyncZod =>
+  (
+    context: ServerContext,
+    authentication: Authentication,
+    doors: readonly string[],
+    home?: string,
+  ): FastifyPluginAsyncZod =>
   async (app) => {
     app.get("/", async (request, reply) => {
       const facts = welcome(context, doors);
       if (!request.headers.accept?.includes("text/html")) return facts;
+      if (home !== undefined) return reply.redirect(context.link(home), 303);
       return reply.type("text/html; charset=utf-8").send(welcomePage(facts));
     });
 

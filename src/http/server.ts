@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyPluginAsync } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import { AppError } from "../core/errors.ts";
 import { type AllowedMethods, allowedMethods } from "./allowed-methods.ts";
@@ -43,8 +43,15 @@ const DOORS = {
 export type DoorName = keyof typeof DOORS;
 export const DOOR_NAMES = Object.keys(DOORS) as readonly DoorName[];
 
+/** Pages for people, at paths of their own. */
+export interface Face {
+  /** The path of the page to begin with. */
+  readonly home: string;
+  routes(context: ServerContext, auth: Authentication): FastifyPluginAsync;
+}
+
 /** The native API under `/api/v1`, every door under `/doors/<name>`, and what operators need. Not yet listening. */
-export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
+export async function buildServer(deps: ServerDeps, face?: Face): Promise<FastifyInstance> {
   const { app, context, auth, allowed } = bareServer(deps);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?")[0] ?? "";
@@ -67,7 +74,8 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   for (const name of DOOR_NAMES) await app.register(DOORS[name](context, auth, allowed), { prefix: `/doors/${name}` });
   await app.register(packageLinkRoutes(context));
   await app.register(cartLinkRoutes(context));
-  await app.register(operationRoutes(context, auth, DOOR_NAMES));
+  await app.register(operationRoutes(context, auth, DOOR_NAMES, face?.home));
+  if (face) await app.register(face.routes(context, auth));
   return app;
 }
 
@@ -104,6 +112,7 @@ function bareServer(deps: ServerDeps): BareServer {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.decorateRequest("principal");
+  app.decorateRequest("session", undefined);
 
   const allowed = allowedMethods(app);
   const limit = limitRates(app, deps.callLimits, clientAddress(deps.options));
@@ -139,7 +148,7 @@ function bareServer(deps: ServerDeps): BareServer {
       }
     },
   };
-  return { app, context, auth: authentication(deps.access, deps.options, limit), allowed };
+  return { app, context, auth: authentication(deps, limit), allowed };
 }
 
 /** @returns a signal for streams without an end; requests under way get `graceMs`, then their connections are cut. */

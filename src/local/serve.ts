@@ -66,6 +66,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
   const { openFoundation } = await import("../compose/foundation.ts");
   const { composeServices, publicUrlOf } = await import("../compose/services.ts");
   const { buildDoor, buildServer } = await import("../http/server.ts");
+  const { webFace } = await import("../web/face.ts");
   const clock = systemClock;
   const log = openLog(config);
   const { openTelemetry } = await import("../compose/telemetry.ts");
@@ -125,6 +126,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       environment: services.environment,
       access: access(stores.tokens, clock, { loopback }),
       tokens: tokens(stores.tokens, clock),
+      sessions: services.sessions,
       callLimits: callLimits(config.rateLimits, clock),
       links: services.links,
       registers: services.registers,
@@ -134,7 +136,7 @@ async function serveUntil(stop: Promise<void>, config: Config, terminal: Termina
       tracer: telemetry.tracer,
       options: config,
     };
-    const server = await buildServer(deps);
+    const server = await buildServer(deps, webFace);
     servers.push(server);
     const address = await listen(server, config.host, config.port);
     publicUrl = config.publicUrl ?? address;

@@ -30,7 +30,7 @@ import { moveJob } from "../../src/core/ingest/move-job.ts";
 import { numberedFiles } from "../../src/core/ingest/numbered-files.ts";
 import { jobService } from "../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../src/core/jobs/worker.ts";
-import { buildDoor, buildServer, type DoorName } from "../../src/http/server.ts";
+import { buildDoor, buildServer, type DoorName, type Face } from "../../src/http/server.ts";
 import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
 import { loadConfig } from "../../src/settings/config.ts";
 import { instrumentsOf } from "../../src/telemetry/instruments.ts";
@@ -60,13 +60,22 @@ export interface RealServerOptions extends Partial<ServerOptions> {
   readonly loopback?: boolean;
   /** Stands between the routes and their collaborators. */
   wrap?(deps: ServerDeps): ServerDeps;
+  /** Pages, beside the API. */
+  readonly face?: Face;
   /** A folder that an earlier server left, to start on it again. */
   readonly root?: string;
 }
 
 /** A server on a free loopback port with SQLite, an archive, uploads and a worker of its own, in a temporary folder. */
 export async function realServer(options: RealServerOptions = {}): Promise<RealServer> {
-  const { worker: withWorker = true, loopback = true, wrap = (deps) => deps, root: given, ...overrides } = options;
+  const {
+    worker: withWorker = true,
+    loopback = true,
+    wrap = (deps) => deps,
+    root: given,
+    face,
+    ...overrides
+  } = options;
   const root = given ?? (await mkdtemp(join(tmpdir(), "longshore-http-")));
   const sources = join(root, "sources");
   await mkdir(sources, { recursive: true });
@@ -162,6 +171,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     storage,
     access: access(stores.tokens, systemClock, { loopback }),
     tokens: tokenService,
+    sessions: composed.sessions,
     links: composed.links,
     registers: composed.registers,
     schedules: composed.schedules,
@@ -182,7 +192,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       ...overrides,
     },
   });
-  const app = await buildServer(deps);
+  const app = await buildServer(deps, face);
   const url = await app.listen({ host: "127.0.0.1", port: 0 });
   const worker = withWorker
     ? startWorker(jobs, stores.queue, measured.handlers(handlers), systemClock, {

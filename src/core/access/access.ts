@@ -4,6 +4,7 @@ import type { TokenId } from "../ids.ts";
 import { type Rate, ratesOf } from "../rate.ts";
 import type { Scope, TokenStore } from "./access-stores.ts";
 import { SCOPES } from "./access-stores.ts";
+import type { Session, SessionCredential } from "./sessions.ts";
 import { hashSecret, parseToken, sameHash } from "./tokens.ts";
 
 /** Who is asking, and what they may do. */
@@ -11,8 +12,8 @@ export interface Principal {
   /** Owner of what this caller makes. */
   readonly name: string;
   readonly scopes: readonly Scope[];
-  /** How we know: a bearer token, a trusted proxy's word, or an open server on this machine. */
-  readonly via: "token" | "proxy" | "local";
+  /** How we know: a bearer token, a trusted proxy's word, an identity provider's, or an open server on this machine. */
+  readonly via: "token" | "proxy" | "session" | "local";
   /** When, and only when, a token of ours was shown. */
   readonly token?: TokenId;
   /** What the token may do at most, in place of what everybody may. */
@@ -25,6 +26,8 @@ export interface Credentials {
   readonly authorization?: string | undefined;
   /** Given when, and only when, the sender's address is a trusted proxy's: the user it vouches for, if any. */
   readonly proxy?: { readonly user: string | undefined } | undefined;
+  /** Of a browser that has signed in; counts when nothing else is shown. */
+  readonly session?: Session | undefined;
 }
 
 export interface Access {
@@ -71,12 +74,19 @@ export function access(tokens: TokenStore, clock: Clock, options: AccessOptions)
     return { name: token.owner, scopes: token.scopes, via: "token", token: token.id, ...(rates && { rates }) };
   }
 
+  async function signedIn(credential: SessionCredential): Promise<Principal> {
+    if (credential.kind === "token") return bearer(credential.text);
+    const { name, scopes } = credential;
+    return { name, scopes, via: "session" };
+  }
+
   return {
     isOpen,
-    async authenticate({ authorization, proxy }) {
+    async authenticate({ authorization, proxy, session }) {
       if (proxy?.user) return { name: proxy.user, scopes: ["deposit", "read"], via: "proxy" };
       const text = /^bearer +(.+)$/i.exec(authorization ?? "")?.[1];
       if (text !== undefined) return bearer(text.trim());
+      if (session) return signedIn(session.credential);
       if (!proxy && (await isOpen())) return LOCAL;
       throw new AppError("token_missing");
     },
