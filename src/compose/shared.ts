@@ -21,11 +21,13 @@ export interface Shared {
 
 /** Nothing is asked of an S3 server yet; its idle connections keep no process from ending. @throws AppError driver_missing. */
 export async function composeShared(config: Config): Promise<Shared> {
-  const { uploads, packages, runs } = config.shared;
+  const { isShared, uploads, packages, runs } = config.shared;
   const store = (place: string): Promise<S3Store> => openS3Store(place, config.s3, { tries: PATIENT_TRIES });
   return {
     uploads:
-      uploads.kind === "s3" ? s3UploadStore(s3Objects(await store(uploads.path))) : await fsUploadStore(uploads.path),
+      uploads.kind === "s3"
+        ? s3UploadStore(s3Objects(await store(uploads.path)))
+        : await fsUploadStore(uploads.path, { isShared }),
     packages:
       packages.kind === "s3"
         ? s3PackageFiles({ store: await store(packages.path), work: join(config.dataDir, "packages", ".longshore") })

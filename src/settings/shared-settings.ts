@@ -21,6 +21,8 @@ export function sharedConfig(e: z.output<z.ZodObject<typeof SHARED_SETTINGS>>, d
       : { kind: "folder", path: e.LONGSHORE_CKANPACKAGER_STORE };
   return {
     shared: {
+      /** Whether other nodes may be at work there. */
+      isShared: e.LONGSHORE_SHARED_URL !== undefined,
       uploads: below(shared, "uploads"),
       packages,
       staging: below(shared, "staging"),

@@ -61,10 +61,14 @@ async function withServer(server: S3Server): Promise<void> {
     return folder;
   }
 
-  uploadStoreConformance("s3", () => {
-    const objects = newObjects();
-    return async () => s3UploadStore(objects);
-  });
+  uploadStoreConformance(
+    "s3",
+    () => {
+      const objects = newObjects();
+      return async () => s3UploadStore(objects);
+    },
+    { isShared: true },
+  );
 
   describe("uploads in S3", () => {
     test("a long piece is kept while it comes, and reads back whole, whatever it was cut into", async (t) => {
@@ -115,29 +119,6 @@ async function withServer(server: S3Server): Promise<void> {
       const kept = await pathsIn(objects, parts);
       await assert.rejects(store.append(ID, content.length, bytes("more"), sha1("less")), { code: "digest_mismatch" });
       assert.deepEqual(await pathsIn(objects, parts), kept);
-    });
-
-    test("of two that go on from the same offset one comes first; the other is told, and nothing is mixed", async () => {
-      const objects = newObjects();
-      const stores = [s3UploadStore(objects), s3UploadStore(objects)];
-      await stores[0]?.create({ ...about, sizeBytes: 20 });
-      const both = Promise.withResolvers<void>();
-      let begun = 0;
-      async function* together(text: string): AsyncGenerator<Uint8Array> {
-        if (++begun === stores.length) both.resolve();
-        await both.promise;
-        yield Buffer.from(text);
-      }
-      const texts = ["from the first", "of the other"];
-      const ends = await Promise.allSettled(
-        stores.map((store, index) => store.append(ID, 0, together(texts[index] ?? ""))),
-      );
-      const won = ends.findIndex(({ status }) => status === "fulfilled");
-      const lost = ends.find((end) => end.status === "rejected");
-      assert.equal(lost?.reason.code, "upload_offset_mismatch");
-      assert.equal(lost?.reason.details.expected, texts[won]?.length);
-      const opened = await stores[0]?.open(ID);
-      assert.equal(opened && String(await buffer(opened.bytes)), texts[won]);
     });
 
     test("an id that is none leads nowhere", async () => {

@@ -20,10 +20,15 @@ function folder(): string {
   return path;
 }
 
-uploadStoreConformance("fs", () => {
-  const root = folder();
-  return () => fsUploadStore(root);
-});
+for (const isShared of [false, true])
+  uploadStoreConformance(
+    isShared ? "fs, shared" : "fs",
+    () => {
+      const root = folder();
+      return () => fsUploadStore(root, { isShared });
+    },
+    { isShared },
+  );
 
 describe("uploads as files", () => {
   test("a discarded upload leaves no file behind", async () => {

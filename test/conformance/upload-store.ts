@@ -20,8 +20,15 @@ export const sha1 = (text: string) => ({
   value: createHash("sha1").update(text).digest("hex"),
 });
 
-/** What every UploadStore must do. @param fresh makes a way to open one empty store, again and again. */
-export function uploadStoreConformance(name: string, fresh: () => () => Promise<UploadStore>): void {
+/**
+ * What every UploadStore must do. @param fresh makes a way to open one empty store, again and again.
+ * @param options.isShared whether several nodes may write to it.
+ */
+export function uploadStoreConformance(
+  name: string,
+  fresh: () => () => Promise<UploadStore>,
+  { isShared }: { readonly isShared: boolean },
+): void {
   describe(`UploadStore: ${name}`, () => {
     test("an upload grows piece by piece and reads back whole", async () => {
       const store = await fresh()();
@@ -87,6 +94,29 @@ export function uploadStoreConformance(name: string, fresh: () => () => Promise<
       assert.deepEqual([left?.offset, left?.sizeBytes, left?.jobId], [3, 3, 12]);
       await assert.rejects(store.open(ID), { code: "upload_unknown" });
     });
+
+    if (isShared)
+      test("of two that go on from the same offset one comes first; the other is told, and nothing is mixed", async () => {
+        const make = fresh();
+        const stores = [await make(), await make()];
+        const [store] = stores;
+        await store?.create({ ...about, sizeBytes: 20 });
+        await store?.append(ID, 0, bytes("begun "));
+        const both = Promise.withResolvers<void>();
+        let begun = 0;
+        async function* together(text: string): AsyncGenerator<Uint8Array> {
+          if (++begun === stores.length) both.resolve();
+          await both.promise;
+          yield Buffer.from(text);
+        }
+        const texts = ["from the first", "of the other"];
+        const ends = await Promise.allSettled(stores.map((one, at) => one.append(ID, 6, together(texts[at] ?? ""))));
+        const won = ends.findIndex(({ status }) => status === "fulfilled");
+        const lost = ends.find((end) => end.status === "rejected");
+        assert.equal(lost?.reason.code, "upload_offset_mismatch");
+        const opened = await store?.open(ID);
+        assert.equal(opened && String(await buffer(opened.bytes)), `begun ${texts[won]}`);
+      });
 
     test("an upload of no bytes can be sealed and opened", async () => {
       const store = await fresh()();

@@ -1,4 +1,5 @@
-import { createReadStream } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { multiHash } from "../../core/digest.ts";
@@ -18,9 +19,9 @@ interface UploadRecord {
 }
 
 /** What an upload may consist of; the record comes last, so that what a removal leaves behind is still found. */
-const KINDS = ["part", "unverified", "json.tmp", "json"] as const;
+const KINDS = ["part", "unverified", "turn", "json.tmp", "json"] as const;
 type Kind = (typeof KINDS)[number];
-const FILE_NAME = /^([0-9a-f]{32})\.(part|unverified|json\.tmp|json)$/;
+const FILE_NAME = /^([0-9a-f]{32})\.(part|unverified|turn|json\.tmp|json)$/;
 
 const READ_BYTES = 1024 * 1024;
 const absent = ignoring("ENOENT");
@@ -29,8 +30,16 @@ const absent = ignoring("ENOENT");
  * Uploads as files in one folder, several to an upload: `<id>.json` says what it is, `<id>.part` holds its bytes, and
  * `<id>.unverified` is there while a piece with a digest is written, saying where that piece began: its bytes do not
  * count before the digest is known to be right.
+ *
+ * Who writes in a folder that nodes share says so in `<id>.turn`, and looks there before each write whether it is still its
+ * turn. A request that a node still reads, when its client has turned to another one, ends with the next bytes; those that
+ * are being written at that moment are the ones that come again, at the same place.
+ * @param options.isShared whether other processes write there. Otherwise whoever calls sees to one request at a time.
  */
-export async function fsUploadStore(root: string): Promise<UploadStore> {
+export async function fsUploadStore(
+  root: string,
+  { isShared = false }: { readonly isShared?: boolean } = {},
+): Promise<UploadStore> {
   await mkdir(root, { recursive: true });
 
   const isId = (id: string) => /^[0-9a-f]{32}$/.test(id);
@@ -93,6 +102,17 @@ export async function fsUploadStore(root: string): Promise<UploadStore> {
     for (const kind of kinds) await rm(pathOf(id, kind), { force: true });
   }
 
+  /** @returns what to call before each write. @throws AppError upload_offset_mismatch from it when it is another's turn. */
+  async function takeTurn(id: string): Promise<() => Promise<void>> {
+    if (!isShared) return async () => {};
+    const own = randomUUID();
+    await writeFile(pathOf(id, "turn"), own);
+    return async () => {
+      if ((await readFile(pathOf(id, "turn"), "utf8").catch(absent)) === own) return;
+      throw new AppError("upload_offset_mismatch", { id, hint: "another request goes on with it" });
+    };
+  }
+
   async function isExpired(id: string, before: number): Promise<boolean> {
     const upload = await get(id);
     if (!upload) return Math.max(...(await Promise.all(KINDS.map((kind) => changedAt(id, kind))))) < before;
@@ -115,21 +135,24 @@ export async function fsUploadStore(root: string): Promise<UploadStore> {
 
     append: (id, offset, bytes, expected) =>
       refusals(async () => {
+        await requireRecord(id);
+        const requireTurn = await takeTurn(id);
         const upload = await requireUpload(id);
         if (upload.offset !== offset)
           throw new AppError("upload_offset_mismatch", { id, expected: upload.offset, found: offset });
-        await using part = await open(pathOf(id, "part"), "a");
+        await using part = await open(pathOf(id, "part"), constants.O_WRONLY | constants.O_CREAT);
         await part.truncate(offset); // a piece that was never verified goes
         if (!expected) {
           await remove(id, ["unverified"]);
-          return offset + (await writeAll(part, bytes));
+          return offset + (await writeAll(part, offset, bytes, requireTurn));
         }
         // By way of another name: a marker that is there but empty would say 0.
         await writeFile(pathOf(id, "json.tmp"), String(offset));
         await rename(pathOf(id, "json.tmp"), pathOf(id, "unverified"));
         const hash = multiHash([expected.algorithm]);
-        const written = await writeAll(part, bytes, hash.update);
+        const written = await writeAll(part, offset, bytes, requireTurn, hash.update);
         const found = hash.digests()[expected.algorithm];
+        await requireTurn();
         if (found !== expected.value) {
           await part.truncate(offset);
           throw new AppError("digest_mismatch", {
@@ -163,7 +186,7 @@ export async function fsUploadStore(root: string): Promise<UploadStore> {
     },
 
     has,
-    remove: (id) => remove(id, ["part", "unverified"]),
+    remove: (id) => remove(id, ["part", "unverified", "turn"]),
     discard: (id) => remove(id, KINDS),
 
     async *list() {
@@ -190,12 +213,18 @@ export async function fsUploadStore(root: string): Promise<UploadStore> {
 /** @returns how many bytes were written; what came before a failure stays. */
 async function writeAll(
   file: FileHandle,
+  offset: number,
   bytes: AsyncIterable<Uint8Array>,
+  beforeEach: () => Promise<void>,
   onBytes?: (chunk: Uint8Array) => void,
 ): Promise<number> {
   let written = 0;
   for await (const chunk of bytes) {
-    await file.writeFile(chunk);
+    await beforeEach();
+    for (let at = 0; at < chunk.length; ) {
+      const { bytesWritten } = await file.write(chunk, at, chunk.length - at, offset + written + at);
+      at += bytesWritten;
+    }
     onBytes?.(chunk);
     written += chunk.length;
   }
