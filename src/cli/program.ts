@@ -12,6 +12,7 @@ import { type ExitCodes, reportFailure } from "./failure.ts";
 import { fixityCommand } from "./fixity.ts";
 import { getCommand } from "./get/get.ts";
 import { jobsCommand } from "./jobs.ts";
+import { nodesCommand } from "./nodes.ts";
 import { offloadCommand } from "./offload.ts";
 import { packageCommand } from "./package.ts";
 import { putCommand } from "./put.ts";
@@ -61,6 +62,7 @@ export function longshoreProgram({ version, context, local }: ProgramParts): Com
       auditCommand(context),
       registerCommand(context),
       ...switchCommands(context),
+      nodesCommand(context),
       dropCommand(context),
       envCommand(context),
       secretCommand(context),

@@ -1,5 +1,4 @@
 import { isIPv6 } from "node:net";
-import { hostname } from "node:os";
 import { controlFile } from "../adapters/control-file.ts";
 import type { Stores } from "../adapters/db/stores.ts";
 import { httpExchange } from "../adapters/outbound/http-exchange.ts";
@@ -28,6 +27,7 @@ import { ownIndices } from "../core/documents/own-indices.ts";
 import { registerIndices } from "../core/documents/register-index.ts";
 import type { Drops } from "../core/drop/drops.ts";
 import { type Environment, environmentService } from "../core/environment/environment.ts";
+import { AppError } from "../core/errors.ts";
 import type { Extractions } from "../core/extract/extractions.ts";
 import type { Fixity } from "../core/fixity/fixity.ts";
 import { fixityWork } from "../core/fixity/fixity-work.ts";
@@ -43,6 +43,7 @@ import { type Jobs, jobService } from "../core/jobs/jobs.ts";
 import { tidyHistory } from "../core/jobs/tidy-history.ts";
 import { startUpkeep, type Upkeep } from "../core/jobs/upkeep.ts";
 import { type JobHandler, startWorker, type Worker } from "../core/jobs/worker.ts";
+import { type Nodes, nodeService } from "../core/nodes/nodes.ts";
 import { mailChannel, webhookChannel } from "../core/notify/channels.ts";
 import type { Mailer } from "../core/notify/mailer.ts";
 import { MAIL_CHANNEL, WEBHOOK_CHANNEL } from "../core/notify/notices.ts";
@@ -69,6 +70,7 @@ import { type Instruments, NO_INSTRUMENTS } from "../telemetry/instruments.ts";
 import { SOFTWARE } from "../version.ts";
 import { composeCrawling } from "./crawls.ts";
 import { composeDrops } from "./drops.ts";
+import { nodeName } from "./duties.ts";
 import { composeFixity } from "./fixity.ts";
 import type { Foundation } from "./foundation.ts";
 import { composePackaging } from "./packages.ts";
@@ -87,6 +89,9 @@ const DROP_LOOK_MS = 5_000;
 
 /** The services, on a foundation. */
 export interface Services extends IndexingServices {
+  /** The name of this process among all that share the database. */
+  readonly node: string;
+  readonly nodes: Nodes;
   readonly switches: Switches;
   readonly drops: Drops;
   readonly jobs: Jobs;
@@ -117,7 +122,9 @@ export interface Services extends IndexingServices {
   /** Turns what is due into runs until it is stopped. */
   startSchedules(log: Pick<WorkLog, "trouble">): Scheduler;
   /** Lets carts and packages expire, counts downloads, and sweeps what is removed, until it is stopped. */
-  startUpkeep(log: WorkLog): Upkeep;
+  startUpkeep(log: Pick<WorkLog, "trouble">): Upkeep;
+  /** Looks at drop folders when it is their time, until it is stopped. */
+  startLooks(log: Pick<WorkLog, "trouble">): Upkeep;
 }
 
 export interface WorkLog {
@@ -149,6 +156,7 @@ export async function composeServices(
     extractions: instruments.extractions(foundation.stores.extractions),
     schedules: instruments.schedules(foundation.stores.schedules),
   };
+  const node = nodeName();
   const send = httpSend(clock);
   const switches = switchService({
     store: stores.switches,
@@ -228,6 +236,7 @@ export async function composeServices(
   });
   // What a schedule has begun is left to end when schedules are paused.
   const handlers = instruments.handlers({ ...pausable(unswitched, switches, clock), ...scheduling.handlers });
+  const taken = chosenTasks(handlers, config.tasks);
   const jobs = jobService(stores.jobs, nextJobId, clock, handlers);
   const received = ingestService(jobs, archive);
   // An upload that is complete is queued all the same: it waits.
@@ -284,6 +293,8 @@ export async function composeServices(
   const shown = [fileIndex(stores.catalogue), registerIndices(registers)];
 
   return {
+    node,
+    nodes: nodeService(stores.nodes, stores.leases),
     switches,
     drops,
     jobs,
@@ -309,8 +320,8 @@ export async function composeServices(
 
     startWorker(log) {
       crawling.reportTo(log.trouble);
-      const worker = startWorker(jobs, stores.queue, handlers, clock, {
-        name: `${hostname()}:${process.pid}`,
+      const worker = startWorker(jobs, stores.queue, taken, clock, {
+        name: node,
         concurrency: config.workers,
         onJobEnd: log.jobEnded,
         onTrouble: log.trouble,
@@ -370,20 +381,35 @@ export async function composeServices(
           round: (signal) => tidyHistory(history, signal),
         }),
       );
-      const looking = startUpkeep({
+      return {
+        async stop() {
+          await Promise.all(running.map((one) => one.stop()));
+        },
+      };
+    },
+
+    startLooks: (log) =>
+      startUpkeep({
         what: "drop folders",
         clock,
         everyMs: DROP_LOOK_MS,
         onTrouble: log.trouble,
         round: (signal) => drops.lookAround(signal, log.trouble),
-      });
-      return {
-        async stop() {
-          await Promise.all([...running, looking].map((one) => one.stop()));
-        },
-      };
-    },
+      }),
   };
+}
+
+/** What a worker takes; others' jobs are left to other workers. @throws AppError config_invalid when there is no such kind. */
+function chosenTasks(
+  handlers: Readonly<Record<string, JobHandler>>,
+  tasks: readonly string[] | undefined,
+): Readonly<Record<string, JobHandler>> {
+  if (tasks === undefined) return handlers;
+  const problems = tasks
+    .filter((kind) => !Object.hasOwn(handlers, kind))
+    .map((kind) => `LONGSHORE_TASKS: there is no kind of job "${kind}"; expected ${Object.keys(handlers).join(", ")}.`);
+  if (problems.length > 0) throw new AppError("config_invalid", { problems });
+  return Object.fromEntries(Object.entries(handlers).filter(([kind]) => tasks.includes(kind)));
 }
 
 /** Its library is loaded when there is a mail server. */

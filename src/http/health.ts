@@ -24,7 +24,31 @@ export interface Health {
     /** How many are paused. */
     readonly paths: number;
   } | null;
-  readonly checks: Readonly<Record<"database" | "storage" | "data", Check>>;
+  readonly checks: Readonly<Record<"database" | "storage" | "data", Check>> & {
+    /** Where this process searches. Without it, all but searching goes on: it is told, and makes nothing unhealthy. */
+    readonly search?: Check;
+  };
+}
+
+export interface Readiness extends Pick<Health, "checks"> {
+  /** Whether requests should be sent here. */
+  readonly ready: boolean;
+  /** It has been told to stop. */
+  readonly leaving: boolean;
+}
+
+export type HealthDeps = Pick<ServerDeps, "storage" | "switches" | "clock"> & {
+  readonly observed: Pick<ServerDeps["observed"], "ping" | "dataFreeBytes" | "search" | "isLeaving">;
+};
+
+/** Whether to be asked something: healthy, and not about to stop. */
+export async function readiness(
+  deps: HealthDeps,
+  onFailure: (error: unknown, check: string) => void,
+): Promise<Readiness> {
+  const { ok, checks } = await health(deps, onFailure);
+  const leaving = deps.observed.isLeaving?.() ?? false;
+  return { ready: ok && !leaving, leaving, checks };
 }
 
 /**
@@ -32,7 +56,7 @@ export interface Health {
  * `onFailure`.
  */
 export async function health(
-  { observed, storage, switches, clock }: ServerDeps,
+  { observed, storage, switches, clock }: HealthDeps,
   onFailure: (error: unknown, check: string) => void,
 ): Promise<Health> {
   async function check(name: string, ask: () => Promise<Pick<Check, "freeBytes">>): Promise<Check> {
@@ -56,7 +80,8 @@ export async function health(
   }
 
   let paused: Health["paused"] = null;
-  const [database, archive, data] = await Promise.all([
+  const { search: askSearch } = observed;
+  const [database, archive, data, search] = await Promise.all([
     check("database", async () => {
       await observed.ping();
       paused = stopped(await switches.list());
@@ -69,8 +94,17 @@ export async function health(
       return freeBytes === undefined ? {} : { freeBytes };
     }),
     check("data", async () => ({ freeBytes: await observed.dataFreeBytes() })),
+    askSearch &&
+      check("search", async () => {
+        await askSearch();
+        return {};
+      }),
   ]);
-  return { ok: database.ok && archive.ok && data.ok, paused, checks: { database, storage: archive, data } };
+  return {
+    ok: database.ok && archive.ok && data.ok,
+    paused,
+    checks: { database, storage: archive, data, ...(search && { search }) },
+  };
 }
 
 function stopped(switches: readonly SwitchState[]): NonNullable<Health["paused"]> {

@@ -44,6 +44,7 @@ async function describeRoutes(app: FastifyInstance, version: string): Promise<vo
         { name: "environment", description: "Named values and secrets for what registers and schedules run." },
         { name: "drop folders", description: "Folders that are watched for complete deliveries." },
         { name: "switches", description: "Pausing everything, a part, or a path." },
+        { name: "nodes", description: "The processes that share the database." },
         { name: "access", description: "Tokens and the audit log." },
       ],
     },

@@ -1,9 +1,15 @@
+import type { FastifyRequest } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { requireScope } from "../core/access/access.ts";
 import type { Authentication } from "./authentication.ts";
-import { health } from "./health.ts";
+import { health, readiness } from "./health.ts";
 import type { ServerContext } from "./server-deps.ts";
 import { errorsPage, welcome, welcomePage } from "./welcome.ts";
+
+const failing =
+  ({ log }: FastifyRequest) =>
+  (error: unknown, check: string) =>
+    log.error({ err: error, check }, "health check");
 
 /**
  * What is not the API but about the server: for operators, monitors, and whoever finds the address.
@@ -30,8 +36,27 @@ export const operationRoutes =
       reply.type("application/json; charset=utf-8").send(await context.apiDescription()),
     );
 
+    await app.register(probeRoutes(context, authentication));
+  };
+
+/** What monitors ask of servers, and of workers that have a port for it. */
+export const probeRoutes =
+  (context: ServerContext, authentication: Authentication): FastifyPluginAsyncZod =>
+  async (app) => {
+    app.get("/livez", { config: { uncounted: "all" } }, async (_request, reply) =>
+      reply.header("cache-control", "no-store").send({ alive: true }),
+    );
+
+    app.get("/readyz", { config: { uncounted: "all" } }, async (request, reply) => {
+      const state = await readiness(context, failing(request));
+      return reply
+        .code(state.ready ? 200 : 503)
+        .header("cache-control", "no-store")
+        .send(state);
+    });
+
     app.get("/healthz", { config: { uncounted: "all" } }, async (request, reply) => {
-      const state = await health(context, (error, check) => request.log.error({ err: error, check }, "health check"));
+      const state = await health(context, failing(request));
       return reply
         .code(state.ok ? 200 : 503)
         .header("cache-control", "no-store")

@@ -26,6 +26,7 @@ import type { NumberedFiles } from "../core/ingest/numbered-files.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { JobQueue } from "../core/jobs/job-queue.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
+import type { Nodes } from "../core/nodes/nodes.ts";
 import type { Packages } from "../core/packages/packages.ts";
 import type { Statistics } from "../core/packages/statistics.ts";
 import type { Registers } from "../core/registers/registers.ts";
@@ -74,6 +75,7 @@ export interface ServerDeps {
   readonly links: Links;
   readonly registers: Registers;
   readonly audit: Audit;
+  readonly nodes: Nodes;
   /** Only looked at, by those who ask how things are. */
   readonly observed: {
     /** @throws when the database does not answer. */
@@ -83,6 +85,10 @@ export interface ServerDeps {
     readonly queue: Pick<JobQueue, "depth">;
     readonly searchChanges: Pick<SearchChanges, "depth">;
     readonly index: Pick<SearchIndex, "counts">;
+    /** Asks the search engine for a sign of life; left out where nothing is searched. */
+    search?(): Promise<unknown>;
+    /** Whether the process has been told to stop. */
+    isLeaving?(): boolean;
   };
   /** Shared by all servers of a process: `/metrics` tells of the doors on their own ports too. */
   readonly metrics: Metrics;

@@ -14,7 +14,7 @@ import { pacificaUniqueid } from "./doors/pacifica-uniqueid.ts";
 import { xtract } from "./doors/xtract.ts";
 import { cartLinkRoutes } from "./links/cart-links.ts";
 import { packageLinkRoutes } from "./links/package-links.ts";
-import { operationRoutes } from "./operation.ts";
+import { operationRoutes, probeRoutes } from "./operation.ts";
 import { refuseMalformedRequest, sendProblem } from "./problem.ts";
 import { limitRates } from "./rate-limit.ts";
 import { logRequest, ServerLog, servedRequest, withoutSecrets } from "./request-log.ts";
@@ -83,6 +83,13 @@ export async function buildServer(deps: ServerDeps, face?: Face): Promise<Fastif
 export async function buildDoor(name: DoorName, deps: ServerDeps): Promise<FastifyInstance> {
   const { app, context, auth, allowed } = bareServer(deps);
   await app.register(DOORS[name](context, auth, allowed));
+  return app;
+}
+
+/** Only what monitors ask, for a process that serves nothing else. */
+export async function buildProbes(deps: ServerDeps): Promise<FastifyInstance> {
+  const { app, context, auth } = bareServer(deps);
+  await app.register(probeRoutes(context, auth));
   return app;
 }
 

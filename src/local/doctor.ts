@@ -11,7 +11,7 @@ import type { Terminal } from "../cli/terminal.ts";
 import { ROOT_DECLARATION } from "../core/archive/ocfl.ts";
 import { AppError } from "../core/errors.ts";
 import { type Config, loadConfig } from "../settings/config.ts";
-import { isLoopback } from "./serve.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** What one look found. */
 export interface Finding {

@@ -10,6 +10,7 @@ import { type EventsApi, eventsApi } from "./events.ts";
 import { type ExtractionsApi, extractionsApi } from "./extractions.ts";
 import { type FixityApi, fixityApi } from "./fixity.ts";
 import { type JobsApi, jobsApi } from "./jobs.ts";
+import { type NodesApi, nodesApi } from "./nodes.ts";
 import { type OffloadsApi, offloadsApi } from "./offloads.ts";
 import { type PackagesApi, packagesApi } from "./packages.ts";
 import { type RegistersApi, registersApi } from "./registers.ts";
@@ -52,6 +53,7 @@ export type { EventsApi, EventType, NewPreservationEvent, PreservationEvent } fr
 export type { ExtractionsApi, ExtractionWaitOptions, NewExtraction } from "./extractions.ts";
 export type { FixityApi, FixityCheck, FixityStatus, NewFixityRun } from "./fixity.ts";
 export type { JobFilter, JobNews, JobsApi, WatchOptions } from "./jobs.ts";
+export type { Node, NodesApi } from "./nodes.ts";
 export type { NewOffload, OffloadsApi, StartedOffload } from "./offloads.ts";
 export {
   DEFAULT_RETRIES,
@@ -144,6 +146,7 @@ export interface Longshore {
   readonly registers: RegistersApi;
   readonly search: SearchApi;
   readonly switches: SwitchesApi;
+  readonly nodes: NodesApi;
   readonly drops: DropsApi;
   readonly environment: VariablesApi<NamedValue>;
   readonly secrets: VariablesApi<Secret>;
@@ -171,6 +174,7 @@ export function longshore(options: ConnectionOptions): Longshore {
     registers: registersApi(connection),
     search: searchApi(connection),
     switches: switchesApi(connection),
+    nodes: nodesApi(connection),
     drops: dropsApi(connection),
     environment: variablesApi<NamedValue>(connection, "/environment"),
     secrets: variablesApi<Secret>(connection, "/secrets"),

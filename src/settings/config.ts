@@ -8,8 +8,10 @@ import { ARCHIVE_SETTINGS, archiveConfig } from "./archive-settings.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { DATABASE_SETTINGS, databaseConfig } from "./database-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
+import { SEARCH_SETTINGS, searchConfig } from "./search-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";
 import { SHARED_SETTINGS, sharedConfig } from "./shared-settings.ts";
+import { START_SETTINGS, startConfig } from "./start-settings.ts";
 import { TELEMETRY_SETTINGS, telemetryConfig } from "./telemetry-settings.ts";
 
 const PREFIX = "LONGSHORE_";
@@ -198,6 +200,7 @@ export const SETTINGS = z.strictObject({
   ...DATABASE_SETTINGS,
   ...CRAWL_SETTINGS,
   ...FIXITY_SETTINGS,
+  ...SEARCH_SETTINGS,
   ...TELEMETRY_SETTINGS,
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
@@ -229,7 +232,10 @@ export const SETTINGS = z.strictObject({
   LONGSHORE_WORKERS: text
     .transform(workers)
     .prefault("fast:2,slow:2,run:8")
-    .describe("Jobs at a time in each lane, as lane:number separated by commas. 0 leaves a lane to other processes."),
+    .describe(
+      "Jobs at a time in each lane, as lane:number separated by commas. 0 leaves a lane to other processes; none leaves all of them.",
+    ),
+  ...START_SETTINGS,
   LONGSHORE_UPLOAD_EXPIRY: text
     .transform((input, context) => hours(input, context, { least: Number.MIN_VALUE }))
     .prefault("168")
@@ -315,6 +321,7 @@ export function loadConfig(env: Environment) {
     },
     ...databaseConfig(e),
     ...fixityConfig(e),
+    ...searchConfig(e),
     ...telemetryConfig(e),
     ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */
@@ -327,6 +334,7 @@ export function loadConfig(env: Environment) {
     controlFile: e.LONGSHORE_CONTROL_FILE,
     /** Jobs at a time. */
     workers: e.LONGSHORE_WORKERS,
+    ...startConfig(e),
     uploadExpiryMs: e.LONGSHORE_UPLOAD_EXPIRY * HOUR_MS,
     logLevel: e.LONGSHORE_LOG_LEVEL,
     logFormat: e.LONGSHORE_LOG_FORMAT,
@@ -387,6 +395,7 @@ function door(input: string, context: z.RefinementCtx): { readonly name: DoorNam
 }
 
 function workers(input: string, context: z.RefinementCtx): Readonly<Record<Lane, number>> {
+  if (input.trim() === "none") return { fast: 0, slow: 0, run: 0 };
   const lanes: Record<Lane, number> = { fast: 2, slow: 2, run: 8 };
   for (const part of input.split(",")) {
     const [name = "", number = ""] = part.trim().split(":");

@@ -34,9 +34,15 @@ export const port = text.transform((input, context) => {
   return number <= 65535 ? number : refuse(context, "expected a port from 0 to 65535");
 });
 
-export function whole(input: string, context: z.RefinementCtx, { most }: { readonly most: number }): number {
-  const number = /^\d{1,15}$/.test(input) ? Number(input) : 0;
-  return number >= 1 && number <= most ? number : refuse(context, `expected a whole number from 1 to ${most}`);
+export function whole(
+  input: string,
+  context: z.RefinementCtx,
+  { least = 1, most }: { readonly least?: number; readonly most: number },
+): number {
+  const number = /^\d{1,15}$/.test(input) ? Number(input) : Number.NaN;
+  return number >= least && number <= most
+    ? number
+    : refuse(context, `expected a whole number from ${least} to ${most}`);
 }
 
 const MAX_HOURS = 87_600;

@@ -126,7 +126,13 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
   const index = searchIndex(config);
   const measured = processMetrics({ version: "0.0.0-test", clock: systemClock });
   const foundation = { stores, storage, archive, cache, index, close: async () => {} };
-  const composed = await composeServices(config, systemClock, foundation, undefined, instrumentsOf(measured, undefined));
+  const composed = await composeServices(
+    config,
+    systemClock,
+    foundation,
+    undefined,
+    instrumentsOf(measured, undefined),
+  );
   const indexing = composed.startIndexing({
     trouble: (err, during) => log.push({ level: 50, during, err }),
   });
@@ -165,6 +171,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     extractions: composed.extractions,
     offloads: composed.offloads,
     fixity: composed.fixity,
+    nodes: composed.nodes,
     packages: composed.packages,
     documents: composed.documents,
     packageStatistics: composed.statistics,

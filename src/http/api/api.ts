@@ -14,6 +14,7 @@ import { fileRoutes } from "./files.ts";
 import { fixityRoutes } from "./fixity.ts";
 import { jobEventRoutes } from "./job-events.ts";
 import { jobRoutes } from "./jobs.ts";
+import { nodeRoutes } from "./nodes.ts";
 import { offloadRoutes } from "./offloads.ts";
 import { packageRoutes } from "./packages.ts";
 import { registerRoutes } from "./registers.ts";
@@ -58,6 +59,7 @@ export const apiRoutes =
       resourceRoutes,
       environmentRoutes,
       switchRoutes,
+      nodeRoutes,
       dropRoutes,
       tokenRoutes,
       auditRoutes,
