@@ -135,6 +135,14 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
     for (const [name, run] of Object.entries(work)) assert.deepEqual(costly(await plansOf(run)), [], name);
   });
 
+  test("many jobs are changed each by its id", async () => {
+    const plans = await plansOf(() => jobs().update(jobId(1), ["queued", "running"], { state: "failed" }, 1, [], 0));
+    assert.deepEqual(
+      plans.filter((line) => line.includes("jobs")),
+      ["SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"],
+    );
+  });
+
   test("what is to be checked next, what has failed, and what happened to a transaction are found by index too", async () => {
     const fixity = sqlFixityStore(db, "sqlite");
     const audit = sqlAuditStore(db, "sqlite");

@@ -179,9 +179,9 @@ async function changeAlike(tx: Kysely<Tables>, dialect: DialectName, alike: read
     })),
   );
   const assigned = ["updatedAt", ...columns].map((column) => sql`${sql.ref(column)} = ${sql.ref(`given.${column}`)}`);
-  const { rows } = await sql<JobRow>`
-    update jobs set ${sql.join(assigned)} from ${given}
-    where jobs.id = given.id and jobs.state in (${sql.join(first.from)})
+  // The cast keeps SQLite from reading all jobs of a state for each one that is given.
+  const { rows } = await sql<JobRow>`update jobs set ${sql.join(assigned)} from ${given}
+    where jobs.id = given.id and cast(jobs.state as text) in (${sql.join(first.from)})
     ${first.attempts === undefined ? sql`` : sql`and jobs.attempts = given.run`}
     returning ${ALL_COLUMNS}`.execute(tx);
   return rows;

@@ -50,8 +50,7 @@ export async function takeTurns(
 /** @returns the last of `turns` new turns, one after the other, of this owner and priority. */
 async function lastTurn(tx: Kysely<Tables>, { lane, owner, priority }: QueueEntry, turns: number): Promise<number> {
   const count = sql`cast(${turns} as bigint)`;
-  const { rows } = await sql<{ last: number }>`
-    insert into job_turns (lane, owner, priority, last)
+  const { rows } = await sql<{ last: number }>`insert into job_turns (lane, owner, priority, last)
     select ${lane}, ${owner}, cast(${priority} as bigint), reached - 1 - ${sql.lit(AHEAD * priority)} + ${count}
     from job_lanes where lane = ${lane}
     on conflict (lane, owner, priority) do update set last = ${count} + case
