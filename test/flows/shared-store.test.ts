@@ -50,7 +50,7 @@ function nodes(): void {
     await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
     settings = {
       LONGSHORE_DATABASE_URL: await postgres.freshDatabase(),
-      LONGSHORE_ARCHIVE_URL: join(folder, "archive"),
+      LONGSHORE_ARCHIVE_URL: `s3://${BUCKET}/archive`,
       LONGSHORE_SHARED_URL: `s3://${BUCKET}/shared`,
       LONGSHORE_S3_ENDPOINT: toS3.url,
       LONGSHORE_S3_ACCESS_KEY_ID: s3.accessKeyId,
@@ -207,6 +207,11 @@ function nodes(): void {
     assert.equal(part.status, 206);
     assert.ok(Buffer.from(await part.arrayBuffer()).equals(whole.subarray(100, 300)));
     assert.deepEqual(await keysBelow("packages"), [made?.fileName]);
+  });
+
+  test("a node with another secret key does not start, and says what to do", async () => {
+    const stranger = startServer({ env: { ...settings, ...HTTP_ONLY, LONGSHORE_SECRET_KEY: randomUUID() } });
+    await assert.rejects(stranger, /error\[secret_key_differs\].*set LONGSHORE_SECRET_KEY to theirs/);
   });
 
   test("events of a job and the output of a run are read from a node that does neither", async () => {
