@@ -55,7 +55,7 @@ export function randomRequest(below: Random): SearchRequest {
     ...(below(2) === 0 && { owner: picker(below)(OWNERS) }),
     ...(below(3) === 0 && { types: TYPES.slice(below(3)) }),
     order: below(2) === 0 ? "newest" : "relevance",
-    limit: 1 + below(30),
+    limit: 10 + below(40),
     facets: FIELDS,
   };
 }

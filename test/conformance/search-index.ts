@@ -288,7 +288,7 @@ export function searchIndexConformance(name: string, make: () => SearchIndex): v
       const documents = randomDocuments(150, below);
       await index.put(documents.toSorted(() => below(3) - 1));
       let hits = 0;
-      for (let i = 0; i < 150; i++) {
+      for (let i = 0; i < 80; i++) {
         const request = randomRequest(below);
         const expected = naiveHits(documents, request);
         hits += expected.length;
@@ -303,7 +303,7 @@ export function searchIndexConformance(name: string, make: () => SearchIndex): v
         }
         assert.deepEqual(seen, keysOf({ hits: expected }), JSON.stringify(request));
       }
-      assert.ok(hits > 3000, `only ${hits} were to be found`);
+      assert.ok(hits > 1500, `only ${hits} were to be found`);
     });
 
     test("text that no database likes is found by the rest of it", async () => {

@@ -158,7 +158,7 @@ export async function dropLeftovers(db: Db): Promise<void> {
          WHERE schemaname = ${SCHEMA} AND tablename ~ '^documents_[0-9]+$'`.execute(tx);
       for (const { number } of rows)
         if (number !== current && number !== building)
-          await sql`DROP TABLE ${tableOf(number)}, ${vocabularyOf(number)}`.execute(tx);
+          await sql`DROP TABLE IF EXISTS ${tableOf(number)}, ${vocabularyOf(number)}`.execute(tx);
     });
   } catch (error) {
     if (!hasCode(error, LOCKED)) throw error;

@@ -59,9 +59,7 @@ export function filed(document: SearchDocument, about: readonly string[]): Filed
   const terms = new Set<string>();
   for (const [field, values] of Object.entries(document.fields)) {
     for (const value of values) {
-      const [first = "", ...others] = valueLexemes(field, String(value));
-      terms.add(first);
-      for (const lexeme of others) lexemes.add(lexeme);
+      for (const lexeme of valueLexemes(field, String(value))) terms.add(lexeme);
       if (typeof value !== "number" || !Number.isFinite(value)) continue;
       for (const { kind, digits } of termsOfNumber(value)) lexemes.add(`${KIND[kind]}${nameOf(field)}${OF}${digits}`);
     }
