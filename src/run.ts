@@ -5,7 +5,9 @@ import { Interrupted } from "./cli/failure.ts";
 import { longshoreProgram, runProgram } from "./cli/program.ts";
 import { type Terminal, terminal } from "./cli/terminal.ts";
 import { CODES, KINDS } from "./core/errors.ts";
+import { databaseCommand } from "./local/db-copy.ts";
 import { doctorCommand } from "./local/doctor.ts";
+import { migrateCommand } from "./local/migrate.ts";
 import { rebuildCommand } from "./local/rebuild.ts";
 import { serveCommand } from "./local/serve.ts";
 import { settingsCommand } from "./local/settings.ts";
@@ -27,6 +29,8 @@ export function program(context: CliContext) {
         workerCommand(context.terminal),
         doctorCommand(context.terminal),
         settingsCommand(context.terminal),
+        migrateCommand(context.terminal),
+        databaseCommand(context),
         tokenCommand(context.terminal),
       ],
       "Keep the archive:": [verifyCommand(context), rebuildCommand(context)],

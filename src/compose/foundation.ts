@@ -1,5 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { DatabaseAddress } from "../adapters/db/address.ts";
+import type { MigrationNews } from "../adapters/db/migrate.ts";
 import { openPostgres, openSqlite, type Stores } from "../adapters/db/stores.ts";
 import { httpExchange } from "../adapters/outbound/http-exchange.ts";
 import { openSearchIndex } from "../adapters/search/opensearch.ts";
@@ -87,9 +89,26 @@ export function searchFolder({ dataDir }: Config): string {
 }
 
 /** The database alone: for commands that need no archive. */
-export async function openStores(config: Config, clock: Clock, onTrouble?: (error: unknown) => void): Promise<Stores> {
+export async function openStores(
+  config: Config,
+  clock: Clock,
+  onTrouble?: (error: unknown) => void,
+  onMigration: (news: MigrationNews) => void = warnOfWaiting,
+): Promise<Stores> {
+  const address = databaseOf(config);
+  const options = { clock, migrates: config.migrates, onMigration };
+  if (address.dialect === "postgres")
+    return openPostgres({ ...options, url: address.url, ...(onTrouble && { onTrouble }) });
   await mkdir(config.dataDir, { recursive: true });
-  if (config.databaseUrl !== undefined)
-    return openPostgres({ url: config.databaseUrl, clock, ...(onTrouble && { onTrouble }) });
-  return openSqlite({ path: join(config.dataDir, "longshore.sqlite"), clock });
+  return openSqlite({ ...options, path: address.path });
+}
+
+export function databaseOf({ databaseUrl, dataDir }: Pick<Config, "databaseUrl" | "dataDir">): DatabaseAddress {
+  return databaseUrl === undefined
+    ? { dialect: "sqlite", path: join(dataDir, "longshore.sqlite") }
+    : { dialect: "postgres", url: databaseUrl };
+}
+
+function warnOfWaiting({ type }: MigrationNews): void {
+  if (type === "waiting") process.emitWarning("Another process brings the database up to date; waiting for it to end.");
 }

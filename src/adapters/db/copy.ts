@@ -32,10 +32,13 @@ export const NOT_COPIED: Readonly<Record<string, string>> = {
   migrations: "the copy has its own",
   leases: "who has which duty is settled anew",
   nodes: "who runs shows itself anew",
+  job_turns: "whose turn it is begins anew",
+  job_lanes: "whose turn it is begins anew",
+  search_rebuilds: "the search index is made anew",
 };
 
-/** A new database has a row in it. */
-const SEEDED = ["staging_usage"];
+/** A new database has a row in these. */
+export const SEEDED: readonly string[] = ["staging_usage"];
 
 /** Views of registers are SQLite's own: there they are made again when their register is next declared. */
 const LEFT_OUT: Readonly<Record<string, readonly string[]>> = { registers: ["view_name"] };

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { optionalDriver } from "./optional-driver.ts";
+import { translate } from "./postgres.ts";
 
 const SQLITE_BUSY = 5;
 
@@ -44,11 +45,11 @@ function ifAlone(path: string, work: (file: DatabaseSync) => void): boolean {
   }
 }
 
-/** Whether another Longshore is connected to the database. @throws AppError driver_missing. */
+/** Whether another Longshore is connected to the database. @throws AppError driver_missing, database_unavailable. */
 export async function isPostgresInUse(url: string): Promise<boolean> {
   const { default: pg } = await optionalDriver("pg", () => import("pg"));
   const client = new pg.Client({ connectionString: url, application_name: "longshore-probe" });
-  await client.connect();
+  await client.connect().catch(translate);
   try {
     const { rows } = await client.query(
       "select 1 from pg_stat_activity where datname = current_database() and application_name = 'longshore' limit 1",

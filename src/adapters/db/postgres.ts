@@ -7,8 +7,11 @@ const INT8 = 20;
 const NUMERIC = 1700;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** How Node and PostgreSQL (appendix A, "Error Codes") say that there is no connection, or none for this user or database. */
-const NO_CONNECTION = /^(E(CONN|HOST|NET|ADDR|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN)|08|57P0|53300|28|3D000)/;
+/**
+ * How Node and PostgreSQL (appendix A, "Error Codes") say that there is no connection, or none for this user or database; or
+ * that the server on the other end is a standby now, or not yet the primary (25006), as after a failover.
+ */
+const NO_CONNECTION = /^(E(CONN|HOST|NET|ADDR|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN)|08|57P0|53300|28|3D000|25006)/;
 /** `pg` says these without a code. */
 const CONNECTION_LOST =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a conn)/;
@@ -23,12 +26,24 @@ export interface PostgresOptions {
   onTrouble(error: unknown): void;
 }
 
+export interface Connections {
+  readonly open: number;
+  /** Of these, those that nobody uses. */
+  readonly idle: number;
+  /** Statements and transactions that wait for one. */
+  readonly waiting: number;
+}
+
+export interface PooledDialect extends Dialect {
+  connections(): Connections;
+}
+
 /**
  * Kysely over `pg`, which is loaded here and nowhere else. 64-bit integers are plain numbers: the largest that occur are
  * byte counts and epoch milliseconds.
  * @throws AppError driver_missing.
  */
-export async function postgresDialect({ url, poolSize = 10, onTrouble }: PostgresOptions): Promise<Dialect> {
+export async function postgresDialect({ url, poolSize = 10, onTrouble }: PostgresOptions): Promise<PooledDialect> {
   const { default: pg } = await optionalDriver("pg", () => import("pg"));
   const pool = new pg.Pool({
     connectionString: url,
@@ -55,6 +70,7 @@ export async function postgresDialect({ url, poolSize = 10, onTrouble }: Postgre
     createAdapter: () => dialect.createAdapter(),
     createQueryCompiler: () => dialect.createQueryCompiler(),
     createIntrospector: (db) => dialect.createIntrospector(db),
+    connections: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
   };
 }
 
@@ -75,7 +91,8 @@ class TranslatingDriver extends PostgresDriver {
   }
 }
 
-function translate(error: unknown): never {
+/** Throws what `pg` said in our words where it is about the connection, the server or its disk. */
+export function translate(error: unknown): never {
   if (!(error instanceof Error)) throw error;
   const reason = "code" in error ? String(error.code) : "";
   const code: Code | undefined =
