@@ -2,7 +2,7 @@
  * Searches over a large index while indexing goes on: how long each takes, how fast documents are indexed, and how large the
  * index is.
  *
- *     node bench/search.ts [--documents 1000000] [--searches 600] [--folder /tmp] [--engine sqlite|postgres --url URL]
+ *     node bench/search.ts [--documents 1000000] [--searches 600] [--folder /tmp] [--engine sqlite|postgres|opensearch --url URL]
  *
  * Another engine than SQLite's is one that runs already and whose index may be overwritten.
  * Prints one JSON line. The index is made by `rebuild`; then each search is sent when the one before has been answered, while
@@ -13,8 +13,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { httpExchange } from "../src/adapters/outbound/http-exchange.ts";
+import { openSearchIndex } from "../src/adapters/search/opensearch.ts";
 import { postgresIndex } from "../src/adapters/search/postgres.ts";
 import { sqliteFtsIndex } from "../src/adapters/search/sqlite-fts.ts";
+import { systemClock } from "../src/adapters/system-clock.ts";
 import type { ArchivedFile, KeyValue, Transaction } from "../src/core/catalogue/catalogue-store.ts";
 import { parseQuery } from "../src/core/catalogue/query.ts";
 import { fileDocument } from "../src/core/catalogue/search-documents.ts";
@@ -87,6 +90,13 @@ interface BenchedIndex extends SearchIndex {
 const ENGINES: Readonly<Record<string, (folder: string) => BenchedIndex>> = {
   sqlite: (folder) => sqliteFtsIndex({ folder }),
   postgres: () => postgresIndex({ url: options.url, onTrouble: (error) => console.error(error) }),
+  opensearch: () =>
+    openSearchIndex({
+      url: options.url,
+      prefix: "longshore-bench",
+      exchange: httpExchange(),
+      clock: systemClock,
+    }),
 };
 
 const work = mkdtempSync(join(options.folder, "longshore-search-bench-"));
