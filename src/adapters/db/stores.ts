@@ -46,7 +46,7 @@ import { sqlNodeStore } from "./node-store.ts";
 import { sqlOutbox } from "./outbox.ts";
 import { sqlStatisticsStore } from "./package-statistics.ts";
 import { sqlPackageStore } from "./package-store.ts";
-import { postgresDialect } from "./postgres.ts";
+import { type Connections, postgresDialect } from "./postgres.ts";
 import { sqlRegisterStore } from "./register-store.ts";
 import { sqlSavedQueries } from "./saved-queries.ts";
 import { sqlScheduleStore } from "./schedule-store.ts";
@@ -88,6 +88,8 @@ export interface Stores {
   readonly leases: LeaseStore;
   readonly agreements: Agreements;
   readonly nodes: NodeStore;
+  /** Left out where the database is a file. */
+  connections?(): Connections;
   /** Resolves when the database answers. @throws AppError database_unavailable. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -132,9 +134,11 @@ export async function openPostgres(
 ): Promise<Stores> {
   const { url, clock, poolSize, onTrouble = warn } = options;
   const pool = { url, onTrouble, ...(poolSize !== undefined && { poolSize }) };
-  const db = await openDatabase(await postgresDialect(pool), "postgres", options);
+  const dialect = await postgresDialect(pool);
+  const db = await openDatabase(dialect, "postgres", options);
   try {
-    return stores(db, "postgres", clock, await pgBossJobQueue(db, url, clock, onTrouble));
+    const queue = await pgBossJobQueue(db, url, clock, onTrouble);
+    return { ...stores(db, "postgres", clock, queue), connections: dialect.connections };
   } catch (error) {
     await db.destroy();
     throw error;
