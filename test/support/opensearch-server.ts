@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -54,16 +55,23 @@ export async function startSearchEngine(engine: EngineName): Promise<SearchEngin
       "cluster.routing.allocation.disk.threshold_enabled": "false",
     };
     const words = Object.entries(settings).map(([name, value]) => `-E${name}=${value}`);
-    child = spawn(engine, words, { stdio: ["ignore", "pipe", "inherit"] });
-    child.unref();
-    const lines = createInterface(child.stdout ?? process.stdin);
+    const started = Promise.withResolvers<void>();
+    const spawned = spawn(engine, words, { stdio: ["ignore", "pipe", "pipe"] });
+    child = spawned;
     const log: string[] = [];
-    for await (const line of lines) {
-      log.push(line);
-      port = /HttpServerTransport.*publish_address \{[^}]*:(\d+)\}/.exec(line)?.[1] ?? port;
-      if (/\.Node\s*\].* started$/.test(line)) return;
-    }
-    throw new Error(`${engine} does not start here:\n${log.join("\n")}`);
+    // To its end: an engine whose log nobody reads stands still.
+    for (const output of [spawned.stdout, spawned.stderr])
+      createInterface(output).on("line", (line) => {
+        log.push(line);
+        port = /HttpServerTransport.*publish_address \{[^}]*:(\d+)\}/.exec(line)?.[1] ?? port;
+        if (/\.Node\s*\].* started$/.test(line)) started.resolve();
+      });
+    spawned.once("error", started.reject);
+    spawned.once("exit", (code) =>
+      started.reject(new Error(`${engine} ended with ${code} before it had started:\n${log.join("\n")}`)),
+    );
+    await started.promise;
+    for (const handle of [spawned, spawned.stdout as Socket, spawned.stderr as Socket]) handle.unref();
   }
 
   async function kill(): Promise<void> {
