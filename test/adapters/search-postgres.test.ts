@@ -119,6 +119,7 @@ test("rare and common things are found in all of many documents, and counted up 
     return {
       ...document(id, `common${id % 1000 === 7 ? " rare" : ""}${id < 10 ? " oldest" : ""}`),
       title: id % 500 === 7 ? "common rare" : "t",
+      fields: { kind: [id < 10 ? "Ancient" : "recent"] },
       createdAt: id < 6000 ? 1_500_000_000_000 : 1_600_000_000_000 + id * 3_600_000,
     };
   });
@@ -147,6 +148,7 @@ test("rare and common things are found in all of many documents, and counted up 
     await numbers('"common oldest"', "newest", 100),
     newest.filter((id) => id < 10 && id !== 7),
   );
+  assert.deepEqual(await index.suggest("kind", "", undefined, 10), ["Ancient", "recent"]);
   const page = await index.search({ query: { word: "common", isPrefix: false }, order: "newest", limit: 1 });
   assert.deepEqual([page.total, page.isLowerBound], [2000, true]);
 });

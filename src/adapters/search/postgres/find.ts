@@ -152,17 +152,24 @@ export function finder(tx: Kysely<unknown>, number: number, landmarks: Landmarks
       };
     },
 
-    /** Of the newest documents that have such values; in the alphabet's order. */
+    /** Of the newest documents that have such values, and of all where these are few; in the alphabet's order. */
     async suggest(field: string, prefix: string, owner: string | undefined, limit: number): Promise<readonly string[]> {
-      const asked = { all: [beginning(field, prefix), partOf({ ...(owner !== undefined && { owner }) })] };
-      const part = await expander(tx, number)(asked);
+      const wanted = await expander(tx, number)(beginning(field, prefix));
       await SETTINGS.execute(tx);
-      const { facets } = await newest(part, COUNTED, undefined, [field]);
+      const owned = partOf({ ...(owner !== undefined && { owner }) });
       const byFolded = new Map<string, string>();
-      for (const { value } of sorted(facets.get(field) ?? new Map())) {
-        const folded = foldedValue(value);
-        if (folded.startsWith(foldedValue(prefix)) && !byFolded.has(folded)) byFolded.set(folded, value);
+      async function look(part: Part, documents: number): Promise<boolean> {
+        const { facets, isAll } = await newest({ all: [part, owned] }, documents, undefined, [field]);
+        for (const { value } of sorted(facets.get(field) ?? new Map())) {
+          const folded = foldedValue(value);
+          if (folded.startsWith(foldedValue(prefix)) && !byFolded.has(folded)) byFolded.set(folded, value);
+        }
+        return isAll;
       }
+
+      const isAll = await look(wanted, COUNTED);
+      if (!isAll && "any" in wanted && byFolded.size < wanted.any.length)
+        for (const one of wanted.any) await look(one, 1);
       return [...byFolded]
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .slice(0, limit)

@@ -10,8 +10,8 @@ import { IN_TITLE, type Part } from "./terms.ts";
 
 /** A prefix with more is left to GIN. */
 const MAX_EXPANDED = 40;
-/** Longer ones are known by their beginnings. */
-const MAX_TERM_LENGTH = 100;
+/** Longer ones are known by their beginnings: most are paths and digests, which nobody types. */
+const MAX_TERM_LENGTH = 40;
 /** Terms that one process remembers to have added; then it begins anew. */
 const MAX_REMEMBERED = 100_000;
 /** Behind all characters. */
