@@ -70,10 +70,10 @@ export interface SearchPage {
  * Finds what the catalogue knows. It holds nothing that cannot be indexed anew from the database. Every call may fail with
  * `search_unavailable` or `database_damaged`.
  *
- * Adapters: `adapters/search/sqlite-fts.ts`. Contract: `test/conformance/search-index.ts`.
+ * Adapters: `adapters/search/{sqlite-fts,postgres,opensearch}.ts`. Contract: `test/conformance/search-index.ts`.
  */
 export interface SearchIndex {
-  /** Adds or replaces, all or nothing; visible on return. A few hundred at a time. */
+  /** Adds or replaces; visible on return. A few hundred at a time. Of a call that fails, some may be there: it is to be repeated. */
   put(documents: readonly SearchDocument[]): Promise<void>;
   remove(keys: readonly string[]): Promise<void>;
   search(request: SearchRequest): Promise<SearchPage>;

@@ -142,7 +142,10 @@ function refusal({ status, document }: EngineAnswer, { method, path }: EngineReq
   const details = { engine: origin, status, reason: reason || `status ${status}` };
   if (isBlock(type)) return new AppError("search_unavailable", details);
   if (status === 401 || status === 403)
-    return new AppError("search_unavailable", { ...details, hint: "the user or password in LONGSHORE_SEARCH_URL" });
+    return new AppError("search_unavailable", {
+      ...details,
+      hint: "see user and password in LONGSHORE_SEARCH_URL, and what this user may do",
+    });
   if (status === 404 || status >= 500 || PASSING.includes(status) || type === "index_closed_exception")
     return new AppError("search_unavailable", details);
   return new Error(`The search engine refuses ${method} ${path.split("?")[0]}: ${status} ${type} ${reason}`);

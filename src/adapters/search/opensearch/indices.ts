@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../core/clock.ts";
 import { AppError } from "../../../core/errors.ts";
-import { assertUsable, type Engine, isRecord, type Json } from "./engine.ts";
+import { assertUsable, type Engine, failureOf, isRecord, type Json } from "./engine.ts";
 import { FORMAT, indexDefinition } from "./stored-document.ts";
 
 /*
@@ -99,15 +99,17 @@ export function searchIndices({ engine, prefix, shards, clock }: IndicesParts) {
   /** @returns whether it is this call that has made it. */
   async function make(name: string, alias: string): Promise<boolean> {
     const meta: Meta = { longshore: FORMAT, filled: false, aliveAt: clock.now() };
-    const { status } = await engine.ask({
+    const { status, document } = await engine.ask({
       method: "PUT",
       path: `/${name}`,
       body: { ...indexDefinition({ ...meta }, shards), aliases: { [alias]: {} } },
-      // Another process was first.
       answers: [400],
     });
-    if (status === 400 && name !== firstName) throw new Error(`The search engine makes no index ${name}.`);
-    return status !== 400;
+    if (status !== 400) return true;
+    const { type, reason } = failureOf(document.error);
+    if (type === "resource_already_exists_exception") return false;
+    // As many shards as the engine is set to have, for one.
+    throw new AppError("search_unavailable", { reason, index: name });
   }
 
   /** Of an index that is there. */
