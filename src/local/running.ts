@@ -28,12 +28,20 @@ export const aborted = (signal: AbortSignal): Promise<unknown> =>
     else signal.addEventListener("abort", resolve, { once: true });
   });
 
-/** Opens database and archive; what does not answer yet is waited for, with one line for each try. */
+/**
+ * Opens database and archive, and asks for the place that nodes share. What does not answer yet is waited for, with one line for
+ * each try.
+ */
 export async function openPatiently(config: Config, log: Logger, stop: AbortSignal): Promise<Foundation> {
   const { openFoundation } = await import("../compose/foundation.ts");
+  const { askShared } = await import("../compose/shared.ts");
   const { waitingFor } = await import("../compose/waiting.ts");
   const onTrouble = (error: unknown) => workLog(log).trouble(error, "between requests");
-  return waitingFor(() => openFoundation(config, systemClock, onTrouble), {
+  const open = async () => {
+    await askShared(config);
+    return openFoundation(config, systemClock, onTrouble);
+  };
+  return waitingFor(open, {
     config,
     clock: systemClock,
     signal: stop,

@@ -214,6 +214,12 @@ function nodes(): void {
     await assert.rejects(stranger, /error\[secret_key_differs\].*set LONGSHORE_SECRET_KEY to theirs/);
   });
 
+  test("a node whose shared place is not there does not start, and says which", async () => {
+    const elsewhere = { LONGSHORE_SHARED_URL: "s3://not-there/shared", LONGSHORE_START_ATTEMPTS: "1" };
+    const misled = startServer({ env: { ...settings, ...HTTP_ONLY, ...elsewhere } });
+    await assert.rejects(misled, /error\[storage_unavailable\].*there is no such bucket/);
+  });
+
   test("events of a job and the output of a run are read from a node that does neither", async () => {
     const gate = join(folder, "gate");
     const command = `echo begun; while [ ! -e '${gate}' ]; do sleep 0.1; done; echo over`;
