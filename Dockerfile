@@ -30,7 +30,7 @@ USER 1000
 VOLUME /data
 EXPOSE 7700
 HEALTHCHECK --interval=15s --timeout=10s --start-period=90s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LONGSHORE_HEALTH_PORT ?? process.env.LONGSHORE_PORT ?? 7700}/healthz`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LONGSHORE_HEALTH_PORT ?? process.env.LONGSHORE_PORT ?? 7700}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tini", "--", "node", "/app/bin/longshore.js"]
 CMD ["serve"]

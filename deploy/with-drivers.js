@@ -2,7 +2,9 @@
 // dependencies, at the versions that the tests run with. package-lock.json has them all.
 import { readFileSync, writeFileSync } from "node:fs";
 
-const { devDependencies, peerDependencies, peerDependenciesMeta, ...rest } = JSON.parse(readFileSync("package.json", "utf8"));
+const { devDependencies, peerDependencies, peerDependenciesMeta, ...rest } = JSON.parse(
+  readFileSync("package.json", "utf8"),
+);
 const drivers = Object.keys(peerDependencies).map((name) => [name, devDependencies[name]]);
 const dependencies = { ...rest.dependencies, ...Object.fromEntries(drivers) };
 writeFileSync("package.json", `${JSON.stringify({ ...rest, dependencies }, null, 2)}\n`);
