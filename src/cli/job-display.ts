@@ -48,6 +48,7 @@ export function jobLines(job: Job): string[] {
   const lines = [
     `Job ${job.id}: ${job.kind}, ${job.state}${job.cancelRequested ? " (to be cancelled)" : ""}`,
     `  owner     ${job.owner}`,
+    ...(job.priority === 0 ? [] : [`  priority  ${job.priority}`]),
     `  created   ${job.createdAt}`,
     ...(job.startedAt ? [`  started   ${job.startedAt}`] : []),
     ...(job.finishedAt ? [`  finished  ${job.finishedAt}`] : []),

@@ -1,4 +1,4 @@
-import { Argument, type Command, Option } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type { Job, JobState } from "../sdk/index.ts";
 import {
   type CliContext,
@@ -21,6 +21,11 @@ interface ListOptions extends JsonOption {
   readonly kind?: string;
   readonly owner?: string;
   readonly limit: number;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^-?\d{1,9}$/.test(text)) throw new InvalidArgumentError("Expected a whole number.");
+  return Number(text);
 }
 
 export function jobsCommand(context: CliContext): Command {
@@ -94,11 +99,19 @@ export function jobsCommand(context: CliContext): Command {
       show(await context.server().client.jobs.setState(job, state, options.reason), options),
     );
 
-  const all = [list, one, watch, cancel, retry, set];
+  const priority = command("priority", "Let a job be begun sooner, or later, than others (for operators).")
+    .argument("<id>", "the job", id)
+    .argument("<priority>", "from -10 to 10: higher is begun sooner, 0 is usual", wholeNumber)
+    .action(async (job: number, value: number, options: JsonOption) =>
+      show(await context.server().client.jobs.setPriority(job, value), options),
+    );
+
+  const all = [list, one, watch, cancel, retry, set, priority];
   const jobs = commandGroup("jobs", "See and steer jobs: work that outlives the request that asked for it.", all);
   return withExamples(jobs, [
     ["longshore jobs list --state failed", "what went wrong lately"],
     ["longshore jobs show 12 --json", "everything about job 12, for a program"],
+    ["longshore jobs priority 12 5", "begun before what has the usual priority"],
     ["longshore jobs watch 12", "its tasks while they pass; exit code 0 when it succeeds"],
     ['longshore jobs set 12 failed --reason "disk replaced"', "an operator's decision, which is audited"],
   ]);

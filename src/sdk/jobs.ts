@@ -47,6 +47,8 @@ export interface JobsApi {
   retry(id: number): Promise<Job>;
   /** An operator's decision about a job that no worker holds. */
   setState(id: number, state: JobState, reason: string): Promise<Job>;
+  /** From -10 to 10, for operators: higher is begun sooner. */
+  setPriority(id: number, priority: number): Promise<Job>;
 }
 
 export function jobsApi(connection: Connection): JobsApi {
@@ -92,5 +94,6 @@ export function jobsApi(connection: Connection): JobsApi {
     cancel: (id) => connection.json<Job>(`/jobs/${id}/cancel`, { method: "POST" }),
     retry: (id) => connection.json<Job>(`/jobs/${id}/retry`, { method: "POST" }),
     setState: (id, state, reason) => connection.json<Job>(`/jobs/${id}`, jsonBody("PATCH", { state, reason })),
+    setPriority: (id, priority) => connection.json<Job>(`/jobs/${id}`, jsonBody("PATCH", { priority })),
   };
 }

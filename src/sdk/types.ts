@@ -46,6 +46,8 @@ export interface Job {
   readonly lane: string;
   readonly state: JobState;
   readonly owner: string;
+  /** Higher is begun sooner; 0 as a rule. */
+  readonly priority: number;
   /** The current one of `tasks`. */
   readonly task: { readonly name: string; readonly percent: number } | null;
   readonly tasks: readonly Task[];

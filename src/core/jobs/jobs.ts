@@ -15,6 +15,8 @@ export interface JobRequest {
   readonly kind: string;
   readonly lane: Lane;
   readonly owner: string;
+  /** {@link Job.priority}; 0 when left out. */
+  readonly priority?: number;
   readonly input: Details;
   readonly idempotencyKey?: string;
 }
@@ -59,6 +61,11 @@ export interface Jobs {
   retry(id: JobId, actor: string): Promise<Job>;
   /** An operator's decision about a job that no worker holds. @throws AppError job_state_conflict. */
   setState(id: JobId, state: JobState, actor: string, reason: string): Promise<Job>;
+  /**
+   * Lets a job be begun sooner or later than others: see {@link Job.priority}. One that waits is due at once; of a running one
+   * it counts when it is queued again. @throws AppError job_state_conflict when the job is finished.
+   */
+  setPriority(id: JobId, priority: number, actor: string): Promise<Job>;
   /**
    * The one way every job changes: compare-and-set, then watchers of this process are woken.
    * @param attempts names the run of the job that the caller stands for, see {@link JobStore.update}.
@@ -120,6 +127,7 @@ export function jobService(
       kind: request.kind,
       lane: request.lane,
       owner: request.owner,
+      ...(request.priority === undefined ? {} : { priority: request.priority }),
       input: request.input,
       idempotencyKey: request.idempotencyKey ?? null,
       fedUntil,
@@ -230,6 +238,18 @@ export function jobService(
       const changed = await changeOrExplain(id, [job.state], fields, { actor, text: reason });
       if (state === "cancelled") await kinds[changed.kind]?.cleanUp?.(changed);
       return changed;
+    },
+
+    async setPriority(id, priority, actor) {
+      const note = { actor, text: `priority ${priority}` };
+      for (;;) {
+        const { state } = await get(id);
+        const fields = state === "queued" ? { priority, state } : { priority };
+        const from = state === "queued" || state === "running" ? [state] : [];
+        if (from.length === 0) return changeOrExplain(id, ["queued", "running"], fields, note);
+        const changed = await change(id, from, fields, note);
+        if (changed) return changed;
+      }
     },
 
     onChange,

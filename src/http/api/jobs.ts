@@ -3,7 +3,7 @@ import { z } from "zod";
 import { hasScope, maySee, type Principal, requireScope } from "../../core/access/access.ts";
 import { AppError } from "../../core/errors.ts";
 import { type JobId, jobId } from "../../core/ids.ts";
-import { JOB_STATES, type Job } from "../../core/jobs/job.ts";
+import { JOB_STATES, type Job, PRIORITIES } from "../../core/jobs/job.ts";
 import type { ServerDeps } from "../server-deps.ts";
 import { cutPage, PAGE_PARAMS, pageOf } from "./paging.ts";
 import { JobParams, JobSchema, jobOnWire, NoQuery, problems } from "./schemas.ts";
@@ -95,18 +95,32 @@ export const jobRoutes =
         config: { scope: "operate" },
         schema: {
           tags: ["jobs"],
-          summary: "Set the state of a job that no worker holds",
+          summary: "Set the state of a job that no worker holds, or the priority of one that is not finished",
           params: JobParams,
           querystring: NoQuery,
-          body: z.strictObject({
-            state: z.enum(JOB_STATES).exclude(["running"]),
-            reason: z.string().trim().min(1).max(1000).describe("Kept in the job's history and in the audit log."),
-          }),
+          body: z.union([
+            z.strictObject({
+              state: z.enum(JOB_STATES).exclude(["running"]),
+              reason: z.string().trim().min(1).max(1000).describe("Kept in the job's history and in the audit log."),
+            }),
+            z.strictObject({
+              priority: z
+                .int()
+                .min(PRIORITIES.lowest)
+                .max(PRIORITIES.highest)
+                .describe(
+                  "Higher is begun sooner. What waits is passed by a hundred jobs for each step, then no more.",
+                ),
+            }),
+          ]),
           response: { 200: JobSchema, ...problems },
         },
       },
       async ({ principal, params, body }) => {
-        const job = await deps.jobs.setState(params.id, body.state, principal.name, body.reason);
+        const job =
+          "priority" in body
+            ? await deps.jobs.setPriority(params.id, body.priority, principal.name)
+            : await deps.jobs.setState(params.id, body.state, principal.name, body.reason);
         await deps.audit.record(principal.name, "job.set", `job/${params.id}`, { ...body });
         return jobOnWire(job);
       },

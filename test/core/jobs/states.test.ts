@@ -152,6 +152,39 @@ test("an operator puts a job that no worker holds into any other state but runni
   await assert.rejects(fixture.jobs.setState(running.id, "failed", "opal", "because"), conflict);
 });
 
+test("a job that is given a higher priority is begun before others, and its history says who did it", async (t) => {
+  const begun: number[] = [];
+  const fixture = await openJobs(t, {
+    work: {
+      async run({ job }) {
+        begun.push(job.id);
+        return {};
+      },
+    },
+  });
+  const [first, second, third] = [
+    await jobIn("queued", fixture),
+    await jobIn("queued", fixture),
+    await jobIn("queued", fixture),
+  ];
+  assert.equal((await fixture.jobs.setPriority(third.id, 3, "opal")).priority, 3);
+  await fixture.jobs.setPriority(first.id, -1, "opal");
+  fixture.worker({ concurrency: { fast: 1 } });
+  await fixture.reaches(first, "succeeded");
+  assert.deepEqual(begun, [third.id, second.id, first.id]);
+  const notes = (await fixture.jobs.events(third.id, 0, 100)).filter(({ type }) => type === "note");
+  assert.deepEqual(notes[0]?.data, { text: "priority 3", actor: "opal" });
+});
+
+test("the priority of a running job is kept for when it is queued again, and a finished one has none to change", async (t) => {
+  const fixture = await openJobs(t);
+  const running = await jobIn("running", fixture);
+  const changed = await fixture.jobs.setPriority(running.id, 5, "opal");
+  assert.deepEqual([changed.state, changed.priority], ["running", 5]);
+  for (const state of ["succeeded", "failed", "cancelled"] as const)
+    await assert.rejects(fixture.jobs.setPriority((await jobIn(state, fixture)).id, 5, "opal"), conflict);
+});
+
 test("a job an operator queues again is begun by a worker", async (t) => {
   const fixture = await openJobs(t, { work: { run: async () => ({ ran: true }) } });
   const job = await jobIn("succeeded", fixture);
