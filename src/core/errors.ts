@@ -120,6 +120,7 @@ export const CODES = {
   extraction_failed: ["corrupt", "The extractor gave no record of the file."],
   query_invalid: ["invalid", "The search query cannot be understood."],
   search_unavailable: ["unavailable", "The search index does not answer."],
+  search_refused: ["invalid", "The search engine does not take a document."],
   saved_query_unknown: ["not_found", "No saved query with this id is known."],
   saved_query_exists: ["conflict", "A saved query of this name exists already."],
   // Schedules
