@@ -197,6 +197,23 @@ test("a schema that is dropped is made again, empty; one of a newer Longshore is
   });
 });
 
+test("a user who may not make the schema is told so, and searches when somebody has made it", async () => {
+  const url = freshUrl();
+  await asked(url, "CREATE ROLE poor LOGIN PASSWORD 'poor'");
+  const index = open(url.replace("postgres:password@", "poor:poor@"));
+  await assert.rejects(index.search({ order: "newest", limit: 1 }), (error: unknown) => {
+    assert.ok(error instanceof Error && "code" in error);
+    assert.match(error.message, /may not create a schema/);
+    return error.code === "search_unavailable";
+  });
+  await open(url).put([document(1, "a")]);
+  await asked(
+    url,
+    "GRANT USAGE ON SCHEMA longshore_search TO poor; GRANT SELECT ON ALL TABLES IN SCHEMA longshore_search TO poor",
+  );
+  assert.deepEqual(await keys(index, "a"), ["file:1"]);
+});
+
 test("without PostgreSQL, search is unavailable, and what was to be put is there when it was put again", async () => {
   const url = freshUrl();
   const index = open(url);

@@ -7,6 +7,8 @@ import { roundest } from "./windows.ts";
 const EVERY = 256;
 /** Older ones only make windows larger or smaller than is good. */
 const KEPT_MS = 10_000;
+/** And so many times as long as it takes to read them. */
+const KEPT_TIMES = 50;
 
 /** Chosen by chance, the same way each time: so landmarks are dense where documents are. */
 export function isLandmark(key: string): boolean {
@@ -30,7 +32,8 @@ export function landmarkReader() {
     const { rows } = await sql<{ id: string }>`
       SELECT id::text FROM ${tableOf(number)} WHERE is_landmark ORDER BY id DESC`.execute(tx);
     const landmarks = landmarksOf(BigInt64Array.from(rows, ({ id }) => BigInt(id)));
-    read = { number, until: now + KEPT_MS, landmarks };
+    const tookMs = performance.now() - now;
+    read = { number, until: now + Math.max(KEPT_MS, KEPT_TIMES * tookMs), landmarks };
     return landmarks;
   };
 }

@@ -13,8 +13,9 @@ const FORMAT = 1;
 /** Any number, the same in every process: making and unmaking the schema is done by one after the other. */
 const PREPARING = 7_100_014;
 
-/** `lock_not_available` and `undefined_table`, `invalid_schema_name` in PostgreSQL's appendix A. */
+/** `lock_not_available`, `insufficient_privilege`, and `undefined_table`, `invalid_schema_name` in PostgreSQL's appendix A. */
 const LOCKED = "55P03";
+const NOT_ALLOWED = "42501";
 const ABSENT: ReadonlySet<string> = new Set(["42P01", "3F000"]);
 
 /** Tables are named by their numbers. */
@@ -43,22 +44,31 @@ const STATE = sql.table(`${SCHEMA}.state`);
 
 /**
  * Makes what is not there; of an older format, anew.
- * @throws AppError search_unavailable when a newer Longshore has made the index anew.
+ * @throws AppError search_unavailable when a newer Longshore has made the index anew, or the user may make none.
  */
 export async function prepare(db: Db): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    await sql`SELECT pg_advisory_xact_lock(${PREPARING})`.execute(tx);
-    const format = await formatOf(tx);
-    if (format === FORMAT) return;
-    if (format !== undefined && format > FORMAT)
-      throw new AppError("search_unavailable", {
-        reason: "a newer Longshore has the index",
-        expected: FORMAT,
-        found: format,
-      });
-    await sql`DROP SCHEMA IF EXISTS ${sql.id(SCHEMA)} CASCADE`.execute(tx);
-    await sql`CREATE SCHEMA ${sql.id(SCHEMA)}`.execute(tx);
-    await sql`CREATE TABLE ${STATE} (
+  try {
+    await db.transaction().execute(prepareIn);
+  } catch (error) {
+    if (!hasCode(error, NOT_ALLOWED)) throw error;
+    const reason = "the user may not create a schema in the database, or not use this one";
+    throw new AppError("search_unavailable", { reason, schema: SCHEMA }, { cause: error });
+  }
+}
+
+async function prepareIn(tx: Tx): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(${PREPARING})`.execute(tx);
+  const format = await formatOf(tx);
+  if (format === FORMAT) return;
+  if (format !== undefined && format > FORMAT)
+    throw new AppError("search_unavailable", {
+      reason: "a newer Longshore has the index",
+      expected: FORMAT,
+      found: format,
+    });
+  await sql`DROP SCHEMA IF EXISTS ${sql.id(SCHEMA)} CASCADE`.execute(tx);
+  await sql`CREATE SCHEMA ${sql.id(SCHEMA)}`.execute(tx);
+  await sql`CREATE TABLE ${STATE} (
       format integer NOT NULL,
       current integer NOT NULL,
       building integer,
@@ -66,14 +76,13 @@ export async function prepare(db: Db): Promise<void> {
       is_filled boolean NOT NULL,
       documents bigint NOT NULL
     )`.execute(tx);
-    // Whatever has been put or removed since another index is being made: it is newer than what the builder brings.
-    await sql`CREATE TABLE ${CHANGED} (key text PRIMARY KEY)`.execute(tx);
-    // Of another number than any index that was dropped, which a process may remember.
-    const number = Math.trunc(Date.now() / 1000);
-    await sql`INSERT INTO ${STATE} VALUES (${FORMAT}, ${number}, NULL, ${number}, false, 0)`.execute(tx);
-    await createTables(tx, number);
-    await createIndex(tx, number, sql``);
-  });
+  // Whatever has been put or removed since another index is being made: it is newer than what the builder brings.
+  await sql`CREATE TABLE ${CHANGED} (key text PRIMARY KEY)`.execute(tx);
+  // Of another number than any index that was dropped, which a process may remember.
+  const number = Math.trunc(Date.now() / 1000);
+  await sql`INSERT INTO ${STATE} VALUES (${FORMAT}, ${number}, NULL, ${number}, false, 0)`.execute(tx);
+  await createTables(tx, number);
+  await createIndex(tx, number, sql``);
 }
 
 async function formatOf(tx: Tx): Promise<number | undefined> {
