@@ -17,9 +17,12 @@ export interface WorkerProcess {
 }
 
 /** Starts `longshore worker` from the sources, with a data folder of its own; resolves when it says that it works. */
-export async function startWorkerProcess(env: Readonly<Record<string, string>>): Promise<WorkerProcess> {
+export async function startWorkerProcess(
+  env: Readonly<Record<string, string>>,
+  options: readonly string[] = [],
+): Promise<WorkerProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), "longshore-worker-"));
-  const child = spawn(process.execPath, [MAIN, "worker"], {
+  const child = spawn(process.execPath, [MAIN, "worker", ...options], {
     env: { ...withoutSettings(process.env), LONGSHORE_DATA_DIR: dataDir, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
