@@ -167,8 +167,8 @@ export function reindexCommand(context: CliContext): Command {
   );
   return withExamples(reindex, [["longshore reindex", "after the database was restored from a copy, say"]]).addHelpText(
     "after",
-    "\nThe server does it, as nobody else can open the index while it runs; so it has to run, and goes on when this is\n" +
-      "interrupted. A server that finds no index makes one by itself.",
+    "\nA server does it, so one has to run; it goes on when this is interrupted. A server that finds no index makes one by\n" +
+      "itself.",
   );
 }
 
