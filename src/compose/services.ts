@@ -326,9 +326,12 @@ export async function composeServices(
         onJobEnd: log.jobEnded,
         onTrouble: log.trouble,
       });
+      const onTrouble = log.trouble;
+      const tidying = startUpkeep({ what: "work on packages", clock, round: packages.tidyWork, onTrouble });
       return {
         ...worker,
         async stop() {
+          await tidying.stop();
           await worker.stop();
           await crawling.close();
         },

@@ -31,8 +31,8 @@ const STRAY_MS = 3_600_000;
 const OURS = /^[0-9a-f]{32}-\d+-\d+\.zip$/;
 
 /**
- * Removes packages that no link leads to any more, then the least recently used until the rest fits, then what dead
- * processes have left in the folder. A row goes before its file: nobody is led to nothing.
+ * Removes packages that no link leads to any more, then the least recently used until the rest fits, then files that dead
+ * processes have left. A row goes before its file: nobody is led to nothing.
  * @returns those that were removed.
  */
 export async function evictPackages(
@@ -89,16 +89,19 @@ export async function evictPackages(
     }
   }
 
-  /** Workspaces that no job will go on with. */
-  async function removeLeft(): Promise<void> {
-    for await (const name of files.workspaces()) {
-      if (signal.aborted) return;
-      const found = await store.package(packageId(name));
-      if (found?.status !== "building") await (await files.workspace(name)).discard();
-    }
-  }
-
-  for (const step of [removeOld, makeRoom, removeStray, removeLeft]) if (!signal.aborted) await step();
+  for (const step of [removeOld, makeRoom, removeStray]) if (!signal.aborted) await step();
   for (let more = true; more && !signal.aborted; ) more = await store.forget(clock.now() - FORGET_MS);
   return evicted;
+}
+
+/** Removes workspaces of this node that no job will go on with: their package is made, elsewhere it may be, or given up. */
+export async function removeLeftWork(
+  { store, files }: Pick<EvictionParts, "store" | "files">,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const name of files.workspaces()) {
+    if (signal.aborted) return;
+    const found = await store.package(packageId(name));
+    if (found?.status !== "building") await (await files.workspace(name)).discard();
+  }
 }

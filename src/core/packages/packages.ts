@@ -8,7 +8,7 @@ import { AppError } from "../errors.ts";
 import { type JobId, type OrderId, orderId, type PackageId, packageId } from "../ids.ts";
 import { cacheKeyOf } from "./cache-key.ts";
 import { laneOf } from "./cost.ts";
-import { evictPackages, type KeepingLimits } from "./eviction.ts";
+import { evictPackages, type KeepingLimits, removeLeftWork } from "./eviction.ts";
 import { type OrderLimits, requireOrder } from "./order-rules.ts";
 import type { Order, OrderRequest, Package } from "./package.ts";
 import type { PackageFiles } from "./package-files.ts";
@@ -62,6 +62,8 @@ export interface Packages {
   clear(): Promise<number>;
   /** Removes what is too old, and the least recently used when space is short. Run now and then. */
   evict(signal: AbortSignal): Promise<readonly PackageId[]>;
+  /** Removes what dead processes have left of their work where this one works. Run now and then by all that make packages. */
+  tidyWork(signal: AbortSignal): Promise<void>;
 }
 
 export interface PackageFile {
@@ -210,6 +212,7 @@ export function packageService(parts: PackageParts): Packages {
     },
 
     evict: (signal) => evictPackages({ store, files, clock, keeping }, signal),
+    tidyWork: (signal) => removeLeftWork({ store, files }, signal),
   };
 }
 

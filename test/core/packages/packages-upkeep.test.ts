@@ -82,7 +82,7 @@ describe("eviction", { timeout: 60_000 }, () => {
       const file = await (await here.workspace(name)).append("1.part", 0);
       await file.close();
     }
-    await here.packages.evict(signal);
+    await here.packages.tidyWork(signal);
     assert.deepEqual(await readdir(join(here.storeDir, ".longshore")), [building.id]);
   });
 });
