@@ -72,5 +72,8 @@ export async function setLastNumber({ db, dialect }: Side, table: string, column
     return;
   }
   await sql`delete from sqlite_sequence where name = ${table}`.execute(db);
-  await sql`insert into sqlite_sequence (name, seq) values (${table}, ${last})`.execute(db);
+  // Of the others SQLite takes the largest number that is there.
+  await sql`
+    insert into sqlite_sequence (name, seq) select ${table}, ${last}
+    from sqlite_master where name = ${table} and upper(sql) like '%AUTOINCREMENT%'`.execute(db);
 }
