@@ -11,14 +11,19 @@ import { html, markupOf } from "./html.ts";
 import { layout, type NavigationItem, type Page, type Reader } from "./layout.ts";
 import { messagesFor } from "./messages.ts";
 import type { PageContext } from "./page-context.ts";
+import { archiveRoutes } from "./pages/archive.ts";
+import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
+import { searchRoutes } from "./pages/search.ts";
 import { signInRoutes } from "./pages/sign-in.ts";
 
 /** The pages that are in the navigation, in its order. */
 const NAVIGATION: readonly NavigationItem[] = [
   { path: "/home", label: "nav.home", scope: "read" },
   { path: "/jobs", label: "nav.jobs", scope: "read" },
+  { path: "/archive", label: "nav.archive", scope: "read" },
+  { path: "/search", label: "nav.search", scope: "read" },
 ];
 
 /**
@@ -76,7 +81,8 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         const { formToken } = Object(body) as Record<string, unknown>;
         requireFormToken(session, String(formToken ?? ""));
       });
-      for (const routes of [homeRoutes, jobRoutes]) await guarded.register(routes(shown));
+      for (const routes of [homeRoutes, jobRoutes, archiveRoutes, fileRoutes, searchRoutes])
+        await guarded.register(routes(shown));
     });
   };
 }

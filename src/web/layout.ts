@@ -93,7 +93,7 @@ export function live(id: string, everySeconds: number, body: Part): Html {
 
 /** Names and values. What is nothing is left out. */
 export function facts(rows: readonly (readonly [name: string, value: Part])[]): Html {
-  const shown = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const shown = rows.filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "");
   return html`<dl class="facts">${shown.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 

@@ -246,6 +246,41 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
       assert.deepEqual(await found({ mediaType: "image/*", prefix: "data/a", limit: 1, afterId: fileId(1_300) }), [2]);
     });
 
+    test("folders are listed name by name, in the order of code points, whatever lies below them", async () => {
+      const tx = transaction(77, 0);
+      const paths = [
+        ...["data/a.txt", "data/a/1", "data/a/2/3", "data/a-b", "data/A", `data/z/${"x".repeat(200)}`],
+        ...["data/ä", "data/\u{1F600}/b", "data/a%_b/c", "data/a'b", "other"],
+        ...Array.from({ length: 300 }, (_, n) => `data/many/${n}/deep/${n}`),
+      ];
+      const files = paths.map((path, n) => file(770_000 + n, tx, { path }));
+      await store.add({ ...tx, fileCount: files.length }, each(files), [], [], 1);
+      // As a plain walk over all paths finds them.
+      const expected = (folder: string) => {
+        const begin = folder === "" ? "" : `${folder}/`;
+        const below = paths.filter((path) => path.startsWith(begin)).map((path) => path.slice(begin.length));
+        const names = below.map((path) => (path.includes("/") ? `${path.split("/")[0]}/` : path));
+        const inOrder = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+        return [...new Set(names)].sort((a, b) => inOrder(`${begin}${a}`, `${begin}${b}`));
+      };
+      for (const folder of ["", "data", "data/a", "data/a/2", "data/many", "data/a%_b", "data/none", "dat"]) {
+        for (const limit of [1, 3, 1_000]) {
+          const found: string[] = [];
+          for (let after: string | undefined, more = true; more; ) {
+            const page = await store.listFolder(tx.id, { folder, limit, ...(after !== undefined && { after }) });
+            for (const { name, file: one } of page) {
+              found.push(one === null ? `${name}/` : name);
+              if (one) assert.equal(one.path, folder === "" ? name : `${folder}/${name}`);
+            }
+            after = found.at(-1);
+            more = page.length === limit;
+          }
+          assert.deepEqual(found, expected(folder), `${folder}, ${limit} at a time`);
+        }
+      }
+      await store.forget(tx.id);
+    });
+
     test("many files are found at once, with where they lie and whose they are", async () => {
       const tx = transaction(14, 1_200, { owner: "beth", objectPath: "aa/14" });
       const files = Array.from({ length: 1_200 }, (_, i) => file(140_000 + i, tx));

@@ -21,7 +21,17 @@ describe("pages in a real browser", { skip: withoutBrowser(), timeout: 120_000 }
   });
 
   for (const colorScheme of ["light", "dark"] as const)
-    for (const path of ["/home", "/jobs", "/jobs/1", "/jobs/99", "/sign-in"])
+    for (const path of [
+      "/home",
+      "/jobs",
+      "/jobs/1",
+      "/jobs/99",
+      "/archive",
+      "/archive/1",
+      "/files/1",
+      "/search?q=a",
+      "/sign-in",
+    ])
       test(`${path} is accessible and quiet (${colorScheme})`, async () => {
         const opened = await browser.open(`${server.url}${path}`, { colorScheme });
         await opened.assertAccessible();

@@ -5,6 +5,7 @@ import { html, markupOf } from "../../src/web/html.ts";
 import { bundle } from "../http/bundle.ts";
 import { deposit, finished, json, problem } from "../http/client.ts";
 import { type RealServer, realServer } from "../http/real-server.ts";
+import { until } from "../support/until.ts";
 
 const HOSTILE = `<script>alert("x")</script>' onmouseover='y`;
 
@@ -56,6 +57,40 @@ describe("pages of a server that is open to its machine", () => {
     assert.match(text, /<h2>History<\/h2>/);
     assert.match(await (await page("/home")).text(), /Recent deposits/);
     assert.match(await (await page("/jobs?state=succeeded&kind=&owner=")).text(), new RegExp(`/jobs/${id}"`));
+  });
+
+  test("a transaction is looked through like folders, its files have previews, whatever they are called", async () => {
+    const evil = "<img src=x onerror=alert(1)>.txt";
+    const { id } = await deposit(
+      server,
+      bundle({ [evil]: "<b>bold</b>\n", "sub/table.csv": 'a,b\n1,"x ""y"""\n', "sub/page.html": "<script>1</script>" }),
+    );
+    await finished(server, id);
+    const top = await (await page(`/archive/${id}`)).text();
+    assert.ok(top.includes("&lt;img src=x onerror=alert(1)&gt;.txt"));
+    assert.ok(!top.includes("<img"));
+    const sub = await (await page(`/archive/${id}?folder=data%2Fsub`)).text();
+    const fileCalled = (text: string, name: string) =>
+      new RegExp(`href="(/files/\\d+)">${name}<`).exec(text)?.[1] ?? assert.fail(name);
+    const table = await (await page(fileCalled(sub, "table.csv"))).text();
+    assert.match(table, /<th scope="col">a<\/th>/);
+    assert.match(table, /<td>x &quot;y&quot;<\/td>/);
+    const text = await (await page(fileCalled(top, "&lt;img[^<]*"))).text();
+    assert.match(text, /<pre tabindex="0">&lt;b&gt;bold/);
+    // A page that somebody has deposited is never shown as one of ours.
+    const view = await page(`${fileCalled(sub, "page.html")}/view`);
+    assert.equal(view.status, 415);
+    assert.equal((await page("/archive/987654")).status, 404);
+  });
+
+  test("a search shows what was found, where, and how to narrow it down; what is wrong with a query is said", async () => {
+    const find = async (q: string) => page(`/search?${new URLSearchParams({ q })}`);
+    await until("it is indexed", async () => (await (await find("name:table.csv")).text()).includes("table.csv</a>"));
+    assert.match(await (await find("table")).text(), /<mark>table<\/mark>/);
+    const wrong = await find('"open');
+    assert.equal(wrong.status, 400);
+    assert.match(await wrong.text(), /role="alert"/);
+    assert.match(await (await find("<b>nothing</b>")).text(), /Nothing was found|&lt;b&gt;/);
   });
 
   test("what goes wrong is a page with its code and the request's id", async () => {

@@ -1,5 +1,5 @@
 import { type Kysely, type OnConflictBuilder, sql } from "kysely";
-import type { ArchivedFile, CatalogueStore, Transaction } from "../../core/catalogue/catalogue-store.ts";
+import type { ArchivedFile, CatalogueStore, FolderEntry, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
 import type { TransactionId } from "../../core/ids.ts";
 import { putFacts } from "./audit-store.ts";
@@ -137,6 +137,23 @@ export function sqlCatalogueStore(db: Kysely<Tables>, dialect: DialectName): Cat
       return (await page.execute()).map(fileOf);
     },
 
+    async listFolder(transaction, { folder, after, limit }) {
+      const begin = folder === "" ? "" : `${folder}/`;
+      const names = await namesIn(db, dialect, transaction, begin, after, limit);
+      const paths = names.filter(({ isFolder }) => !isFolder).map(({ name }) => `${begin}${name}`);
+      const rows =
+        paths.length === 0
+          ? []
+          : await visibleFiles().where("files.transactionId", "=", transaction).where("path", "in", paths).execute();
+      const files = new Map(rows.map((row) => [row.path, fileOf(row)]));
+      const found: FolderEntry[] = [];
+      for (const { name, isFolder } of names) {
+        const file = isFolder ? null : files.get(`${begin}${name}`);
+        if (file !== undefined) found.push({ name, file });
+      }
+      return found;
+    },
+
     async file(id) {
       const row = await visibleFiles().where("files.id", "=", id).executeTakeFirst();
       return row && fileOf(row);
@@ -239,4 +256,43 @@ function fileRow({ declared, digests, ...file }: ArchivedFile): FileRow {
 
 function fileOf({ digests, declaredAlgorithm, declaredValue, ...row }: FileRow): ArchivedFile {
   return { ...row, digests: fromJson(digests), declared: { algorithm: declaredAlgorithm, value: declaredValue } };
+}
+
+/** No character comes after it. */
+const LAST = "\u{10FFFF}";
+
+/**
+ * The first names that come below `begin`, each found by one step of an index: from a file to the next path, and from a folder
+ * over all that lies in it.
+ */
+async function namesIn(
+  db: Kysely<Tables>,
+  dialect: DialectName,
+  transaction: TransactionId,
+  begin: string,
+  after: string | undefined,
+  limit: number,
+): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]> {
+  const isPostgres = dialect === "postgres";
+  const path = isPostgres ? sql.raw(`path collate "C"`) : sql.raw("path");
+  const behind = sql`cast(${`/${LAST}`} as text)`;
+  const beginning = sql`cast(${begin} as text)`;
+  const start = sql`cast(${`${begin}${after ?? ""}${after?.endsWith("/") ? LAST : ""}`} as text)`;
+  const end = `${begin}${LAST}`;
+  const rest = sql`substr(found.at, length(${beginning}) + 1)`;
+  const slash = isPostgres ? sql`strpos(${rest}, '/')` : sql`instr(${rest}, '/')`;
+  const next = (from: ReturnType<typeof sql>) => sql`(
+    select ${path} from files
+    where transaction_id = ${transaction} and ${path} > ${from} and ${path} < ${end}
+    order by ${path} limit 1)`;
+  const { rows } = await sql<{ name: string; folder: number }>`
+    with recursive found(at, nth) as (
+      select ${next(start)}, 1
+      union all
+      select ${next(sql`case when ${slash} > 0 then ${beginning} || substr(${rest}, 1, ${slash} - 1) || ${behind} else found.at end`)}, nth + 1
+      from found where found.at is not null and nth < ${limit}
+    )
+    select case when ${slash} > 0 then substr(${rest}, 1, ${slash} - 1) else ${rest} end as name, ${slash} as folder
+    from found where found.at is not null order by nth`.execute(db);
+  return rows.map(({ name, folder }) => ({ name, isFolder: folder > 0 }));
 }

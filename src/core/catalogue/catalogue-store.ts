@@ -72,6 +72,20 @@ export interface FilePage {
   readonly mediaType?: string;
 }
 
+export interface FolderPage {
+  /** As files' paths begin, without a slash at its end; `""` is what all lies in. */
+  readonly folder: string;
+  /** Only what comes behind this name; behind a folder's, with a slash at its end. */
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface FolderEntry {
+  readonly name: string;
+  /** `null` of a folder. */
+  readonly file: ArchivedFile | null;
+}
+
 export interface TransactionFilter {
   readonly owner?: string;
   readonly beforeId?: TransactionId;
@@ -121,6 +135,11 @@ export interface CatalogueStore {
   findTransactions(query: TransactionQuery): Promise<readonly Transaction[]>;
   /** In id order. */
   listFiles(transaction: TransactionId, page: FilePage): Promise<readonly ArchivedFile[]>;
+  /**
+   * What lies in one folder of a transaction, in the order of paths' code points. Its cost is what is listed, however much
+   * lies below the folders.
+   */
+  listFolder(transaction: TransactionId, page: FolderPage): Promise<readonly FolderEntry[]>;
   file(id: FileId): Promise<ArchivedFile | undefined>;
   /** Those of some thousand files that are known, in no particular order. */
   files(ids: readonly FileId[]): Promise<readonly PlacedFile[]>;

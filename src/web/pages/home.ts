@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { hasScope, type Principal } from "../../core/access/access.ts";
-import { countText, sizeText, timeOf } from "../formats.ts";
+import { countText, sizeText } from "../formats.ts";
 import { type Html, html } from "../html.ts";
-import { live, type Reader, table } from "../layout.ts";
+import { live, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { transactionTable } from "./archive.ts";
 import { jobRow, jobTable } from "./job-table.ts";
 
 const SHOWN = 10;
@@ -55,24 +56,7 @@ ${
 ${
   recent.length === 0
     ? html`<p class="soft">${say("home.none")}</p>`
-    : table(
-        say("home.recent"),
-        [
-          say("archive.transaction"),
-          say("archive.project"),
-          say("archive.files"),
-          say("archive.size"),
-          say("archive.deposited"),
-        ],
-        recent.map(({ id, project, fileCount, sizeBytes, createdAt }) => [
-          String(id),
-          project,
-          countText(fileCount),
-          sizeText(sizeBytes),
-          timeOf(createdAt),
-        ]),
-        [2, 3],
-      )
+    : transactionTable(reader, say("home.recent"), recent)
 }`;
       return show(request, reply, { title: say("home.title"), path: "/home", body: live("now", EVERY_SECONDS, body) });
     });

@@ -110,6 +110,11 @@ function jobBody(reader: Reader, job: Job, events: readonly JobEvent[], mayChang
     [say("jobs.created"), timeOf(job.createdAt)],
     [say("jobs.duration"), took],
     [say("job.attempts"), attempts > 1 ? attempts : null],
+    [
+      say("job.transaction"),
+      typeof result.transactionId === "number" &&
+        html`<a href="${link(`/archive/${result.transactionId}`)}">${result.transactionId}</a>`,
+    ],
   ])}
 ${error && html`<h2>${say("job.error")}</h2><p class="notice">${error.message} <a href="${link(`/docs/errors#${error.code}`)}"><code>${error.code}</code></a></p>`}
 ${

@@ -1,0 +1,91 @@
+import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import { z } from "zod";
+import { HIGHLIGHT } from "../../core/catalogue/highlight.ts";
+import type { SearchHit, SearchPage } from "../../core/catalogue/search-index.ts";
+import { AppError } from "../../core/errors.ts";
+import { countText, timeOf } from "../formats.ts";
+import { type Html, html, type Part } from "../html.ts";
+import { badge, type Reader } from "../layout.ts";
+import type { PageContext } from "../page-context.ts";
+
+const HITS = 30;
+const FACETS = ["type", "mediatype", "project", "instrument", "submitter", "extractor"];
+
+const Query = z.object({ q: z.string().max(2_000).prefault(""), cursor: z.string().max(2_000).optional() });
+
+/** What the catalogue knows, by words and fields. */
+export const searchRoutes =
+  (context: PageContext): FastifyPluginAsyncZod =>
+  async (app) => {
+    const { search, show, readerOf } = context;
+
+    app.get("/search", { config: { scope: "read" }, schema: { querystring: Query } }, async (request, reply) => {
+      const reader = readerOf(request);
+      const { q, cursor } = request.query;
+      const question = { query: q, order: "relevance", limit: HITS, facets: FACETS } as const;
+      let found: SearchPage | undefined;
+      let refusal: string | undefined;
+      try {
+        found = await search.search(request.principal, { ...question, ...(cursor !== undefined && { cursor }) });
+      } catch (error) {
+        if (!(error instanceof AppError && error.code === "query_invalid")) throw error;
+        refusal = error.message;
+      }
+      return show(request, reply.code(refusal === undefined ? 200 : 400), {
+        title: reader.say("search.title"),
+        path: "/search",
+        body: html`${form(reader, q, refusal)}${found && results(reader, q, found)}`,
+      });
+    });
+  };
+
+function form({ say, link }: Reader, query: string, refusal: string | undefined): Html {
+  return html`<search><form class="row" method="get" action="${link("/search")}">
+<label class="wide">${say("search.query")}
+<input type="search" name="q" value="${query}" aria-describedby="hint${refusal !== undefined && " refusal"}"${refusal !== undefined && html` aria-invalid="true"`}></label>
+<button>${say("search.submit")}</button>
+</form></search>
+${refusal !== undefined && html`<p class="notice" role="alert" id="refusal">${refusal}</p>`}
+<p class="hint" id="hint">${say("search.hint")}</p>`;
+}
+
+function results(reader: Reader, query: string, { hits, total, isLowerBound, facets, next }: SearchPage): Html {
+  const { say, link } = reader;
+  const count = say(isLowerBound ? "search.foundAtLeast" : "search.found", { count: countText(total) });
+  const narrowed = (field: string, value: string) =>
+    link(`/search?${new URLSearchParams({ q: `${query} ${field}:"${value.replaceAll(/["\\]/g, "\\$&")}"`.trim() })}`);
+  const groups = Object.entries(facets)
+    .filter(([, values]) => values.length > 1)
+    .map(
+      ([field, values]) =>
+        html`<h3>${field}</h3><ul>${values.map(
+          ({ value, count: hitsOfIt }) =>
+            html`<li><a href="${narrowed(field, value)}">${value}</a> <span class="soft">${countText(hitsOfIt)}</span></li>`,
+        )}</ul>`,
+    );
+  return html`<div class="columns"><section aria-live="polite">
+<p class="soft">${hits.length === 0 ? say("search.none") : count}</p>
+<ul class="hits">${hits.map((hit) => shownHit(reader, hit))}</ul>
+${next !== null && html`<p class="actions"><a href="${link(`/search?${new URLSearchParams({ q: query, cursor: next })}`)}">${say("search.more")}</a></p>`}
+</section>
+${groups.length > 0 && html`<aside class="facets" aria-labelledby="narrow"><h2 id="narrow">${say("search.narrow")}</h2>${groups}</aside>`}
+</div>`;
+}
+
+function shownHit({ link }: Reader, { key, type, title, highlight, fields, createdAt }: SearchHit): Html {
+  const [kind, id = ""] = key.split(":");
+  const path = kind === "file" ? `/files/${id}` : kind === "transaction" ? `/archive/${id}` : undefined;
+  const about = [fields.project?.[0], fields.mediatype?.[0]].filter((value) => value !== undefined).join(" · ");
+  return html`<li>${badge("plain", type)} ${path === undefined ? html`<strong>${title}</strong>` : html`<a href="${link(path)}">${title}</a>`}
+<div class="soft">${timeOf(createdAt)}${about !== "" && ` · ${about}`}</div>
+${highlight !== null && html`<div>${marked(highlight)}</div>`}</li>`;
+}
+
+/** What was found stands between two marks that no text has. */
+function marked(text: string): readonly Part[] {
+  return text.split(HIGHLIGHT.begin).flatMap((piece, nth): Part[] => {
+    if (nth === 0) return [piece];
+    const [found = "", rest = ""] = piece.split(HIGHLIGHT.end);
+    return [html`<mark>${found}</mark>`, rest];
+  });
+}
