@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import pg from "pg";
+import { type Longshore, longshore, type Node } from "../../src/sdk/index.ts";
+import { bundle } from "../http/bundle.ts";
+import { deposit, finished, json, type WireJob } from "../http/client.ts";
+import { startWorkerProcess, type WorkerProcess } from "../support/nodes.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { type ServerProcess, startServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
+
+/** What is promised: a lease and a look. */
+const TAKEOVER_MS = 30_000;
+const SCHEDULES = 5;
+
+/** One after the other, each goes on with what the one before has left. */
+describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, () => {
+  let folder: string;
+  let postgres: TestPostgres;
+  let database: pg.Client;
+  let settings: Readonly<Record<string, string>>;
+  let first: ServerProcess;
+  let second: ServerProcess;
+  let worker: WorkerProcess;
+  let verifier: WorkerProcess;
+  let client: Longshore;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "longshore-several-"));
+    postgres = await startPostgres();
+    const url = await postgres.freshDatabase();
+    settings = {
+      LONGSHORE_DATABASE_URL: url,
+      LONGSHORE_ARCHIVE_URL: join(folder, "archive"),
+      LONGSHORE_SHARED_URL: join(folder, "shared"),
+      LONGSHORE_SECRET_KEY: "0123456789abcdef0123456789abcdef",
+    };
+    first = await startServer({ env: { ...settings, LONGSHORE_WORKERS: "none" } });
+    client = longshore({ url: first.url });
+    database = new pg.Client({ connectionString: url });
+    await database.connect();
+    verifier = await startWorkerProcess(settings, ["--lanes", "fast:2,slow:2", "--tasks", "verify"]);
+  });
+  after(async () => {
+    await database?.end();
+    await Promise.all([first, second, worker, verifier].map((node) => node?.end("SIGKILL")));
+    await postgres?.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  const holderOf = async (duty: string): Promise<string | undefined> => {
+    const found = await database.query("select holder from leases where duty = $1", [duty]);
+    return found.rows[0]?.holder;
+  };
+  const isOf = (holder: string | undefined, { pid }: { readonly pid: number }) => holder?.includes(`:${pid}:`) === true;
+  const livingNodes = async () => (await client.nodes.list()).filter(({ alive }) => alive);
+
+  test("a worker of one task leaves others' jobs alone, without so much as beginning them", async () => {
+    const job = await deposit(first, bundle({ "a.txt": "hello" }));
+    const asked = await fetch(`${first.url}/api/v1/verifications`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    });
+    const verification = (await asked.json()) as WireJob;
+    assert.equal((await finished(first, verification.id, {}, 60_000)).state, "succeeded");
+    const waiting = await json<WireJob & { attempts: number }>(`${first.url}/api/v1/jobs/${job.id}`);
+    assert.deepEqual([waiting.state, waiting.attempts], ["queued", 0]);
+
+    worker = await startWorkerProcess(settings, ["--lanes", "fast:2,slow:1,run:8"]);
+    assert.equal((await finished(first, job.id, {}, 60_000)).state, "succeeded");
+  });
+
+  test("nodes know each other, and each duty is one's", async () => {
+    second = await startServer({ env: { ...settings, LONGSHORE_WORKERS: "none" } });
+    await until("all are seen", async () => (await livingNodes()).length === 4, 30_000);
+    const nodes = await longshore({ url: second.url }).nodes.list();
+    const of = ({ pid }: { readonly pid: number }): Node | undefined => nodes.find(({ id }) => id.includes(`:${pid}:`));
+    assert.deepEqual([of(first)?.role, of(first)?.address], ["server", first.url]);
+    assert.deepEqual(of(first)?.lanes, { fast: 0, slow: 0, run: 0 });
+    assert.deepEqual([of(worker)?.role, of(worker)?.tasks], ["worker", null]);
+    assert.deepEqual([of(verifier)?.tasks, of(verifier)?.lanes], [["verify"], { fast: 2, slow: 2, run: 0 }]);
+    assert.deepEqual(nodes.flatMap(({ duties }) => duties).sort(), ["drops", "indexing", "scheduler", "upkeep"]);
+    assert.ok(isOf(await holderOf("scheduler"), first), "who was there first");
+  });
+
+  test("what a worker does is told by a server as it happens, from where a client has left off; and is cancelled at another", async () => {
+    const goOn = join(folder, "go-on");
+    const command = `while [ ! -e ${goOn} ]; do sleep 0.1; done`;
+    const schedule = await client.schedules.create({
+      name: "patient",
+      expression: "@yearly",
+      action: { kind: "shell", command },
+    });
+    const { job } = await client.schedules.run(schedule.id);
+    assert.ok(job !== null);
+    const abort = new AbortController();
+    const events = await fetch(`${second.url}/api/v1/jobs/${job}/events`, { signal: abort.signal });
+    let told = "";
+    const reading = (async () => {
+      const decoder = new TextDecoder();
+      for await (const chunk of events.body ?? []) told += decoder.decode(chunk, { stream: true });
+    })();
+    await until("it is told to run", () => /event: state\ndata: .*"running"/.test(told), 30_000);
+    const lastSeen = /^id: (\d+)$/gm.exec(told)?.[1] ?? "";
+
+    const cancelledAt = performance.now();
+    await longshore({ url: second.url }).jobs.cancel(job);
+    await reading;
+    assert.match(told, /event: end\ndata: .*"cancelled"/);
+    const tookMs = performance.now() - cancelledAt;
+    assert.ok(tookMs < 15_000, `it took ${tookMs} ms to be heeded and told`);
+    await writeFile(goOn, "");
+
+    const again = await fetch(`${first.url}/api/v1/jobs/${job}/events`, { headers: { "last-event-id": lastSeen } });
+    const rest = await again.text();
+    const ids = [...rest.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+    assert.ok(ids.length > 0 && ids.every((id) => id > Number(lastSeen)), "nothing is told twice");
+    assert.match(rest, /event: end\ndata: .*"cancelled"/);
+  });
+
+  test("when the node with the duties is killed, another has them within half a minute, and what is due then runs once", async () => {
+    const other = longshore({ url: second.url });
+    const ids: string[] = [];
+    for (let n = 0; n < SCHEDULES; n++) {
+      const action = { kind: "shell", command: `echo ran >> ${join(folder, `ran-${n}`)}` } as const;
+      ids.push((await other.schedules.create({ name: `due ${n}`, expression: "@yearly", misfire: "one", action })).id);
+    }
+    await first.end("SIGKILL");
+    const killedAt = performance.now();
+    client = other;
+    // Due since the year's beginning, and nobody is there to answer it.
+    await database.query("update schedules set next_due_at = $1, planned_at = $2 where name like 'due %'", [
+      Date.UTC(new Date().getUTCFullYear(), 0),
+      Date.now(),
+    ]);
+    await until("another has the duty", async () => !isOf(await holderOf("scheduler"), first), TAKEOVER_MS);
+    assert.ok(performance.now() - killedAt < TAKEOVER_MS);
+    await until(
+      "each has run",
+      async () => (await other.jobs.list({ kind: "run", state: "succeeded" }).page()).items.length === SCHEDULES,
+      60_000,
+    );
+    for (const id of ids) {
+      const { items } = await other.schedules.runs(id).page();
+      const begun = items.filter(({ state }) => state !== "missed");
+      assert.deepEqual(
+        begun.map(({ state }) => state),
+        ["succeeded"],
+      );
+    }
+    assert.equal(
+      (await finished(second, (await deposit(second, bundle({ "b.txt": "b" }))).id, {}, 60_000)).state,
+      "succeeded",
+    );
+  });
+
+  test("a node that is stopped in good order hands over at once, and is gone from the list", async () => {
+    const before = await holderOf("scheduler");
+    const all = [second, worker, verifier];
+    const leader = all.find((node) => isOf(before, node));
+    assert.ok(leader, `${before} is one of those that live`);
+    const stopped = leader.end("SIGTERM");
+    const askedAt = performance.now();
+    await until("another has the duty", async () => ![undefined, before].includes(await holderOf("scheduler")));
+    // A lease lasts 15 s: nobody has waited for its end.
+    assert.ok(performance.now() - askedAt < 10_000);
+    await stopped;
+    const { rows } = await database.query("select name from nodes");
+    assert.ok(!rows.some(({ name }) => isOf(name, leader)));
+  });
+});
