@@ -40,9 +40,9 @@ export async function composeShared(config: Config): Promise<Shared> {
 }
 
 /** Asks the S3 server, if there is one, whether the place is there. @throws AppError storage_unavailable, driver_missing. */
-export async function askShared({ shared: { uploads }, s3 }: Config): Promise<void> {
-  if (uploads.kind === "folder") return;
-  const store = await openS3Store(uploads.path, s3);
+export async function askShared({ shared: { place }, s3 }: Config): Promise<void> {
+  if (place.kind === "folder") return;
+  const store = await openS3Store(place.path, s3);
   try {
     await Array.fromAsync(s3Objects(store).list("", 1));
   } finally {

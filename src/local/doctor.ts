@@ -9,7 +9,9 @@ import { command, type JsonOption, withExamples } from "../cli/command.ts";
 import { problemLines } from "../cli/failure.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { ROOT_DECLARATION } from "../core/archive/ocfl.ts";
+import { isoTime } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
+import { type Node, nodeService } from "../core/nodes/nodes.ts";
 import { type Config, loadConfig } from "../settings/config.ts";
 import { isLoopback } from "./loopback.ts";
 
@@ -73,6 +75,7 @@ export async function* examine(env: Readonly<Record<string, string | undefined>>
     yield* folder("archive", config.archive.path, "LONGSHORE_ARCHIVE_URL");
     yield* archiveRoot(config.archive.path);
   } else yield* archiveBucket(config);
+  if (config.shared.isShared) yield* sharedPlace(config);
   yield* clock(config.dataDir);
   const tokens = yield* database(config);
   yield* credentials(config, tokens);
@@ -158,9 +161,35 @@ async function* archiveBucket(config: Config): AsyncGenerator<Finding> {
       await storage.close();
     }
   } catch (error) {
-    const { hint, reason } = error instanceof AppError ? error.details : {};
-    const why = String(hint ?? reason ?? reasonOf(error));
+    const why = troubleOf(error);
     yield fail("archive", `${at}: ${why}`, "See to LONGSHORE_ARCHIVE_URL and the LONGSHORE_S3_ settings.");
+  }
+}
+
+/** With an S3 server, in a few words. */
+function troubleOf(error: unknown): string {
+  const { hint, reason } = error instanceof AppError ? error.details : {};
+  return String(hint ?? reason ?? reasonOf(error));
+}
+
+/** What is asked for at the start of every node. */
+async function* sharedPlace(config: Config): AsyncGenerator<Finding> {
+  const { place } = config.shared;
+  if (place.kind === "folder") {
+    yield* folder("shared place", place.path, "LONGSHORE_SHARED_URL");
+    return;
+  }
+  const at = `s3://${place.path}`;
+  const { askShared } = await import("../compose/shared.ts"); // with what it may be kept in
+  try {
+    await askShared(config);
+    yield ok("shared place", `${at} can be read`);
+  } catch (error) {
+    yield fail(
+      "shared place",
+      `${at}: ${troubleOf(error)}`,
+      "See to LONGSHORE_SHARED_URL and the LONGSHORE_S3_ settings.",
+    );
   }
 }
 
@@ -196,6 +225,7 @@ async function* database(config: Config): AsyncGenerator<Finding, boolean | unde
       await stores.ping();
       const { transactions, files } = await stores.catalogue.totals();
       yield ok("database", `opens, schema up to date; ${transactions} transactions, ${files} files`);
+      yield* nodes(await nodeService(stores.nodes, stores.leases).list());
       return await stores.tokens.anyActive(systemClock.now());
     } finally {
       await stores.close();
@@ -205,6 +235,20 @@ async function* database(config: Config): AsyncGenerator<Finding, boolean | unde
     yield fail("database", reasonOf(error), `See that it runs and that ${setting} names it.`);
     return undefined;
   }
+}
+
+/** Says nothing while nobody is there. */
+async function* nodes(found: readonly Node[]): AsyncGenerator<Finding> {
+  if (found.length === 0) return;
+  const silent = found.filter(({ isAlive }) => !isAlive);
+  const count = `${found.length - silent.length} alive`;
+  if (silent.length === 0) yield ok("nodes", count);
+  else
+    yield warn(
+      "nodes",
+      `${count}; silent: ${silent.map(({ name, seenAt }) => `${name} since ${isoTime(seenAt)}`).join(", ")}`,
+      "They died, or do not reach the database; what they did is done by others. longshore nodes shows all.",
+    );
 }
 
 async function* credentials(config: Config, tokens: boolean | undefined): AsyncGenerator<Finding> {

@@ -23,6 +23,7 @@ export function sharedConfig(e: z.output<z.ZodObject<typeof SHARED_SETTINGS>>, d
     shared: {
       /** Whether other nodes may be at work there. */
       isShared: e.LONGSHORE_SHARED_URL !== undefined,
+      place: shared,
       uploads: below(shared, "uploads"),
       packages,
       staging: below(shared, "staging"),

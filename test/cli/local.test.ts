@@ -166,9 +166,10 @@ describe("commands on this machine's own data", () => {
         LONGSHORE_MOVE_ROOTS: join(dataDir, "nowhere"),
         LONGSHORE_POLICY_FILE: join(dataDir, "longshore.sqlite"),
         LONGSHORE_ARCHIVE_URL: dataDir,
+        LONGSHORE_SHARED_URL: join(dataDir, "file"),
       });
       assert.equal(code, 2);
-      for (const name of ["database", "policy service", "policy file", "move root"])
+      for (const name of ["database", "shared place", "policy service", "policy file", "move root"])
         assert.equal(of(name)[0]?.status, "fail", name);
       assert.match(of("archive").at(-1)?.found ?? "", /holds something else/);
     });

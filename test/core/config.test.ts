@@ -17,6 +17,20 @@ function problemsOf(env: Record<string, string>): readonly string[] {
 }
 
 describe("configuration", () => {
+  test("what nodes share lies in the data folder, below another one, or below a folder of a bucket", () => {
+    const { shared } = loadConfig({ LONGSHORE_DATA_DIR: "/srv/here" });
+    assert.deepEqual(
+      [shared.isShared, shared.uploads.path, shared.runs.path],
+      [false, "/srv/here/uploads", "/srv/here/runs"],
+    );
+    const mounted = loadConfig({ LONGSHORE_SHARED_URL: "file:///srv/every%20node" }).shared;
+    assert.deepEqual([mounted.isShared, mounted.staging], [true, { kind: "folder", path: "/srv/every node/staging" }]);
+    const env = { LONGSHORE_SHARED_URL: "s3://longshore/some/folder/", LONGSHORE_CKANPACKAGER_STORE: "/srv/zips" };
+    const { uploads, packages } = loadConfig(env).shared;
+    assert.deepEqual(uploads, { kind: "s3", path: "longshore/some/folder/uploads" });
+    assert.deepEqual(packages, { kind: "folder", path: "/srv/zips" });
+  });
+
   test("no variable at all is enough to run on this machine alone", () => {
     const config = loadConfig({ HOME: "/root", PATH: "/bin" });
     assert.equal(config.host, "127.0.0.1");
@@ -121,6 +135,8 @@ describe("configuration", () => {
     ["LONGSHORE_URL", "localhost:7700"],
     ["LONGSHORE_POLICY_URL", "ftp://h/"],
     ["LONGSHORE_ARCHIVE_URL", "ftp://host/folder"],
+    ["LONGSHORE_SHARED_URL", "s3://bucket/../other"],
+    ["LONGSHORE_SHARED_URL", "s3://UPPER/folder"],
     ["LONGSHORE_WORKERS", "quick:2"],
     ["LONGSHORE_WORKERS", "fast:many"],
     ["LONGSHORE_UPLOAD_EXPIRY", "0"],
