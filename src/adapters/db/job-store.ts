@@ -1,8 +1,9 @@
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import { AppError } from "../../core/errors.ts";
 import type { JobId } from "../../core/ids.ts";
 import { JOB_STATES, type JobState } from "../../core/jobs/job.ts";
 import type { JobFilter, JobStore, NewJob } from "../../core/jobs/job-store.ts";
+import { POSTGRES_TIME } from "./database-time.ts";
 import { grouped } from "./grouped.ts";
 import { changeJobs, createJobs, type Dequeue, type Enqueue, inTrace, type JobUpdate, jobOf } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
@@ -24,8 +25,26 @@ export function sqlJobStore(
   /** Anything else may have happened before a connection was lost. */
   const isUndone = (error: unknown) => !(error instanceof AppError);
 
+  /**
+   * `fedUntil` is told by one process and judged by another. Where these are on several machines it is kept by the clock of the
+   * database, which they have in common.
+   * @returns what must be added to a time of the process whose time is `now`.
+   */
+  const databaseAhead = async (): Promise<(now: number) => number> => {
+    if (dialect === "sqlite") return () => 0;
+    const { rows } = await sql<{ time: number }>`select ${POSTGRES_TIME} as time`.execute(db);
+    const time = rows[0]?.time ?? 0;
+    return (now) => time - now;
+  };
+
   const create = grouped(
-    (jobs: readonly NewJob[]) => db.transaction().execute((tx) => createJobs(tx, queue.enqueue, jobs)),
+    async (jobs: readonly NewJob[]) => {
+      const ahead = jobs.some(({ fedUntil }) => fedUntil !== null) ? await databaseAhead() : () => 0;
+      const timed = jobs.map((job) =>
+        job.fedUntil === null ? job : { ...job, fedUntil: job.fedUntil + ahead(job.now) },
+      );
+      return db.transaction().execute((tx) => createJobs(tx, queue.enqueue, timed));
+    },
     // One by one with the same key, so that the later one is answered with the earlier.
     { atOnce, keyOf: ({ id, owner, idempotencyKey: key }) => (key === null ? id : `${owner}\n${key}`), isUndone },
   );
@@ -44,7 +63,12 @@ export function sqlJobStore(
   );
 
   const update = grouped(
-    async (updates: readonly JobUpdate[]) => {
+    async (given: readonly JobUpdate[]) => {
+      const ahead = given.some(({ change }) => change.fedUntil) ? await databaseAhead() : () => 0;
+      const updates = given.map((one) => {
+        const { fedUntil } = one.change;
+        return fedUntil ? { ...one, change: { ...one.change, fedUntil: fedUntil + ahead(one.now) } } : one;
+      });
       const [first] = updates;
       const isOneStatement = updates.length === 1 && first?.events.length === 0 && first.change.state === undefined;
       const changed = isOneStatement
@@ -100,10 +124,11 @@ export function sqlJobStore(
     },
 
     async listStarved(now, limit) {
+      const ahead = await databaseAhead();
       const rows = await db
         .selectFrom("jobs")
         .selectAll()
-        .where("fedUntil", "<=", now)
+        .where("fedUntil", "<=", now + ahead(now))
         .where("state", "=", "running")
         .orderBy("fedUntil")
         .limit(limit)

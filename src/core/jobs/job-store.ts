@@ -14,7 +14,7 @@ export interface NewJob {
   readonly idempotencyKey: string | null;
   /** Left out: what the running code is part of. */
   readonly trace?: TraceParent | null;
-  /** `null`: queued at once. A time: running, fed by a request until then. */
+  /** `null`: queued at once. A time: running, fed by a request until then; counted from `now`, whatever the clock it is of. */
   readonly fedUntil: number | null;
   readonly now: number;
 }
