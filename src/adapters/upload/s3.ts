@@ -18,7 +18,6 @@ const STEPS_AHEAD = 4;
 const UPLOADS_AT_ONCE = 8;
 /** More than there can be keys below `facts/`. */
 const FACTS = 16;
-const LAST = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Bytes that came one after another, as one object. */
 interface Piece {
@@ -60,7 +59,8 @@ export function s3UploadStore(objects: S3Objects): UploadStore {
     return [id, ...names].join("/");
   }
 
-  const stepKey = (id: string, offset: number) => keyOf(id, "from", String(LAST - BigInt(offset)).padStart(16, "0"));
+  const stepKey = (id: string, offset: number) =>
+    keyOf(id, "from", String(Number.MAX_SAFE_INTEGER - offset).padStart(16, "0"));
   const note = (id: string, fact: string) => objects.put(keyOf(id, "facts", fact), Buffer.alloc(0));
 
   async function stepAt(id: string, offset: number): Promise<readonly Piece[]> {
@@ -101,7 +101,7 @@ export function s3UploadStore(objects: S3Objects): UploadStore {
 
   async function endOf(id: string, step: S3Object | undefined): Promise<number> {
     if (!step) return 0;
-    const from = Number(LAST - BigInt(step.path.slice(keyOf(id, "from", "").length)));
+    const from = Number.MAX_SAFE_INTEGER - Number(step.path.slice(keyOf(id, "from", "").length));
     return from + bytesOf(await stepAt(id, from));
   }
 
@@ -141,7 +141,10 @@ export function s3UploadStore(objects: S3Objects): UploadStore {
     return end;
   }
 
-  /** All of it or nothing; pieces that come to nothing when the bytes break off go with the upload. @throws AppError digest_mismatch. */
+  /**
+   * All of it or nothing. Pieces that come to nothing, as the bytes break off, go with the upload.
+   * @throws AppError digest_mismatch.
+   */
   async function appendVerified(
     id: string,
     offset: number,
