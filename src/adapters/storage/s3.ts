@@ -13,6 +13,7 @@ import { writerThreads } from "./fs/writer-threads.ts";
 import { s3Bucket } from "./s3/bucket.ts";
 import { gatherParts } from "./s3/gather.ts";
 import { visibleFiles } from "./s3/listing.ts";
+import { readAhead } from "./s3/read-ahead.ts";
 import { type RestoreSettings, s3Restore } from "./s3/restore.ts";
 import { s3StagedTree } from "./s3/staged-tree.ts";
 import { exists, pathsOf, s3Trees } from "./s3/trees.ts";
@@ -75,12 +76,16 @@ export async function s3ObjectStorage(parts: S3ObjectStorageParts): Promise<Obje
     return stream;
   }
 
+  const ahead = readAhead(open);
+
   /** The size of a file that exists, visible or not. */
   async function sizeOf(path: string): Promise<number | undefined> {
     if (isStaging(path)) return undefined;
     try {
       return (await headOf(store, path, closing.signal))?.sizeBytes;
     } catch (error) {
+      // The answer to HEAD has no body that says why: a listing has, unless it meets something else.
+      await bucket.page(path, { most: 1 });
       throw storageFailure(error, path);
     }
   }
@@ -154,7 +159,7 @@ export async function s3ObjectStorage(parts: S3ObjectStorageParts): Promise<Obje
       return sizeBytes === undefined ? undefined : { path, sizeBytes };
     },
     sizes,
-    gather: (buffer, wanted) => gatherParts(open, buffer, wanted),
+    gather: (buffer, wanted) => gatherParts(ahead.read, buffer, wanted),
     ...(restore && { restore: s3Restore(store, restore, requireVisible) }),
     list,
     async *oddities(prefix) {
@@ -171,6 +176,7 @@ export async function s3ObjectStorage(parts: S3ObjectStorageParts): Promise<Obje
     },
     freeBytes: async () => undefined,
     async close() {
+      ahead.close();
       closing.abort(new AppError("storage_unavailable", { reason: "the storage was closed" }));
       await threads.close();
       store.client.destroy();

@@ -2,30 +2,28 @@ import { crc32 } from "node:zlib";
 import type { Gathered, GatherPart } from "../../../core/archive/object-storage.ts";
 import { AppError } from "../../../core/errors.ts";
 import { eachAtOnce } from "../../../core/streams.ts";
+import type { ReadPart } from "./read-ahead.ts";
 
 const READS_AT_ONCE = 32;
 
-/** @param open as the storage's own; the stream ends with the range. */
+/** {@link ObjectStorage.gather}, with many requests under way. */
 export async function gatherParts(
-  open: (path: string, range: { start: number; end: number }) => Promise<AsyncIterable<Uint8Array>>,
+  readPart: ReadPart,
   buffer: Uint8Array<ArrayBuffer>,
   parts: readonly GatherPart[],
 ): Promise<Gathered> {
   const crcs: (number | undefined)[] = parts.map(() => undefined);
 
-  async function read({ path, start, sizeBytes, at, crc }: GatherPart, index: number): Promise<void> {
+  async function read(part: GatherPart, index: number): Promise<void> {
+    const { path, start, sizeBytes, at, crc } = part;
     const expected = start + sizeBytes;
-    const bytes = await open(path, { start, end: expected - 1 }).catch((error: unknown) => {
+    const target = buffer.subarray(at, at + sizeBytes);
+    const found = await readPart(part, target).catch((error: unknown) => {
       if (!(error instanceof AppError) || error.code !== "range_not_satisfiable") throw error;
       throw new AppError("object_corrupt", { path, expected, found: error.details.sizeBytes ?? null });
     });
-    let found = start;
-    for await (const chunk of bytes) {
-      buffer.set(chunk, at + found - start);
-      found += chunk.byteLength;
-    }
-    if (found !== expected) throw new AppError("object_corrupt", { path, expected, found });
-    if (crc) crcs[index] = crc32(buffer.subarray(at, at + sizeBytes));
+    if (found !== sizeBytes) throw new AppError("object_corrupt", { path, expected, found: start + found });
+    if (crc) crcs[index] = crc32(target);
   }
 
   await eachAtOnce(
