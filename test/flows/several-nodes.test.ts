@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { type Longshore, longshore, type Node } from "../../src/sdk/index.ts";
+import { runCli } from "../cli/run-cli.ts";
 import { bundle } from "../http/bundle.ts";
 import { deposit, finished, json, type WireJob } from "../http/client.ts";
 import { startWorkerProcess, type WorkerProcess } from "../support/nodes.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
-import { type ServerProcess, startServer } from "../support/server.ts";
+import { lastingPort, type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
 /** What is promised: a lease and a look. */
@@ -27,6 +28,7 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
   let worker: WorkerProcess;
   let verifier: WorkerProcess;
   let client: Longshore;
+  let healthPort: number;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "longshore-several-"));
@@ -42,7 +44,11 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
     client = longshore({ url: first.url });
     database = new pg.Client({ connectionString: url });
     await database.connect();
-    verifier = await startWorkerProcess(settings, ["--lanes", "fast:2,slow:2", "--tasks", "verify"]);
+    healthPort = await lastingPort();
+    verifier = await startWorkerProcess({ ...settings, LONGSHORE_HEALTH_PORT: String(healthPort) }, [
+      ...["--lanes", "fast:2,slow:2"],
+      ...["--tasks", "verify"],
+    ]);
   });
   after(async () => {
     await database?.end();
@@ -85,6 +91,19 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
     assert.deepEqual([of(verifier)?.tasks, of(verifier)?.lanes], [["verify"], { fast: 2, slow: 2, run: 0 }]);
     assert.deepEqual(nodes.flatMap(({ duties }) => duties).sort(), ["drops", "indexing", "scheduler", "upkeep"]);
     assert.ok(isOf(await holderOf("scheduler"), first), "who was there first");
+
+    const { stdout } = await runCli(["nodes"], { env: { LONGSHORE_URL: second.url } });
+    assert.match(stdout, /^\S+\s+worker\s+alive\s+\S+\s+fast:2,slow:2\s+verify/m);
+    assert.match(stdout, /^\S+\s+server\s+alive\s+\S+\s+none\s+all\s+\S*scheduler/m);
+  });
+
+  test("a worker with a port for it tells how it is", async () => {
+    const ask = (path: string) => fetch(`http://127.0.0.1:${healthPort}${path}`);
+    assert.equal((await ask("/livez")).status, 200);
+    const { ready, checks } = await json<{ ready: boolean; checks: object }>(`http://127.0.0.1:${healthPort}/readyz`);
+    assert.deepEqual([ready, Object.keys(checks)], [true, ["database", "storage", "data"]]);
+    assert.match(await (await ask("/metrics")).text(), /^longshore_build_info\{/m);
+    assert.equal((await ask("/api/v1/jobs")).status, 404, "and nothing else");
   });
 
   test("what a worker does is told by a server as it happens, from where a client has left off; and is cancelled at another", async () => {

@@ -96,6 +96,52 @@ test("health is 503 and says which check failed when the database is gone or the
   }
 });
 
+test("a server is ready while it can do its work, also without a search engine, and no more once it is told to stop", async () => {
+  let isLeaving = false;
+  let isSearchAway = false;
+  let isDatabaseAway = false;
+  const server = await realServer({
+    worker: false,
+    wrap: (deps) => ({
+      ...deps,
+      observed: {
+        ...deps.observed,
+        isLeaving: () => isLeaving,
+        search: async () => {
+          if (isSearchAway) throw new AppError("search_unavailable");
+        },
+        ping: async () => {
+          if (isDatabaseAway) throw new AppError("database_unavailable");
+        },
+      },
+    }),
+  });
+  try {
+    const ask = async () => {
+      const response = await fetch(`${server.url}/readyz`);
+      const { ready, leaving, checks } = (await response.json()) as {
+        ready: boolean;
+        leaving: boolean;
+        checks: Record<string, { ok: boolean }>;
+      };
+      const failed = Object.keys(checks).filter((name) => !checks[name]?.ok);
+      return { status: response.status, ready, leaving, failed };
+    };
+    const fine = { status: 200, ready: true, leaving: false, failed: [] };
+    assert.deepEqual(await ask(), fine);
+    isSearchAway = true;
+    assert.deepEqual(await ask(), { ...fine, failed: ["search"] });
+    isDatabaseAway = true;
+    assert.deepEqual(await ask(), { status: 503, ready: false, leaving: false, failed: ["database", "search"] });
+    assert.equal((await fetch(`${server.url}/livez`)).status, 200, "nothing is gained by ending a process that waits");
+    [isSearchAway, isDatabaseAway, isLeaving] = [false, false, true];
+    assert.deepEqual(await ask(), { status: 503, ready: false, leaving: true, failed: [] });
+    assert.equal((await fetch(`${server.url}/api/v1/jobs`)).status, 200, "it serves still");
+  } finally {
+    await server.stop();
+  }
+});
+
 test("behind a proxy that adds a prefix, addresses carry it", async () => {
   const server = await realServer({ publicUrl: "https://data.example/longshore", worker: false });
   try {
