@@ -318,6 +318,10 @@ export function searchIndexConformance(name: string, make: () => SearchIndex): v
       const { facets } = await search(index, "", { facets: ["n"] });
       const counted = ["0", "0.30000000000000004", "1e+21", "5e-324"].map((value) => ({ value, count: 1 }));
       assert.deepEqual(facets.n, counted);
+      const name = "na\0me";
+      assert.equal((await search(index, "", { facets: [name] })).facets[name]?.length, 1);
+      assert.equal((await index.suggest(name, "v", undefined, 9)).length, 1);
+      assert.deepEqual(await index.suggest(name, "\0", undefined, 9), []);
     });
 
     test("whatever a user types is answered or refused with a column", async (t) => {

@@ -13,6 +13,7 @@ import {
   createIndex,
   dropLeftovers,
   isAbsence,
+  nameOf,
   prepare,
   type State,
   stateOf,
@@ -135,7 +136,7 @@ export function postgresIndex({
       using(async (db) => {
         const { current, documents } = await stateOf(db);
         const { rows } = await sql<{ size: number }>`
-          SELECT pg_total_relation_size(${`longshore_search.documents_${current}`}::regclass) AS size`.execute(db);
+          SELECT pg_total_relation_size(${nameOf(current)}::regclass) AS size`.execute(db);
         return { documents, sizeBytes: rows[0]?.size ?? 0 };
       }),
 

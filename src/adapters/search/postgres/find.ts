@@ -5,7 +5,7 @@ import { AppError } from "../../../core/errors.ts";
 import { foldedValue } from "../fts-terms.ts";
 import type { Landmarks } from "./landmarks.ts";
 import { tableOf } from "./tables.ts";
-import { anyLexeme, beginning, type Condition, conditionOf, type Part, partOf, tiers } from "./terms.ts";
+import { anyLexeme, beginning, type Condition, conditionOf, type Part, partOf, storable, tiers } from "./terms.ts";
 import { expander } from "./vocabulary.ts";
 import { nodesIn, type Window } from "./windows.ts";
 
@@ -83,7 +83,7 @@ export function finder(tx: Kysely<unknown>, number: number, landmarks: Landmarks
       ...(exactly ? [exactly] : []),
     ];
     const values = fields.map(
-      (field, i) => sql`, coalesce(facets, fields) -> ${foldedValue(field)} AS ${sql.id(`values_${i}`)}`,
+      (field, i) => sql`, coalesce(facets, fields) -> ${storable(foldedValue(field))} AS ${sql.id(`values_${i}`)}`,
     );
     const counts = fields.map(
       (_, i) => sql`, (SELECT jsonb_agg(jsonb_build_array(value, count)) FROM

@@ -6,7 +6,7 @@ import { AppError } from "../../../core/errors.ts";
  * for an index that is being made beside it, and which is which.
  */
 
-export const SCHEMA = "longshore_search";
+const SCHEMA = "longshore_search";
 /** Raised whenever documents would be filed differently: the index is then made anew. */
 const FORMAT = 1;
 
@@ -30,8 +30,12 @@ export interface State {
 type Db = Kysely<unknown>;
 type Tx = Transaction<unknown>;
 
+export function nameOf(number: number): string {
+  return `${SCHEMA}.documents_${number}`;
+}
+
 export function tableOf(number: number): RawBuilder<unknown> {
-  return sql.table(`${SCHEMA}.documents_${number}`);
+  return sql.table(nameOf(number));
 }
 
 /** Words and values of that table: see `vocabulary.ts`. */
