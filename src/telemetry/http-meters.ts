@@ -51,7 +51,7 @@ export function httpMeters(registers: Registry[]) {
   };
 }
 
-interface ServedRequest {
+export interface ServedRequest {
   readonly method: string;
   readonly route: string;
   readonly status: number | undefined;
