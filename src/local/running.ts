@@ -6,6 +6,7 @@ import type { Job } from "../core/jobs/job.ts";
 import { type NodeFacts, startPresence } from "../core/nodes/nodes.ts";
 import type { Config } from "../settings/config.ts";
 import { VERSION } from "../version.ts";
+import { sparing } from "./sparing.ts";
 
 /** What servers and workers have in common: how they open what they stand on, work, and come to an end. */
 
@@ -68,7 +69,14 @@ export async function startWork(
   const { startDuties } = await import("../compose/duties.ts");
   const told = workLog(log);
   const facts = { ...where, name: services.node, version: VERSION, lanes: config.workers, tasks: config.tasks ?? null };
-  const presence = startPresence(stores.nodes, facts, systemClock, told.trouble);
+  const presence = startPresence({
+    store: stores.nodes,
+    node: facts,
+    clock: systemClock,
+    onTrouble: told.trouble,
+    onClockApart: (aheadMs) =>
+      log.warn({ aheadMs }, "this machine's clock and the database's are apart: synchronise both, best by NTP"),
+  });
   const duties = startDuties(services, stores.leases, systemClock, told);
   const works = [services.startWorker(told), services.startDelivery(told)];
   return {
@@ -96,6 +104,17 @@ export async function endInTime(config: Config, log: Logger, ending: Promise<voi
   await late;
 }
 
+const troubleLogs = new WeakMap<Logger, ReturnType<typeof sparing>>();
+
+/** One for each log, whoever writes to it. */
+function troubleLog(log: Logger): ReturnType<typeof sparing> {
+  const known = troubleLogs.get(log);
+  if (known) return known;
+  const made = sparing(systemClock, ({ facts, ...more }) => log.error({ ...facts, ...more }, "trouble"));
+  troubleLogs.set(log, made);
+  return made;
+}
+
 export function workLog(log: Logger) {
   return {
     jobEnded({ id, kind, state, owner, attempts, error, createdAt, finishedAt, result }: Job) {
@@ -111,9 +130,7 @@ export function workLog(log: Logger) {
       if (error === null) log.info(line, "job");
       else log.warn({ ...line, code: error.code, message: error.message }, "job");
     },
-    trouble(error: unknown, during: string) {
-      log.error({ err: error, during }, "trouble");
-    },
+    trouble: troubleLog(log),
     duty(duty: string, leads: boolean) {
       log.info({ duty }, leads ? "this node has the duty" : "this node gave up the duty");
     },

@@ -14,6 +14,8 @@ export interface FaultyProxy {
   cutAfter(bytes: () => number): void;
   /** Once this many bytes in all have gone to the server, no more do. @returns when that has happened. */
   stallAfter(bytes: number): Promise<void>;
+  /** Every connection is broken, and every new one, as long as it lasts. */
+  sever(): void;
   /** No more faults; what was held back goes on. */
   heal(): void;
   close(): Promise<void>;
@@ -30,7 +32,14 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
   let sentBytes = 0;
   let receivedBytes = 0;
 
+  let isSevered = false;
+
   const server = createServer((client) => {
+    if (isSevered) {
+      cuts++;
+      client.destroy();
+      return;
+    }
     const upstream = dial(Number(port), hostname);
     const limit = cutAfter();
     let passed = 0;
@@ -96,7 +105,12 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
       healed = Promise.withResolvers();
       return stalled.promise;
     },
+    sever() {
+      isSevered = true;
+      for (const socket of sockets) socket.destroy();
+    },
     heal() {
+      isSevered = false;
       cutAfter = () => Number.POSITIVE_INFINITY;
       stallAfter = Number.POSITIVE_INFINITY;
       healed.resolve();
