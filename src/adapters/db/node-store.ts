@@ -12,11 +12,13 @@ export function sqlNodeStore(db: Kysely<Tables>, dialect: DialectName, clock: Cl
   return {
     async see({ name, lanes, tasks, ...facts }) {
       const changed = { ...facts, lanes: toJson(lanes), tasks: tasks && toJson(tasks), seenAt: now() };
-      await db
+      const { seenAt } = await db
         .insertInto("nodes")
         .values({ name, since: now(), ...changed })
         .onConflict((conflict) => conflict.column("name").doUpdateSet(changed))
-        .execute();
+        .returning("seenAt")
+        .executeTakeFirstOrThrow();
+      return seenAt;
     },
 
     async list() {

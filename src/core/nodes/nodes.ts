@@ -28,8 +28,8 @@ export interface KeptNode extends NodeFacts {
 
 /** Adapter: `adapters/db/node-store.ts`. Contract: `test/conformance/lease-store.ts`. */
 export interface NodeStore {
-  /** Enters a node, or notes that it has been seen just now. */
-  see(node: NodeFacts): Promise<void>;
+  /** Enters a node, or notes that it has been seen just now. @returns when that is, by the store's clock. */
+  see(node: NodeFacts): Promise<number>;
   /** By name. */
   list(): Promise<readonly KeptNode[]>;
   remove(name: string): Promise<void>;
@@ -50,6 +50,8 @@ export interface Nodes {
 const SEE_MS = 5_000;
 /** Who has not been seen for this long is taken for dead. */
 export const ALIVE_MS = 20_000;
+/** Nobody need mind less: requests take as long. */
+const CLOCKS_APART_MS = 5_000;
 /** For so long it is shown that a node died. */
 const KEPT_MS = 24 * 3_600_000;
 
@@ -60,20 +62,39 @@ export function nodeService(store: NodeStore, leases: LeaseStore): Nodes {
   };
 }
 
+export interface PresenceParts {
+  readonly store: NodeStore;
+  readonly node: NodeFacts;
+  readonly clock: Clock;
+  onTrouble?(error: unknown, during: string): void;
+  /**
+   * Told, once each time it begins, that this machine's clock is ahead of the store's by so much, or behind. Who has a duty or a
+   * job is a matter of the store's clock alone; due times, links and tokens go by the node's.
+   */
+  onClockApart?(aheadMs: number): void;
+}
+
 /** Says that this node is there until it is stopped; then it is gone. */
-export function startPresence(
-  store: NodeStore,
-  node: NodeFacts,
-  clock: Clock,
-  onTrouble?: (error: unknown, during: string) => void,
-): { stop(): Promise<void> } {
+export function startPresence(parts: PresenceParts): { stop(): Promise<void> } {
+  const { store, node, clock, onTrouble, onClockApart } = parts;
   const stopping = new AbortController();
   let isAway = false;
+  let isApart = false;
+
+  async function see(): Promise<void> {
+    const before = clock.now();
+    const seenAt = await store.see(node);
+    // The store looked at its clock somewhere in between.
+    const aheadMs = Math.max(before - seenAt, 0) || Math.min(clock.now() - seenAt, 0);
+    const wasApart = isApart;
+    isApart = Math.abs(aheadMs) > CLOCKS_APART_MS;
+    if (isApart && !wasApart) onClockApart?.(aheadMs);
+  }
 
   async function loop(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
-        await store.see(node);
+        await see();
         await store.removeSilent(KEPT_MS);
         isAway = false;
       } catch (error) {
