@@ -67,10 +67,16 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
     );
     app.setErrorHandler((error, request, reply) => failed(shown, authentication, error, request, reply));
 
-    app.get<{ Params: { readonly name: string } }>("/assets/:name", async ({ params }, reply) => {
-      const { type, bytes } = await assets.read(params.name);
-      return reply.type(type).header("cache-control", FOR_EVER).send(bytes);
-    });
+    app.get<{ Params: { readonly version: string; readonly "*": string } }>(
+      "/assets/:version/*",
+      async ({ params }, reply) => {
+        const { type, bytes, isCurrent } = await assets.read(params.version, params["*"]);
+        return reply
+          .type(type)
+          .header("cache-control", isCurrent ? FOR_EVER : "no-cache")
+          .send(bytes);
+      },
+    );
 
     await app.register(signInRoutes(shown));
     await app.register(async (guarded) => {

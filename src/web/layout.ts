@@ -31,9 +31,15 @@ export interface Page {
   /** Which item of the navigation it belongs to. */
   readonly path?: string;
   readonly body: Part;
+  /** Modules of `client/` that this page alone needs. */
+  readonly scripts?: readonly string[];
 }
 
-export function layout(reader: Reader, navigation: readonly NavigationItem[], { title, path, body }: Page): Html {
+export function layout(
+  reader: Reader,
+  navigation: readonly NavigationItem[],
+  { title, path, body, scripts = [] }: Page,
+): Html {
   const { say, link, assets, principal } = reader;
   const items = navigation.filter(({ scope }) => principal && hasScope(principal, scope));
   return html`<!doctype html>
@@ -45,8 +51,9 @@ export function layout(reader: Reader, navigation: readonly NavigationItem[], { 
 <title>${title} · ${say("site.name")}</title>
 <link rel="stylesheet" href="${assets.addressOf("style.css")}">
 <link rel="icon" href="data:,">
-<script type="module" src="${assets.addressOf("app.js")}"></script>
-</head>
+<meta name="form-token" content="${reader.formToken}">
+<meta name="api" content="${link("/api/v1")}">
+${["app.js", ...scripts].map((name) => html`<script type="module" src="${assets.addressOf(name)}"></script>\n`)}</head>
 <body>
 <a class="skip" href="#content">${say("site.skip")}</a>
 <header>

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { openAssets } from "../../src/web/assets.ts";
 import { webFace } from "../../src/web/face.ts";
 import { html, markupOf } from "../../src/web/html.ts";
 import { bundle } from "../http/bundle.ts";
@@ -98,7 +100,8 @@ describe("pages of a server that is open to its machine", () => {
     assert.equal(missing.status, 404);
     assert.match(await missing.text(), /job_unknown/);
     assert.equal((await page("/jobs?state=odd")).status, 400);
-    assert.equal((await page("/assets/..%2Fface.ts")).status, 404);
+    for (const path of ["web/face.ts", "core/errors.ts", "web/client/../face.ts", "..%2Fpackage.json"])
+      assert.equal((await page(`/assets/v/${path}`)).status, 404, path);
   });
 
   test("a page of another site cannot send our forms", async () => {
@@ -195,4 +198,23 @@ describe("signing in", () => {
     for (const forged of [`${cookie}x`, "longshore_session=e30", cookie.replace(/.$/, "-")])
       assert.equal((await page("/home", forged)).status, 303, forged);
   });
+});
+
+test("the SDK is served to pages with what it imports, and nothing else of the server", async () => {
+  const assets = await openAssets("");
+  const [, version = ""] = /^\/assets\/([^/]+)\//.exec(assets.addressOf("app.js")) ?? [];
+  const seen = new Set<string>();
+  async function follow(path: string): Promise<void> {
+    if (seen.has(path)) return;
+    seen.add(path);
+    const { bytes, isCurrent } = await assets.read(version, path);
+    assert.ok(isCurrent);
+    const text = Buffer.from(bytes).toString();
+    // What is left of types would be an error of syntax in a browser; Node says so as well.
+    assert.doesNotMatch(text, /^(import|export) type /m, path);
+    for (const [, target = ""] of text.matchAll(/^(?:import|export) [^;]*?from\s+"(\.[^"]+)";/gms))
+      await follow(join(dirname(path), target));
+  }
+  await follow("sdk/index.js");
+  assert.ok(seen.size > 20, [...seen].join(" "));
 });
