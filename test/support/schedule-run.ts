@@ -35,7 +35,6 @@ const wrap = (stores: Stores): Stores => ({
   ...stores,
   schedules: watched("schedules", stores.schedules, ["fire", "begin", "finish"]),
   jobs: watched("jobs", stores.jobs, ["update"]),
-  queue: watched("queue", stores.queue, ["done"]),
   sequences: watched("sequences", stores.sequences, ["reserve"]),
 });
 
@@ -44,7 +43,7 @@ await tick(scheduling.loop);
 scheduling.work();
 await until("nothing is left to do", async () => {
   const { queued, running } = await scheduling.stores.jobs.countOpen();
-  return queued + running === 0 && steps.at(-1) === "after queue.done";
+  return queued + running === 0 && steps.at(-1) === "after jobs.update";
 });
 await scheduling.close();
 console.log(JSON.stringify(steps));
