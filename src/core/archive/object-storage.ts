@@ -70,7 +70,7 @@ export interface Oddity {
  * Where archived bytes live. Paths are relative, `/`-separated and plainly safe: the caller (`ocfl.ts`) computes every
  * one. What has been published is never overwritten.
  *
- * Adapters: `adapters/storage/{fs,memory}.ts`. Contract: `test/conformance/object-storage.ts`.
+ * Adapters: `adapters/storage/{fs,s3,memory}.ts`. Contract: `test/conformance/object-storage.ts`.
  * Nothing here assumes a rename: an adapter without one writes to the final place at once and holds back the files named
  * in `publish`.
  */
