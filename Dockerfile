@@ -5,7 +5,7 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.browser.json ./
 COPY src src
 RUN npm run build
 
@@ -21,7 +21,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf 
 WORKDIR /app
 COPY package.json openapi.json LICENSE ./
 COPY bin bin
-COPY src/adapters/db/migrations src/adapters/db/migrations
+# The build reads from it what is no code, and what pages send to browsers.
+COPY src src
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist dist
 ENV NODE_ENV=production LONGSHORE_DATA_DIR=/data LONGSHORE_HOST=0.0.0.0
