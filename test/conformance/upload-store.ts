@@ -118,6 +118,29 @@ export function uploadStoreConformance(
         assert.equal(opened && String(await buffer(opened.bytes)), `begun ${texts[won]}`);
       });
 
+    if (isShared)
+      test("what comes late, for an upload whose bytes are taken already, is refused", async () => {
+        const make = fresh();
+        const [late, store] = [await make(), await make()];
+        await store.create({ ...about, sizeBytes: 5 });
+        const taken = Promise.withResolvers<void>();
+        const asked = Promise.withResolvers<void>();
+        async function* afterwards(): AsyncGenerator<Uint8Array> {
+          asked.resolve();
+          await taken.promise;
+          yield Buffer.from("wrong");
+        }
+        const appended = late.append(ID, 0, afterwards());
+        await asked.promise;
+        assert.equal(await store.append(ID, 0, bytes("right")), 5);
+        await store.seal(ID);
+        await store.remove(ID);
+        taken.resolve();
+        await assert.rejects(appended, { code: "upload_offset_mismatch" });
+        assert.equal((await store.get(ID))?.offset, 5);
+        await assert.rejects(store.open(ID), { code: "upload_unknown" });
+      });
+
     test("an upload of no bytes can be sealed and opened", async () => {
       const store = await fresh()();
       await store.create({ ...about, sizeBytes: 0 });

@@ -151,6 +151,48 @@ function nodes(): void {
     });
   });
 
+  /**
+   * A client turns to another node while the first one still waits for its bytes, which come when all is over.
+   * @returns what the first one answers then.
+   */
+  async function goneOver(from: ServerProcess, to: ServerProcess): Promise<number> {
+    const content = randomBytes(10 * MIB);
+    const tar = bundle({ "scan.raw": content });
+    const path = await begun(from, tar.length);
+    const slow = await faultyProxy(from.url);
+    const isHeldBack = slow.stallAfter(6 * MIB);
+    const patch = fetch(`${slow.url}${path}`, {
+      method: "PATCH",
+      body: tar,
+      headers: { ...TUS, "content-type": "application/offset+octet-stream", "upload-offset": "0" },
+    });
+    await isHeldBack;
+    await until("the other node has what came", async () => (await offsetAt(to, path)) >= 4 * MIB);
+    const job = await resumed(to, path, tar, 4 * MIB);
+    slow.heal();
+    const { status } = await patch;
+    await requireArchived(to, job, content);
+    await slow.close();
+    return status;
+  }
+
+  test("a request whose client has gone over to another node changes nothing when it goes on", async () => {
+    assert.equal(await goneOver(first, second), 409);
+  });
+
+  test("nor does it where the nodes share a folder", async () => {
+    const env = {
+      ...settings,
+      LONGSHORE_DATABASE_URL: await postgres.freshDatabase(),
+      LONGSHORE_SHARED_URL: join(folder, "shared"),
+      LONGSHORE_ARCHIVE_URL: join(folder, "archive"),
+    };
+    const from = await startServer({ env: { ...env, ...HTTP_ONLY } });
+    const to = await startServer({ env });
+    assert.equal(await goneOver(from, to), 409);
+    await Promise.all([from.stop(), to.stop()]);
+  });
+
   test("of two nodes that go on with an upload at once, one is told that it came too late", async () => {
     const path = await begun(first, 10);
     const send = (node: ServerProcess) =>

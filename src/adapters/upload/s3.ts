@@ -117,10 +117,17 @@ export function s3UploadStore(objects: S3Objects): UploadStore {
     return piece;
   }
 
-  /** @throws AppError upload_offset_mismatch when another goes on from there. */
+  /**
+   * Whether the upload is complete is asked for afterwards: where it is, what says that others were here may be gone with the
+   * bytes. @throws AppError upload_offset_mismatch when another goes on from there, or has.
+   */
   async function takeStep(id: string, offset: number, pieces: readonly Piece[]): Promise<void> {
-    if (pieces.length === 0 || (await objects.create(stepKey(id, offset), Buffer.from(JSON.stringify(pieces))))) return;
-    const expected = offset + bytesOf(await stepAt(id, offset));
+    if (pieces.length === 0) return;
+    const isOurs = await objects.create(stepKey(id, offset), Buffer.from(JSON.stringify(pieces)));
+    if (isOurs && !(await objects.stat(keyOf(id, "facts", "sealed")))) return;
+    const parts = pieces.map(({ name }) => keyOf(id, "parts", name));
+    await objects.remove(isOurs ? [stepKey(id, offset), ...parts] : parts);
+    const { offset: expected } = await requireState(id);
     throw new AppError("upload_offset_mismatch", { id, expected, found: offset });
   }
 
