@@ -39,6 +39,9 @@ export function indexDefinition(meta: Readonly<Record<string, unknown>>, shards:
         auto_expand_replicas: "0-1",
         // Every change asks to be seen at once, and there are no others.
         refresh_interval: "-1",
+        // The order of all answers: Lucene, which takes documents as they lie, has the first page at once.
+        "sort.field": ["created", "place", "key"],
+        "sort.order": ["desc", "desc", "desc"],
       },
     },
     mappings: {
