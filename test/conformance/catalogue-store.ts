@@ -339,6 +339,17 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
       for (const message of await outbox.claim(1e12, 1, 1_000)) await outbox.delivered(message.key);
     };
 
+    test("backlog tells how many messages wait, how many have failed, and since when the oldest waits", async () => {
+      assert.deepEqual(await outbox.backlog(), { messages: 0, failing: 0, oldestAt: null });
+      await put(3_000, "backlog-1");
+      await put(4_000, "backlog-2");
+      assert.deepEqual(await outbox.backlog(), { messages: 2, failing: 0, oldestAt: 3_000 });
+      await outbox.failed("backlog-2", 5_000, "no answer");
+      assert.deepEqual(await outbox.backlog(), { messages: 2, failing: 1, oldestAt: 3_000 });
+      await deliverAll();
+      assert.deepEqual(await outbox.backlog(), { messages: 0, failing: 0, oldestAt: null });
+    });
+
     test("claim holds due messages for the lease, oldest first, and gives them out again when it is over", async () => {
       await put(1_000, "first");
       await put(2_000, "second");

@@ -5,6 +5,7 @@ import { jobId } from "../../src/core/ids.ts";
 import { JOB_STATES, type Job, type JobState } from "../../src/core/jobs/job.ts";
 import type { JobQueue } from "../../src/core/jobs/job-queue.ts";
 import type { JobChange, JobFilter, JobStore, NewJob } from "../../src/core/jobs/job-store.ts";
+import { withinTrace } from "../../src/core/tracing.ts";
 
 interface Opened {
   readonly jobs: JobStore;
@@ -296,6 +297,29 @@ export function jobStoreConformance(name: string, open: () => Promise<Opened>): 
         await store.update((await create()).id, ["queued"], { state }, 2_000);
       await create();
       assert.deepEqual(await store.countOpen(), { queued: base.queued + 1, running: base.running + 1 });
+    });
+
+    test("oldestQueued tells since when the oldest job of each lane is queued, and nothing of lanes that are empty", async () => {
+      const queued = await pages(store, { states: ["queued"], limit: 100 });
+      for (const { id } of queued) await store.update(id, ["queued"], { state: "cancelled" }, 1_000);
+      assert.deepEqual(await store.oldestQueued(), {});
+      const { id } = await create({ lane: "fast", now: 5_000 });
+      await create({ lane: "fast", now: 7_000 });
+      await create({ lane: "slow", now: 6_000 });
+      assert.deepEqual(await store.oldestQueued(), { fast: 5_000, slow: 6_000 });
+      await store.update(id, ["queued"], { state: "running" }, 9_000);
+      assert.deepEqual(await store.oldestQueued(), { fast: 7_000, slow: 6_000 });
+    });
+
+    test("a job is part of what was going on when it was asked for, and its input is what it was", async () => {
+      const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+      const [inside, outside] = await Promise.all([
+        withinTrace(trace, () => create({ input: { path: "a" } })),
+        create({ input: { path: "b" } }),
+      ]);
+      const [first, second] = [await store.get(inside.id), await store.get(outside.id)];
+      assert.deepEqual([first?.trace, first?.input], [trace, { path: "a" }]);
+      assert.deepEqual([second?.trace, second?.input], [undefined, { path: "b" }]);
     });
 
     test("listStarved finds running jobs whose time has come, the longest silent first, up to the limit", async () => {
