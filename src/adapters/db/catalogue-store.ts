@@ -11,8 +11,8 @@ import { type FileRow, fromJson, type Tables, toJson } from "./tables.ts";
 
 /**
  * Rows per statement and per transaction: what SQLite holds the event loop for is then about 10 ms. So 100,000 file rows
- * take 1.2 s on SQLite and 2.0 s on PostgreSQL (2 cores, November 2026). A prepared statement per row, past Kysely, would
- * take 0.8 s on SQLite: not worth a second way.
+ * take 1.2 s on SQLite (2 cores, November 2026), and about 4 s on PostgreSQL, on busy cores. A prepared statement per row,
+ * past Kysely, would take 0.8 s on SQLite: not worth a second way.
  */
 const ROWS_PER_STATEMENT = 500;
 
