@@ -95,7 +95,7 @@ async function serveFrom({ root, workdir, env, health, command }: Stage): Promis
     ...env,
     LONGSHORE_DATA_DIR: dataDir,
     LONGSHORE_PORT: port,
-    LONGSHORE_TRUSTED_PROXIES: "127.0.0.1",
+    LONGSHORE_HOST: "127.0.0.1",
   };
   const as = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   // tini is Debian's.
