@@ -9,6 +9,7 @@ import { parseQuery } from "../../src/core/catalogue/query.ts";
 import type { SearchDocument, SearchIndex } from "../../src/core/catalogue/search-index.ts";
 import { AppError, type Code } from "../../src/core/errors.ts";
 import { searchIndexConformance } from "../conformance/search-index.ts";
+import { faultyProxy } from "../support/faulty-proxy.ts";
 import { movingClock } from "../support/moving-clock.ts";
 import { type IndexesOfEngine, openIndexes, withoutEngine } from "../support/opensearch-server.ts";
 import { everything } from "../support/search.ts";
@@ -91,6 +92,18 @@ function withEngine(engine: IndexesOfEngine): void {
       await index.put(Array.from({ length: 40 }, (_, id) => document(id)));
       assert.equal((await everything(index)).length, 40);
       assert.ok((sizes[0] ?? 0) > 5_000 && (sizes.at(-1) ?? 0) <= 5_000, String(sizes));
+    });
+
+    test("an answer that breaks off is asked for again", async (t) => {
+      const proxy = await faultyProxy(engine.url);
+      t.after(() => proxy.close());
+      const prefix = engine.freshPrefix();
+      await engine.open({ prefix }).put(Array.from({ length: 200 }, (_, id) => document(id)));
+      // In the middle of the first page, behind what is asked before it.
+      let connections = 0;
+      proxy.cutAfter(() => (connections++ === 0 ? 15_000 : Number.POSITIVE_INFINITY));
+      assert.equal((await keys(engine.open({ url: proxy.url, prefix }))).length, 200);
+      assert.equal(proxy.cuts, 1);
     });
 
     test("an index that takes nothing more says so, and answers searches still", async () => {

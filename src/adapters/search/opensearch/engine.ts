@@ -75,7 +75,9 @@ export function searchEngine({ url, exchange, clock }: EngineParts): Engine {
       silenceMs: SILENCE_MS,
       signal,
     });
-    const chunks: Uint8Array[] = await Array.fromAsync(bytes);
+    const chunks: Uint8Array[] = await Array.fromAsync(bytes).catch((cause: unknown) => {
+      throw new AppError("remote_unavailable", { reason: "the answer broke off" }, { cause });
+    });
     return { status, document: jsonObject(Buffer.concat(chunks).toString("utf8")) };
   }
 
