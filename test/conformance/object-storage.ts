@@ -20,13 +20,14 @@ export interface StorageUnderTest {
  * What every ObjectStorage must do.
  * @param setUp makes an empty storage; called once for each test.
  * @param options.manyFiles fewer where each is a request.
+ * @param options.timeout for all of them, in milliseconds: more where each call is one.
  */
 export function objectStorageConformance(
   name: string,
   setUp: () => Promise<StorageUnderTest>,
-  { manyFiles = 20_000 }: { readonly manyFiles?: number } = {},
+  { manyFiles = 20_000, timeout = 120_000 }: { readonly manyFiles?: number; readonly timeout?: number } = {},
 ): void {
-  describe(`ObjectStorage: ${name}`, { timeout: 120_000 }, () => {
+  describe(`ObjectStorage: ${name}`, { timeout }, () => {
     let world: StorageUnderTest;
     let opened: ObjectStorage[] = [];
     let storage: ObjectStorage;
