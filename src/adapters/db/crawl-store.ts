@@ -6,6 +6,7 @@ import { crawlFolders, enterFolders, mergedFolders } from "./crawl-folders.ts";
 import { crawlReading } from "./crawl-reading.ts";
 import { crawlRemoval } from "./crawl-removal.ts";
 import { batchRow, crawlOf, NO } from "./crawl-rows.ts";
+import { insertRows } from "./insert-rows.ts";
 import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { type Tables, toJson } from "./tables.ts";
@@ -154,7 +155,7 @@ async function enterBatches(
     const rows = batches
       .slice(at, at + ROWS_PER_STATEMENT)
       .map((batch, index) => batchRow(crawl.number, before + at + index + 1, batch));
-    await tx.insertInto("crawlBatches").values(rows).execute();
+    await insertRows(tx, "crawlBatches", rows).execute();
   }
 }
 
@@ -167,6 +168,6 @@ async function enterProblems(
     const rows = problems
       .slice(at, at + ROWS_PER_STATEMENT)
       .map(({ endpoint, ...problem }) => ({ crawl: crawl.number, endpoint, problem: toJson(problem) }));
-    await tx.insertInto("crawlProblems").values(rows).execute();
+    await insertRows(tx, "crawlProblems", rows).execute();
   }
 }

@@ -4,6 +4,7 @@ import type { Extraction, ExtractionRecord, ExtractionStatus } from "../../core/
 import type { Described, ExtractionStore } from "../../core/extract/extraction-store.ts";
 import type { ExtractionId } from "../../core/ids.ts";
 import { NO } from "./crawl-rows.ts";
+import { insertRows } from "./insert-rows.ts";
 import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { noteChanges } from "./search-changes.ts";
@@ -121,7 +122,7 @@ export function sqlExtractionStore(db: Kysely<Tables>, dialect: DialectName, enq
           const rows = records
             .slice(at, at + ROWS_PER_STATEMENT)
             .map((record, index) => recordRow(row.number, first + at + index, record, now));
-          await tx.insertInto("extractionRecords").values(rows).execute();
+          await insertRows(tx, "extractionRecords", rows).execute();
         }
         if (records.length > 0) await noteChanges(tx, [{ extraction: id, from: first, until: row.lastNumber }]);
         return true;

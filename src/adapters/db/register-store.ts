@@ -2,6 +2,7 @@ import type { Kysely, Transaction } from "kysely";
 import type { OutboxMessage } from "../../core/catalogue/catalogue-store.ts";
 import type { Entry, EntryEvent } from "../../core/registers/entry.ts";
 import { type EntryGuard, type NewEntry, type RegisterStore, STALE } from "../../core/registers/register-store.ts";
+import { insertRows } from "./insert-rows.ts";
 import { createJob, type Enqueue } from "./job-writes.ts";
 import type { DialectName } from "./migrate.ts";
 import { putMessages } from "./outbox.ts";
@@ -110,7 +111,7 @@ export function sqlRegisterStore(db: Kysely<Tables>, dialect: DialectName, enque
           messages.push(...entry.tell(one));
         }
         if (repeatable !== undefined && made[0]) await putKeys(tx, register, made[0].id, [requestKey(repeatable)], 0);
-        await inBatches(made.flatMap(valuesOf), (rows) => tx.insertInto("registerValues").values(rows).execute());
+        await inBatches(made.flatMap(valuesOf), (rows) => insertRows(tx, "registerValues", rows).execute());
         const events = made.map(({ id, status, fields }, at) => ({
           register,
           entry: id,
@@ -201,7 +202,7 @@ export function sqlRegisterStore(db: Kysely<Tables>, dialect: DialectName, enque
         }
         if (fields) {
           await tx.deleteFrom("registerValues").where("register", "=", register).where("entry", "=", id).execute();
-          await inBatches(valuesOf(entry), (rows) => tx.insertInto("registerValues").values(rows).execute());
+          await inBatches(valuesOf(entry), (rows) => insertRows(tx, "registerValues", rows).execute());
         }
         if (job) await createJob(tx, enqueue, job);
         if (change.isNoted)
