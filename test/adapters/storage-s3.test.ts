@@ -167,6 +167,18 @@ function withServer(server: S3Server): void {
       assert.equal(requests, 1);
     });
 
+    test("a large file does not take the place of one that the tree has", async (t) => {
+      const place = newPlace();
+      const storage = await opened(t, { place });
+      const tree = await storage.stage("object");
+      await put(tree, "v1/file", Buffer.from("first"));
+      const large = put(tree, "v1/file", randomBytes(9 * MIB));
+      await assert.rejects(large, { code: "object_exists", details: { path: "v1/file" } });
+      assert.equal(await text(await tree.open("v1/file")), "first");
+      await tree.discard();
+      assert.deepEqual(await leftBehind(place), []);
+    });
+
     test("parts of a process that died go with its tree", async (t) => {
       const place = newPlace();
       const dying = await opened(t, { place });
