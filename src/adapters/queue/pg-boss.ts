@@ -14,12 +14,6 @@ import { pollingWakes } from "./wakes.ts";
 const LEASE_SECONDS = 10;
 /** How often one of the processes looks for deliveries whose lease has run out: they are taken over within 13 s. */
 const SUPERVISE_SECONDS = 2;
-/**
- * The planner knows nothing of entries that have just been queued in great numbers, and sorts them all for each claim: with
- * 300,000 waiting 180 ms, and 1.7 ms once it has looked. A claim that takes as long as this has it look, once a minute at most.
- */
-const SLOW_CLAIM_MS = 100;
-const LOOK_EVERY_MS = 60_000;
 /** pg-boss counts with 32 bits. A line that was never empty for two thousand million turns is served by age from then on. */
 const LAST_RANK = -(2 ** 31);
 const CHANNEL = "longshore_queue";
@@ -68,7 +62,6 @@ export async function pgBossJobQueue(
   /** Kysely as pg-boss wants it; without plugins, which would rename its columns. */
   const through = (tx: Kysely<Tables>) => ({ db: fromKysely(tx.withoutPlugins()) });
   const wakes = pollingWakes();
-  let lookedAt = Number.NEGATIVE_INFINITY;
 
   const start = async () => {
     await boss.start();
@@ -155,7 +148,6 @@ export async function pgBossJobQueue(
      * same statement: unless another claim is just doing that, so that nobody waits.
      */
     async claim(_worker, lane, limit, kinds) {
-      const startedAt = performance.now();
       const { rows } = await sql<{ id: string; attempt: number; jobId: JobId; rank: number }>`
         with next as materialized (
           select id from pgboss.job
@@ -174,11 +166,6 @@ export async function pgBossJobQueue(
           where job_lanes.lane = line.lane and reached < served.rank
         )
         select * from claimed order by rank, job_id`.execute(db);
-      const endedAt = performance.now();
-      if (endedAt - startedAt > SLOW_CLAIM_MS && endedAt - lookedAt > LOOK_EVERY_MS) {
-        lookedAt = endedAt;
-        await sql`analyze pgboss.job`.execute(db);
-      }
       return rows.map(({ id, attempt, jobId }) => ({ jobId, lane, receipt: `${id}:${attempt}` }));
     },
 
