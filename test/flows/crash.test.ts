@@ -12,7 +12,7 @@ import { KINDS } from "../support/crash-depositor.ts";
 import { allJobs, archivedFiles, depositBundle, killUnderLoad, type SentBundle } from "../support/crash-load.ts";
 import { runDepositor } from "../support/crash-run.ts";
 import { distinctMoments, PARTS, type Part } from "../support/crash-steps.ts";
-import { seededRandom } from "../support/random.ts";
+import { seededRandom, shareOf } from "../support/random.ts";
 import { startServer } from "../support/server.ts";
 import { tarMember, tarOf } from "../support/tars.ts";
 import { until } from "../support/until.ts";
@@ -25,7 +25,9 @@ const FILES: Readonly<Record<string, string>> = {
 };
 /** With fewer steps in any part of any deposit, the watch no longer sees what happens. */
 const LEAST_STEPS: Readonly<Record<Part, number>> = { storage: 10, database: 12, files: 30 };
-const KILLS = 10;
+const KILLS = 6;
+/** Each death takes a second of two processes: a part of them in each run. */
+const SHARE = 4;
 /** A request is known to be dead after 30 s, and with it the job that it fed. */
 const STARVED_MS = 90_000;
 
@@ -94,7 +96,7 @@ describe("a deposit whose process is killed", { concurrency: true, timeout: 1_50
       t.diagnostic(`steps: ${counts.join(", ")}; ${moments.length} distinct moments to die at`);
 
       const ends = new Map<string, number>();
-      for (const { name, ...strikeAt } of moments) {
+      for (const { name, ...strikeAt } of shareOf(t, moments, SHARE)) {
         const deposit = { folder: await freshFolder(), kind, strikeAt };
         const { acknowledged } = await runDepositor(deposit, compiled);
         try {

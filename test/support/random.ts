@@ -21,3 +21,17 @@ export function seededRandom(t: TestContext): (below: number) => number {
 function seedOf(name: string): number {
   return createHash("sha256").update(name).digest().readUInt32BE();
 }
+
+const DAY_MS = 86_400_000;
+
+/**
+ * One of every `share` of many things that each take long, another one each day: over so many days everything is tried.
+ * `TEST_SHARE=all` tries everything, a number begins there. Where it began is printed.
+ */
+export function shareOf<T>(t: TestContext, things: readonly T[], share: number): readonly T[] {
+  const { TEST_SHARE: wanted } = process.env;
+  if (wanted === "all") return things;
+  const first = Number(wanted ?? Math.floor(Date.now() / DAY_MS)) % share;
+  t.diagnostic(`TEST_SHARE=${first}: one of every ${share}, ${things.length} in all`);
+  return things.filter((_, at) => at % share === first);
+}
