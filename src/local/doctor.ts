@@ -9,21 +9,11 @@ import { command, type JsonOption, withExamples } from "../cli/command.ts";
 import { problemLines } from "../cli/failure.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { ROOT_DECLARATION } from "../core/archive/ocfl.ts";
-import { isoTime } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
-import { type Node, nodeService } from "../core/nodes/nodes.ts";
 import { type Config, loadConfig } from "../settings/config.ts";
+import { database } from "./doctor-database.ts";
+import { type Finding, fail, ok, reasonOf, warn } from "./finding.ts";
 import { isLoopback } from "./loopback.ts";
-
-/** What one look found. */
-export interface Finding {
-  readonly status: "ok" | "warn" | "fail";
-  readonly check: string;
-  /** What is there. */
-  readonly found: string;
-  /** What to do about it; absent when all is well. */
-  readonly advice?: string;
-}
 
 const LOW_BYTES = 10 * 1024 ** 3;
 const EMPTY_BYTES = 256 * 1024 ** 2;
@@ -85,10 +75,6 @@ export async function* examine(env: Readonly<Record<string, string | undefined>>
   if (config.policyFile !== undefined) yield* policyFile(config.policyFile);
   yield* remotes(config);
 }
-
-const ok = (check: string, found: string): Finding => ({ status: "ok", check, found });
-const warn = (check: string, found: string, advice: string): Finding => ({ status: "warn", check, found, advice });
-const fail = (check: string, found: string, advice: string): Finding => ({ status: "fail", check, found, advice });
 
 /** A folder that does not exist yet is judged by the nearest one above it. */
 async function* folder(check: string, path: string, setting: string): AsyncGenerator<Finding> {
@@ -211,46 +197,6 @@ async function* clock(dataDir: string): AsyncGenerator<Finding> {
   else yield ok("clock", text);
 }
 
-/** @returns whether any token is active; `undefined` when nobody can tell. */
-async function* database(config: Config): AsyncGenerator<Finding, boolean | undefined> {
-  const file = join(config.dataDir, "longshore.sqlite");
-  if (config.databaseUrl === undefined && !(await stat(file).catch(() => undefined))) {
-    yield ok("database", `${file} will be made`);
-    return false;
-  }
-  try {
-    const { openStores } = await import("../compose/foundation.ts"); // what needs no database starts without it
-    const stores = await openStores(config, systemClock);
-    try {
-      await stores.ping();
-      const { transactions, files } = await stores.catalogue.totals();
-      yield ok("database", `opens, schema up to date; ${transactions} transactions, ${files} files`);
-      yield* nodes(await nodeService(stores.nodes, stores.leases).list());
-      return await stores.tokens.anyActive(systemClock.now());
-    } finally {
-      await stores.close();
-    }
-  } catch (error) {
-    const setting = config.databaseUrl === undefined ? "LONGSHORE_DATA_DIR" : "LONGSHORE_DATABASE_URL";
-    yield fail("database", reasonOf(error), `See that it runs and that ${setting} names it.`);
-    return undefined;
-  }
-}
-
-/** Says nothing while nobody is there. */
-async function* nodes(found: readonly Node[]): AsyncGenerator<Finding> {
-  if (found.length === 0) return;
-  const silent = found.filter(({ isAlive }) => !isAlive);
-  const count = `${found.length - silent.length} alive`;
-  if (silent.length === 0) yield ok("nodes", count);
-  else
-    yield warn(
-      "nodes",
-      `${count}; silent: ${silent.map(({ name, seenAt }) => `${name} since ${isoTime(seenAt)}`).join(", ")}`,
-      "They died, or do not reach the database; what they did is done by others. longshore nodes shows all.",
-    );
-}
-
 async function* credentials(config: Config, tokens: boolean | undefined): AsyncGenerator<Finding> {
   if (isLoopback(config.host))
     yield ok("access", tokens ? "by token only" : `open to everybody on this machine (${config.host})`);
@@ -341,10 +287,4 @@ async function ask(url: string): Promise<Response | string> {
   return fetch(url, { signal: AbortSignal.timeout(ANSWER_MS), redirect: "manual" }).catch((error: Error) =>
     reasonOf(error.cause ?? error),
   );
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof AppError) return error.message;
-  if (error instanceof Error && "code" in error) return String(error.code);
-  return error instanceof Error ? error.message : String(error);
 }

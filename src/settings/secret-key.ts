@@ -13,11 +13,9 @@ const MIN_LENGTH = 32;
  * @throws AppError config_invalid when the file holds no key.
  */
 export async function secretKey(config: Pick<Config, "secretKey" | "dataDir">): Promise<string> {
-  if (config.secretKey !== undefined) return config.secretKey;
+  const known = await knownSecretKey(config);
+  if (known !== undefined) return known;
   const path = join(config.dataDir, FILE);
-  const kept = (await readFile(path, "utf8").catch(absent))?.trim();
-  if (kept !== undefined) return requireKey(kept, path);
-
   const key = randomBytes(32).toString("base64url");
   const whole = `${path}.${randomUUID()}`;
   try {
@@ -37,6 +35,14 @@ export async function secretKey(config: Pick<Config, "secretKey" | "dataDir">): 
   } finally {
     await rm(whole, { force: true });
   }
+}
+
+/** The same, but none is made. @throws AppError config_invalid when the file holds no key. */
+export async function knownSecretKey(config: Pick<Config, "secretKey" | "dataDir">): Promise<string | undefined> {
+  if (config.secretKey !== undefined) return config.secretKey;
+  const path = join(config.dataDir, FILE);
+  const kept = (await readFile(path, "utf8").catch(absent))?.trim();
+  return kept === undefined ? undefined : requireKey(kept, path);
 }
 
 function requireKey(key: string, path: string): string {

@@ -87,9 +87,15 @@ describe("longshore env and longshore secret", () => {
     assert.match(interrupted.shown, /nothing was set/);
   });
 
-  test("secrets that another key cannot read are named at start and listed as lost", async () => {
+  test("secrets that another key cannot read are named at start, by the doctor, and listed as lost", async () => {
     assert.equal((await cli(["secret", "set", "TOKEN"], "x")).code, 0);
     await server.end("SIGTERM");
+    const examined = async (key: string) =>
+      runCli(["doctor"], {
+        env: { LONGSHORE_DATA_DIR: server.dataDir, LONGSHORE_PORT: "0", LONGSHORE_SECRET_KEY: key.repeat(40) },
+      });
+    assert.match((await examined("a")).stdout, /^ok +secrets +\d can be read$/m);
+    assert.match((await examined("b")).stdout, /^fail +secrets +sealed under another key: .*TOKEN \(global\)/m);
     server = await startServer({ dataDir: server.dataDir, env: { LONGSHORE_SECRET_KEY: "b".repeat(40) } });
     assert.match(server.log(), /"secrets":\["TOKEN \(global\)".*set them again/);
     const { stdout, stderr } = await cli(["secret", "list"]);
