@@ -1,3 +1,5 @@
+export { type RateMeter, rateMeter } from "../sdk/rate-meter.ts";
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** `1.5 GiB`: three significant digits at most. */
@@ -19,30 +21,6 @@ export function durationText(ms: number): string {
   const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
-}
-
-/** The speed of the last few seconds, since the beginning's says little after a pause. */
-export interface RateMeter {
-  /** @param total amount so far. @returns amount per second, or `undefined` while it cannot be told. */
-  measure(total: number): number | undefined;
-}
-
-const WINDOW_MS = 10_000;
-/** Asked more often than this, as for every chunk of a fast transfer, it keeps no sample of each. */
-const SAMPLE_MS = 100;
-
-export function rateMeter(now: () => number): RateMeter {
-  let samples: { readonly at: number; readonly total: number }[] = [];
-  return {
-    measure(total) {
-      const at = now();
-      if (at - (samples.at(-1)?.at ?? Number.NEGATIVE_INFINITY) >= SAMPLE_MS)
-        samples = [...samples.filter((sample) => at - sample.at <= WINDOW_MS), { at, total }];
-      const first = samples[0];
-      const elapsedMs = at - (first?.at ?? at);
-      return first && elapsedMs >= 500 ? ((total - first.total) / elapsedMs) * 1000 : undefined;
-    },
-  };
 }
 
 /** `1.2 GiB of 3.0 GiB (40 %), 98.1 MiB/s, 0:18 left`. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
-import { LongshoreError, type MetadataObject } from "../sdk/index.ts";
+import { bundleMetadata, LongshoreError, type MetadataObject } from "../sdk/index.ts";
 
 export interface KeyValue {
   readonly key: string;
@@ -25,24 +25,15 @@ export function collectKeyValue(text: string, earlier: readonly KeyValue[] = [])
 
 /** The objects that describe the bundle as a whole: those of the file, with what the options say in their place. */
 export function metadataOf(options: MetadataOptions): readonly MetadataObject[] {
-  const own: MetadataObject[] = [];
-  for (const field of ["submitter", "project", "instrument"] as const) {
-    const given = options[field];
-    if (given !== undefined)
-      own.push({ destinationTable: `Transactions.${field}`, value: pacificaValue(field, given) });
-  }
+  const { submitter, project, instrument } = options;
+  const own = bundleMetadata({ submitter, project, instrument });
   const replaced = new Set(own.map(({ destinationTable }) => destinationTable));
   const given = options.metadata === undefined ? [] : readMetadata(options.metadata);
   return [
     ...own,
     ...given.filter(({ destinationTable }) => !replaced.has(destinationTable)),
-    ...(options.kv ?? []).map(({ key, value }) => ({ destinationTable: "TransactionKeyValue", key, value })),
+    ...bundleMetadata({ keyValues: options.kv }),
   ];
-}
-
-/** Pacifica numbers its users and instruments and names its projects. */
-function pacificaValue(field: "submitter" | "project" | "instrument", given: string): string | number {
-  return field !== "project" && /^(0|[1-9]\d{0,14})$/.test(given) ? Number(given) : given;
 }
 
 function readMetadata(path: string): readonly MetadataObject[] {

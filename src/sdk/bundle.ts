@@ -44,6 +44,8 @@ export interface BundleOptions {
 export interface BundleSource extends UploadSource {
   /** How many files lie wholly before `offset`. */
   filesBefore(offset: number): number;
+  /** How many bytes of the file at this place of `files` lie before `offset`. */
+  bytesBefore(offset: number, index: number): number;
 }
 
 const METADATA_PATH = "metadata.txt";
@@ -122,7 +124,17 @@ export function bundleSource(options: BundleOptions): BundleSource {
     yield* send(TAR_END);
   }
 
-  return { sizeBytes, open, filesBefore: (offset) => countUpTo(ends, offset) };
+  return {
+    sizeBytes,
+    open,
+    filesBefore: (offset) => countUpTo(ends, offset),
+    bytesBefore(offset, index) {
+      const file = files[index];
+      if (!file) return 0;
+      const beginsAt = (ends[index] ?? 0) - tarPadding(file.sizeBytes).length - file.sizeBytes;
+      return Math.min(file.sizeBytes, Math.max(0, offset - beginsAt));
+    },
+  };
 }
 
 const memberOf = ({ path, sizeBytes, modifiedAt }: BundleFile): TarFile => ({

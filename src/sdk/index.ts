@@ -31,6 +31,7 @@ export {
   bundleSource,
   type MetadataObject,
 } from "./bundle.ts";
+export { type BundleDescription, bundleMetadata } from "./bundle-metadata.ts";
 export type { BundlesApi, DepositOptions } from "./bundles.ts";
 export type {
   CartFilter,

@@ -115,9 +115,11 @@ export function uploadsApi(connection: Connection): UploadsApi {
     const response = await connection.send("/uploads", { method: "OPTIONS", signal });
     const offered = (response.headers.get("tus-checksum-algorithm") ?? "").split(",").map((name) => name.trim());
     const [name, algorithm] = CHECKSUMS.find(([tusName]) => offered.includes(tusName)) ?? [];
-    if (!algorithm) return async () => ({});
+    // Browsers have Web Crypto only on pages that came over HTTPS or from this machine.
+    const subtle = crypto.subtle as typeof crypto.subtle | undefined;
+    if (!algorithm || !subtle) return async () => ({});
     return async (bytes: Uint8Array<ArrayBuffer>) => ({
-      checksum: `${name} ${base64(new Uint8Array(await crypto.subtle.digest(algorithm, bytes)))}`,
+      checksum: `${name} ${base64(new Uint8Array(await subtle.digest(algorithm, bytes)))}`,
     });
   }
 

@@ -91,6 +91,17 @@ describe("bundle source", () => {
     }
   });
 
+  test("it tells how much of each file lies before an offset", async () => {
+    const source = bundleSource({ files: files(), hash: SHA1 });
+    const bytes = await whole(source);
+    const content = contents["deep/er/b.bin"];
+    const beginsAt = bytes.indexOf(content.slice(0, 100)); // its bytes, after its header
+    assert.equal(source.bytesBefore(beginsAt - 1, 1), 0);
+    assert.equal(source.bytesBefore(beginsAt + 7, 1), 7);
+    assert.equal(source.bytesBefore(bytes.length, 1), content.length);
+    assert.equal(source.bytesBefore(bytes.length, 2), 0);
+  });
+
   test("a file before the offset is not read again when its digest is known", async () => {
     const digests = new Map<string, string>();
     const first = bundleSource({
