@@ -37,6 +37,7 @@ import { type Ingest, ingestService } from "../core/ingest/ingest.ts";
 import { ingestJob } from "../core/ingest/ingest-job.ts";
 import { moveJob } from "../core/ingest/move-job.ts";
 import { type NumberedFiles, numberedFiles } from "../core/ingest/numbered-files.ts";
+import type { Policy } from "../core/ingest/policy/policy.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { Job } from "../core/jobs/job.ts";
 import { type Jobs, jobService } from "../core/jobs/jobs.ts";
@@ -98,6 +99,7 @@ export interface Services extends IndexingServices {
   readonly ingest: Ingest;
   readonly ids: IdSource;
   readonly numberedFiles: NumberedFiles;
+  readonly policy: Policy;
   readonly uploads: UploadStore;
   readonly carts: Carts;
   readonly search: Search;
@@ -299,6 +301,7 @@ export async function composeServices(
     drops,
     jobs,
     ids,
+    policy: acceptance.policy,
     uploads,
     ingest,
     numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),

@@ -23,6 +23,7 @@ import type { Fixity } from "../core/fixity/fixity.ts";
 import type { IdSource } from "../core/ingest/id-source.ts";
 import type { Ingest } from "../core/ingest/ingest.ts";
 import type { NumberedFiles } from "../core/ingest/numbered-files.ts";
+import type { Policy } from "../core/ingest/policy/policy.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { JobQueue } from "../core/jobs/job-queue.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
@@ -51,6 +52,8 @@ export interface ServerDeps {
   readonly ingest: Ingest;
   readonly ids: IdSource;
   readonly numberedFiles: NumberedFiles;
+  /** Of bundles; jobs hold them against it. */
+  readonly policy: Pick<Policy, "asks">;
   readonly uploads: UploadStore;
   readonly catalogue: CatalogueStore;
   readonly carts: Carts;

@@ -28,6 +28,7 @@ import { ingestService } from "../../src/core/ingest/ingest.ts";
 import { ingestJob } from "../../src/core/ingest/ingest-job.ts";
 import { moveJob } from "../../src/core/ingest/move-job.ts";
 import { numberedFiles } from "../../src/core/ingest/numbered-files.ts";
+import { openPolicy } from "../../src/core/ingest/policy/policy.ts";
 import { jobService } from "../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../src/core/jobs/worker.ts";
 import { buildDoor, buildServer, type DoorName, type Face } from "../../src/http/server.ts";
@@ -90,7 +91,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     archive,
     catalogue: stores.catalogue,
     ids,
-    policy: { judge: async () => [] },
+    policy: openPolicy(),
     announce: () => [],
     events: preservationEvents(audit(stores.audit, systemClock, "Longshore/0.0.0-test")),
     software: "Longshore/0.0.0-test",
@@ -149,6 +150,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     ingest,
     ids,
     numberedFiles: numberedFiles({ ...stores, jobs, ingest, source, algorithm: archive.algorithm }),
+    policy: parts.policy,
     uploads,
     catalogue: stores.catalogue,
     carts: cartService({

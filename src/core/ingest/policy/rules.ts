@@ -2,7 +2,7 @@ import type { ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
 import { type Problem, problem } from "../../errors.ts";
 import { METADATA_PATH } from "../bundle/bundle.ts";
 import type { BundleMetadata, DeclaredFile } from "../metadata.ts";
-import type { Policy, Submission } from "./policy.ts";
+import type { DescribedField, Policy, PolicyAsks, Submission } from "./policy.ts";
 import type { Rules } from "./rules-file.ts";
 
 const MAX_OBJECTIONS = 1_000;
@@ -10,8 +10,7 @@ const MAX_OBJECTIONS = 1_000;
 const SHOWN = 10;
 
 const FIELDS = { submitter: "submitters", project: "projects", instrument: "instruments" } as const;
-type Field = keyof typeof FIELDS;
-const FIELD_NAMES = Object.keys(FIELDS) as readonly Field[];
+const FIELD_NAMES = Object.keys(FIELDS) as readonly DescribedField[];
 
 /**
  * Judges by the rules of a policy file. Everything a bundle violates is listed, up to a thousand objections. The metadata
@@ -19,6 +18,7 @@ const FIELD_NAMES = Object.keys(FIELDS) as readonly Field[];
  */
 export function rulesPolicy(rules: Rules): Policy {
   return {
+    asks: asksOf(rules),
     async judge({ metadata, document }) {
       const { metadataSchema, limits } = rules;
       const objections = [
@@ -31,6 +31,21 @@ export function rulesPolicy(rules: Rules): Policy {
         object(METADATA_PATH, `at most ${MAX_OBJECTIONS} objections`, "more, which are not listed"),
       ];
     },
+  };
+}
+
+function asksOf({ required, allowed }: Rules): PolicyAsks {
+  const choices: Partial<Record<DescribedField, readonly string[]>> = {};
+  for (const field of FIELD_NAMES) {
+    const combined = allowed.combinations?.map((row) => row[FIELDS[field]]);
+    const values = allowed[FIELDS[field]] ?? (combined?.every((list) => list !== undefined) && combined.flat());
+    if (values) choices[field] = [...new Set(values)];
+  }
+  return {
+    fields: FIELD_NAMES.filter((field) => required.fields.includes(field) || choices[field]),
+    keys: required.keys,
+    choices,
+    ...(allowed.digests && { digests: allowed.digests }),
   };
 }
 

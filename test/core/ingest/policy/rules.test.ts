@@ -340,4 +340,28 @@ describe("several policies", () => {
     const failing: Policy = { judge: () => Promise.reject(new AppError("remote_unavailable")) };
     await assert.rejects(judge(allPolicies(openPolicy(), failing)), { code: "remote_unavailable" });
   });
+
+  test("what they ask for beforehand is what none of them would refuse", () => {
+    const rules = (source: object) => rulesPolicy(readRules(JSON.stringify(source)));
+    const example = rules({
+      required: { fields: ["submitter"], keys: ["Sample"] },
+      allowed: { instruments: [54, 55], digests: ["sha1", "SHA-256"], combinations: [{ projects: ["a"] }, {}] },
+    });
+    assert.deepEqual(example.asks, {
+      fields: ["submitter", "instrument"], // an instrument that is not named is not in the list
+      keys: ["Sample"],
+      choices: { instrument: ["54", "55"] }, // the second combination fits with any project
+      digests: ["sha1", "sha256"],
+    });
+    const other = rules({
+      required: { keys: ["Sample", "Operator"] },
+      allowed: { combinations: [{ instruments: [55, 56] }, { instruments: [57] }], digests: ["sha256", "sha512"] },
+    });
+    assert.deepEqual(allPolicies(example, objecting("a"), other).asks, {
+      fields: ["submitter", "instrument"],
+      keys: ["Sample", "Operator"],
+      choices: { instrument: ["55"] },
+      digests: ["sha256"],
+    });
+  });
 });
