@@ -39,6 +39,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
  */
 const SHARED_WITH_SDK = new Set(["core/rate.ts", "core/outbound/host-pace.ts", "core/outbound/tries.ts"]);
 
+/** Pages' scripts run in browsers: they import each other, the SDK, and of the face only what imports nothing itself. */
+const CLIENT = "web/client/";
+const SHARED_WITH_CLIENT = new Set(["web/amounts.ts"]);
+
 /** What core may use from outside: pure things. No server, no database, no file system, no environment. */
 const CORE_PACKAGES = new Set([
   "node:stream",
@@ -102,12 +106,28 @@ test("folders import only in the allowed direction", async () => {
     for (const spec of imports.filter((one) => one.startsWith("."))) {
       const target = join(file, "..", spec);
       const to = target.split("/")[0] ?? "";
-      const shared = folder === "sdk" && SHARED_WITH_SDK.has(target);
+      const shared = (folder === "sdk" && SHARED_WITH_SDK.has(target)) || (file.startsWith(CLIENT) && to === "sdk");
       assert.ok(shared || allowed.includes(to), `src/${file} imports ${spec}: ${folder} may not import ${to}`);
       checked++;
     }
   }
   assert.ok(checked > 100, `followed only ${checked} imports: the pattern no longer matches them`);
+});
+
+test("scripts of pages bring nothing of the server along", async () => {
+  const all = await sources();
+  const client = all.filter(({ file }) => file.startsWith(CLIENT));
+  assert.ok(client.length > 0, "found no script: the check would pass on nothing");
+  for (const { file, imports } of client)
+    for (const spec of imports) {
+      const target = join(file, "..", spec);
+      assert.ok(
+        target.startsWith(CLIENT) || target.startsWith("sdk/") || SHARED_WITH_CLIENT.has(target),
+        `src/${file} imports ${spec}, which browsers are not given`,
+      );
+    }
+  for (const { file, imports } of all.filter((one) => SHARED_WITH_CLIENT.has(one.file)))
+    assert.deepEqual(imports, [], `src/${file} is shared with browsers`);
 });
 
 test("what the SDK shares with core brings nothing else of the server along", async () => {

@@ -25,9 +25,9 @@ const SCRIPTS = new URL("../", import.meta.url);
 /** `tsc` copies no style: the published build reads the source's. */
 const STYLES = IS_SOURCE ? SCRIPTS : new URL("../../../src/", import.meta.url);
 const CLIENT = "web/client/";
-/** What pages may load beside their own: the SDK, and what it shares with core. */
+/** What pages may load beside their own: the SDK, what it shares with core, and what scripts share with the pages' makers. */
 const MODULE_FOLDERS = [CLIENT, "sdk/"];
-const SHARED = ["core/rate.js", "core/outbound/host-pace.js", "core/outbound/tries.js"];
+const SHARED = ["web/amounts.js", "core/rate.js", "core/outbound/host-pace.js", "core/outbound/tries.js"];
 
 /** Style and scripts of all pages. They lie below one version, so that what modules import is of the same one. */
 export async function openAssets(prefix: string): Promise<Assets> {
