@@ -15,6 +15,8 @@ import { archiveRoutes } from "./pages/archive.ts";
 import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
+import { entryRoutes } from "./pages/register-entries.ts";
+import { registerRoutes } from "./pages/registers.ts";
 import { searchRoutes } from "./pages/search.ts";
 import { signInRoutes } from "./pages/sign-in.ts";
 
@@ -24,6 +26,7 @@ const NAVIGATION: readonly NavigationItem[] = [
   { path: "/jobs", label: "nav.jobs", scope: "read" },
   { path: "/archive", label: "nav.archive", scope: "read" },
   { path: "/search", label: "nav.search", scope: "read" },
+  { path: "/registers", label: "nav.registers", scope: "read" },
 ];
 
 /**
@@ -87,7 +90,15 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         const { formToken } = Object(body) as Record<string, unknown>;
         requireFormToken(session, String(formToken ?? ""));
       });
-      for (const routes of [homeRoutes, jobRoutes, archiveRoutes, fileRoutes, searchRoutes])
+      for (const routes of [
+        homeRoutes,
+        jobRoutes,
+        archiveRoutes,
+        fileRoutes,
+        searchRoutes,
+        registerRoutes,
+        entryRoutes,
+      ])
         await guarded.register(routes(shown));
     });
   };

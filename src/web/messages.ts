@@ -1,3 +1,5 @@
+import { REGISTERS } from "./messages/registers.ts";
+
 /**
  * Every sentence of the pages, by name. Another language is another object of this type, and a choice in `messagesFor`.
  * What is between braces is filled in.
@@ -110,6 +112,9 @@ export const ENGLISH = {
   "search.more": "More",
   "search.narrow": "Narrow down",
 
+  ...REGISTERS,
+
+  "form.required": "required",
   "problem.title": "That did not work",
   "problem.code": "Code",
   "problem.request": "Request",
