@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { AuditEntry, AuditStore, Token, TokenStore } from "../../src/core/access/access-stores.ts";
+import type { AuditEntry, AuditFilter, AuditStore, Token, TokenStore } from "../../src/core/access/access-stores.ts";
 import { tokenId } from "../../src/core/ids.ts";
 
 interface Opened {
@@ -103,6 +103,13 @@ export function accessConformance(name: string, open: () => Promise<Opened>): vo
       assert.deepEqual(await found({ target: "x/1", actor: "bob" }), [1]);
       assert.deepEqual(await found({ actions: ["a.three", "a.one"] }), [1, 3]);
       assert.deepEqual(await found({ actions: [] }), []);
+
+      const newest = async (limit: number, filter?: AuditFilter, beforeSeq?: number) =>
+        (await audit.newest(beforeSeq, limit, filter)).map(({ seq }) => seq - store);
+      assert.deepEqual(await newest(2), [3, 2]);
+      assert.deepEqual(await newest(2, {}, store + 2), [1, 0]);
+      assert.deepEqual(await newest(10, { target: "x/1", actor: "ann" }), [2]);
+      assert.deepEqual(await newest(10, { actions: [] }), []);
     });
 
     test("an append that fails leaves nothing, and does not stop the next", async () => {

@@ -1,23 +1,40 @@
-import { type Kysely, sql } from "kysely";
-import type { AuditEntry, AuditFact, AuditStore } from "../../core/access/access-stores.ts";
+import { type Kysely, type Selectable, type SelectQueryBuilder, sql } from "kysely";
+import type { AuditEntry, AuditFact, AuditFilter, AuditStore } from "../../core/access/access-stores.ts";
 import { sealed } from "../../core/access/audit.ts";
 import type { Details } from "../../core/errors.ts";
 import type { DialectName } from "./migrate.ts";
 import { type JsonText, type Tables, toJson } from "./tables.ts";
 
 export function sqlAuditStore(db: Kysely<Tables>, dialect: DialectName): AuditStore {
+  function fitting({ actor, target, actions }: AuditFilter = {}): Entries {
+    let entries = db.selectFrom("audit").selectAll();
+    if (actor !== undefined) entries = entries.where("actor", "=", actor);
+    if (target !== undefined) entries = entries.where("target", "=", target);
+    if (actions === undefined) return entries;
+    // PostgreSQL takes no empty list.
+    return actions.length === 0 ? entries.where(sql.lit(false)) : entries.where("action", "in", actions);
+  }
+
   return {
     append: (make) => db.transaction().execute((tx) => append(tx, dialect, make)),
 
-    async list(afterSeq, limit, { actor, target, actions } = {}) {
-      if (actions?.length === 0) return []; // PostgreSQL takes no empty list
-      let page = db.selectFrom("audit").selectAll().where("seq", ">", afterSeq).orderBy("seq").limit(limit);
-      if (actor !== undefined) page = page.where("actor", "=", actor);
-      if (target !== undefined) page = page.where("target", "=", target);
-      if (actions !== undefined) page = page.where("action", "in", actions);
-      return (await page.execute()).map(({ details, ...row }) => ({ ...row, details: detailsOf(details) }));
-    },
+    list: async (afterSeq, limit, filter) =>
+      entriesOf(fitting(filter).where("seq", ">", afterSeq).orderBy("seq").limit(limit)),
+
+    newest: async (beforeSeq, limit, filter) =>
+      entriesOf(
+        fitting(filter)
+          .where("seq", "<", beforeSeq ?? Number.MAX_SAFE_INTEGER)
+          .orderBy("seq", "desc")
+          .limit(limit),
+      ),
   };
+}
+
+type Entries = SelectQueryBuilder<Tables, "audit", Selectable<Tables["audit"]>>;
+
+async function entriesOf(entries: Entries): Promise<readonly AuditEntry[]> {
+  return (await entries.execute()).map(({ details, ...row }) => ({ ...row, details: detailsOf(details) }));
 }
 
 /** Appends as the last thing that `tx` does: from here to its end all other appends wait. */

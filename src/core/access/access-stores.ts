@@ -76,4 +76,6 @@ export interface AuditStore {
   append(make: (last: AuditEntry | undefined) => AuditEntry): Promise<AuditEntry>;
   /** In order of `seq`. Details that are no JSON any more, as somebody has changed them, are shown as `{ unreadable }`. */
   list(afterSeq: number, limit: number, filter?: AuditFilter): Promise<readonly AuditEntry[]>;
+  /** The other way round: from the one before `beforeSeq`, or from the last. */
+  newest(beforeSeq: number | undefined, limit: number, filter?: AuditFilter): Promise<readonly AuditEntry[]>;
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Details, DetailValue } from "../errors.ts";
-import type { AuditEntry, AuditFact, AuditFilter, AuditStore, Outcome } from "./access-stores.ts";
+import type { AuditEntry, AuditFact, AuditStore, Outcome } from "./access-stores.ts";
 
 const FIRST_PREVIOUS = "0".repeat(64);
 const PAGE = 1000;
@@ -9,8 +9,8 @@ const PAGE = 1000;
 export interface Audit {
   /** Appends who did what to what. On return it is durable. @param action dotted: `job.cancel`, `bundle.deposit`, … */
   record(actor: string, action: string, target: string, details?: Details, outcome?: Outcome): Promise<AuditEntry>;
-  /** In order of `seq`. */
-  list(afterSeq: number, limit: number, filter?: AuditFilter): Promise<readonly AuditEntry[]>;
+  list: AuditStore["list"];
+  newest: AuditStore["newest"];
   /** Reads the whole log and recomputes every hash. Memory: one page. @param noted a head of an earlier verification. */
   verifyChain(noted?: AuditHead): Promise<ChainVerdict>;
 }
@@ -41,6 +41,7 @@ export function audit(store: AuditStore, clock: Clock, software: string): Audit 
       store.append((last) => sealed(last, { at: clock.now(), actor, action, target, details, software, outcome })),
 
     list: (afterSeq, limit, filter) => store.list(afterSeq, limit, filter),
+    newest: (beforeSeq, limit, filter) => store.newest(beforeSeq, limit, filter),
 
     async verifyChain(noted) {
       let last: AuditHead = { seq: 0, hash: FIRST_PREVIOUS };

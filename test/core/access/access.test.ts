@@ -227,5 +227,10 @@ function fixedLog(entries: readonly AuditEntry[]): AuditStore {
   return {
     append: () => Promise.reject(new Error("nothing is added to this log")),
     list: async (afterSeq, limit) => entries.filter(({ seq }) => seq > afterSeq).slice(0, limit),
+    newest: async (beforeSeq = Infinity, limit) =>
+      entries
+        .filter(({ seq }) => seq < beforeSeq)
+        .toReversed()
+        .slice(0, limit),
   };
 }
