@@ -7,7 +7,7 @@ import type { Sessions } from "../core/access/sessions.ts";
 import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
 import type { Carts } from "../core/carts/carts.ts";
-import type { CatalogueStore } from "../core/catalogue/catalogue-store.ts";
+import type { CatalogueStore, Outbox } from "../core/catalogue/catalogue-store.ts";
 import type { Reindexing } from "../core/catalogue/reindexing.ts";
 import type { Search } from "../core/catalogue/search.ts";
 import type { SearchChanges } from "../core/catalogue/search-changes.ts";
@@ -86,6 +86,7 @@ export interface ServerDeps {
     /** Room where what is received, fetched and noted is kept until it is in the archive. */
     dataFreeBytes(): Promise<number>;
     readonly queue: Pick<JobQueue, "depth">;
+    readonly outbox: Pick<Outbox, "backlog">;
     readonly searchChanges: Pick<SearchChanges, "depth">;
     readonly index: Pick<SearchIndex, "counts">;
     /** Asks the search engine for a sign of life; left out where nothing is searched. */
@@ -98,6 +99,15 @@ export interface ServerDeps {
   /** Left out: nothing is traced. */
   readonly tracer?: Tracer | undefined;
   readonly options: ServerOptions;
+  /** What the process was started with. */
+  readonly settings: readonly ShownSetting[];
+}
+
+/** A setting as it is in force and may be shown: of a secret no more than that there is one. */
+export interface ShownSetting {
+  readonly name: string;
+  readonly value: string | null;
+  readonly from: "environment" | "default";
 }
 
 export interface ServerOptions {

@@ -8,7 +8,7 @@ import { command, withExamples } from "../cli/command.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import type { Services } from "../compose/services.ts";
 import { AppError } from "../core/errors.ts";
-import { type Config, loadConfig } from "../settings/config.ts";
+import { type Config, type Environment, loadConfig } from "../settings/config.ts";
 import { VERSION } from "../version.ts";
 import { isLoopback } from "./loopback.ts";
 import { aborted, endInTime, openPatiently, startWork, stopRequested, workLog } from "./running.ts";
@@ -19,7 +19,7 @@ export function serveCommand(terminal: Terminal): Command {
     .option("--no-workers", "leave all jobs to others; as LONGSHORE_WORKERS=none")
     .action(async ({ workers }: { readonly workers: boolean }) => {
       const env = workers ? process.env : { ...process.env, LONGSHORE_WORKERS: "none" };
-      await serveUntil(stopRequested(), loadConfig(env), terminal);
+      await serveUntil(stopRequested(), env, terminal);
     });
   return withExamples(serve, [
     ["longshore serve", "on http://127.0.0.1:7700, everything in ./data"],
@@ -28,7 +28,8 @@ export function serveCommand(terminal: Terminal): Command {
   ]);
 }
 
-async function serveUntil(stop: AbortSignal, config: Config, terminal: Terminal): Promise<void> {
+async function serveUntil(stop: AbortSignal, env: Environment, terminal: Terminal): Promise<void> {
+  const config = loadConfig(env);
   const { openLog } = await import("../log.ts");
   const { composeServices, publicUrlOf } = await import("../compose/services.ts");
   const { openTelemetry } = await import("../compose/telemetry.ts");
@@ -52,7 +53,7 @@ async function serveUntil(stop: AbortSignal, config: Config, terminal: Terminal)
     await warnOfLostSecrets(services, log);
     indexing = services.startIndexing(told);
     const isLeaving = () => stop.aborted;
-    const deps = serverDeps({ config, log, foundation, services, telemetry, indexing, isLeaving, searches: true });
+    const deps = serverDeps({ env, config, log, foundation, services, telemetry, indexing, isLeaving, searches: true });
     const { observed, storage } = deps;
     const watched = { ...observed, ...stores, storage, fixityStatus: services.fixity.status, onTrouble: told.trouble };
     telemetry.metrics.watch(watched, services.jobs);

@@ -10,11 +10,13 @@ import { audit } from "../core/access/audit.ts";
 import { callLimits } from "../core/access/call-limits.ts";
 import { tokens } from "../core/access/tokens.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
-import type { Config } from "../settings/config.ts";
+import { type Config, type Environment, effectiveSettings } from "../settings/config.ts";
 import { PACKAGE_ROOT, SOFTWARE, VERSION } from "../version.ts";
 import { isLoopback } from "./loopback.ts";
 
 export interface ServerDepsParts {
+  /** What `config` was read from. */
+  readonly env: Environment;
   readonly config: Config;
   readonly log: Logger;
   readonly foundation: Foundation;
@@ -29,7 +31,7 @@ export interface ServerDepsParts {
 
 /** What the routes are given. */
 export function serverDeps(parts: ServerDepsParts): ServerDeps {
-  const { config, log, foundation, services, telemetry, indexing, isLeaving, searches } = parts;
+  const { env, config, log, foundation, services, telemetry, indexing, isLeaving, searches } = parts;
   const { index, stores, storage } = foundation;
   return {
     ...services,
@@ -57,5 +59,6 @@ export function serverDeps(parts: ServerDepsParts): ServerDeps {
     metrics: telemetry.metrics,
     tracer: telemetry.tracer,
     options: config,
+    settings: effectiveSettings(env),
   };
 }

@@ -5,7 +5,7 @@ import { command, withExamples } from "../cli/command.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { AppError } from "../core/errors.ts";
 import { LANES } from "../core/jobs/job.ts";
-import { type Config, loadConfig } from "../settings/config.ts";
+import { type Environment, loadConfig } from "../settings/config.ts";
 import { aborted, endInTime, openPatiently, startWork, stopRequested, workLog } from "./running.ts";
 
 interface WorkerOptions {
@@ -24,7 +24,7 @@ export function workerCommand(terminal: Terminal): Command {
         ...(lanes !== undefined && { LONGSHORE_WORKERS: onlyLanes(lanes) }),
         ...(tasks !== undefined && { LONGSHORE_TASKS: tasks }),
       };
-      await workUntil(stopRequested(), loadConfig(env), terminal);
+      await workUntil(stopRequested(), env, terminal);
     });
   return withExamples(worker, [
     ["longshore worker --lanes fast:4,slow:2", "up to six jobs at a time, beside a running server"],
@@ -39,7 +39,8 @@ function onlyLanes(lanes: string): string {
   return [lanes, ...LANES.filter((lane) => !named.includes(lane)).map((lane) => `${lane}:0`)].join(",");
 }
 
-async function workUntil(stop: AbortSignal, config: Config, terminal: Terminal): Promise<void> {
+async function workUntil(stop: AbortSignal, env: Environment, terminal: Terminal): Promise<void> {
+  const config = loadConfig(env);
   const { openLog } = await import("../log.ts");
   const { composeServices } = await import("../compose/services.ts");
   const { openTelemetry } = await import("../compose/telemetry.ts");
@@ -67,7 +68,17 @@ async function workUntil(stop: AbortSignal, config: Config, terminal: Terminal):
       telemetry.metrics.watch({ ...watched, onTrouble: told.trouble }, services.jobs);
       const isLeaving = () => stop.aborted;
       probes = await buildProbes(
-        serverDeps({ config, log, foundation, services, telemetry, indexing: NO_INDEXING, isLeaving, searches: false }),
+        serverDeps({
+          env,
+          config,
+          log,
+          foundation,
+          services,
+          telemetry,
+          indexing: NO_INDEXING,
+          isLeaving,
+          searches: false,
+        }),
       );
       log.info({ address: await listen(probes, config.host, config.healthPort) }, "health");
     }

@@ -92,6 +92,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
     audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,
     metrics: processMetrics({ version: "0.0.0-test", clock: systemClock }),
+    settings: [],
     options: {
       trustedProxies: [],
       authHeader: "X-Http-Authed-User",

@@ -33,7 +33,7 @@ import { jobService } from "../../src/core/jobs/jobs.ts";
 import { startWorker } from "../../src/core/jobs/worker.ts";
 import { buildDoor, buildServer, type DoorName, type Face } from "../../src/http/server.ts";
 import type { ServerDeps, ServerOptions } from "../../src/http/server-deps.ts";
-import { loadConfig } from "../../src/settings/config.ts";
+import { effectiveSettings, loadConfig } from "../../src/settings/config.ts";
 import { instrumentsOf } from "../../src/telemetry/instruments.ts";
 import { processMetrics } from "../../src/telemetry/metrics.ts";
 
@@ -123,7 +123,8 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
       },
     }),
   );
-  const config = loadConfig({ LONGSHORE_DATA_DIR: root });
+  const env = { LONGSHORE_DATA_DIR: root };
+  const config = loadConfig(env);
   const index = searchIndex(config);
   const measured = processMetrics({ version: "0.0.0-test", clock: systemClock });
   const foundation = { stores, storage, archive, cache, index, close: async () => {} };
@@ -189,6 +190,7 @@ export async function realServer(options: RealServerOptions = {}): Promise<RealS
     audit: audit(stores.audit, systemClock, "Longshore/0.0.0-test"),
     observed,
     metrics: measured,
+    settings: effectiveSettings(env),
     options: {
       trustedProxies: [],
       authHeader: "X-Http-Authed-User",
