@@ -29,8 +29,8 @@ export function mailChannel(mailer: Mailer, domain: string, told: Told): OutboxC
       const { from, subject, text: body, html } = payload;
       const mail = { messageId, to: target, from: text(from), subject: text(subject), text: text(body) };
       await mailer.send(html === undefined ? mail : { ...mail, html: text(html) }, signal);
-      await told(...orderOf(payload), null);
     },
+    taken: ({ payload }) => told(...orderOf(payload), null),
     gaveUp: ({ payload }, error) => told(...orderOf(payload), error),
   };
 }
@@ -67,8 +67,8 @@ export function webhookChannel(fetch: Fetch, secret: string, clock: Clock, told:
           expected: "any 2xx",
           found: answer.status,
         });
-      await told(...orderOf(payload), null);
     },
+    taken: ({ payload }) => told(...orderOf(payload), null),
     gaveUp: ({ payload }, error) => told(...orderOf(payload), error),
   };
 }

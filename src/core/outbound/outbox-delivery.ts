@@ -10,6 +10,11 @@ export interface OutboxChannel {
    */
   deliver(message: OutboxMessage, signal: AbortSignal): Promise<void>;
   /**
+   * Told when the receiver has taken the message, before it is forgotten. May be told so more than once: what is done here
+   * is done again, and the delivery is not, when the database is away meanwhile.
+   */
+  taken?(message: OutboxMessage): Promise<void>;
+  /**
    * A message that has failed for this long is given up, and one that is refused for good at once: see {@link gaveUp}.
    * Left out: messages of this channel are never given up.
    */
@@ -53,12 +58,15 @@ const IDLE_MS = 1_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LONGEST_MS = 3_600_000;
 const OVERDUE_MS = 24 * 3_600_000;
+/** Between two tries to note what has become of a message. */
+const NOTE_AGAIN_MS = 250;
 
 /**
  * Delivers what is in the outbox, at least once each, until `stop`. Starts at once.
  *
- * A receiver that fails is tried again after 1 s, 2 s, 4 s … and then every hour, for as long as its channel has it. If this
- * process dies on any line, the message's lease runs out and it is delivered again; so receivers may see one twice.
+ * A receiver that fails is tried again after 1 s, 2 s, 4 s … and then every hour, for as long as its channel has it. That it
+ * has taken a message is noted as soon as the database answers. Only when this process ends between the two is it delivered
+ * again, by the next one after the message's lease: so receivers may see one twice.
  */
 export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDeliveryParts): OutboxDelivery {
   const running = new Set<Promise<void>>();
@@ -104,9 +112,27 @@ export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDel
     } catch (error) {
       return putOff(message, error);
     }
-    await outbox.delivered(message.key);
+    await noted(message, async () => {
+      await channels[message.channel]?.taken?.(message);
+      await outbox.delivered(message.key);
+    });
     delivered++;
     overdue.delete(message.key);
+  }
+
+  /** Writes down what has become of a message. A database that is away is waited for while nobody else has the message. */
+  async function noted({ key }: ClaimedMessage, note: () => Promise<void>): Promise<void> {
+    // Half of it has been left for the delivery.
+    const leaseEndsAt = clock.now() + LEASE_MS / 2;
+    for (let tries = 1; ; tries++)
+      try {
+        return await note();
+      } catch (error) {
+        const isAway = error instanceof AppError && error.retryable;
+        if (!isAway || stopping.signal.aborted || clock.now() >= leaseEndsAt) throw error;
+        if (tries === 1) onTrouble?.(error, `message ${key}`);
+        await clock.sleep(NOTE_AGAIN_MS, stopping.signal);
+      }
   }
 
   async function putOff(message: ClaimedMessage, error: unknown): Promise<void> {
@@ -121,12 +147,14 @@ export function outboxDelivery({ outbox, channels, clock, onTrouble }: OutboxDel
       channel?.giveUpMs !== undefined &&
       (REFUSED.includes(record.code) || failingForMs(attempts) >= channel.giveUpMs)
     ) {
-      await channel.gaveUp?.(message, record);
-      await outbox.delivered(key);
+      await noted(message, async () => {
+        await channel.gaveUp?.(message, record);
+        await outbox.delivered(key);
+      });
       overdue.delete(key);
       return;
     }
-    await outbox.failed(key, clock.now() + pauseMs(attempts), record.message);
+    await noted(message, () => outbox.failed(key, clock.now() + pauseMs(attempts), record.message));
   }
 
   const loop = claimLoop();

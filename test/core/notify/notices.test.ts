@@ -116,12 +116,14 @@ describe("the channels of notices", () => {
     const [message] = made.ready(ORDER, PACKAGE, LINK) as [OutboxMessage];
     await channel.deliver(message, never);
     await channel.deliver(message, never);
+    assert.deepEqual(told, [], "what is sent can be noted again and again, and is not sent for that");
+    await channel.taken?.(message);
     assert.equal(sent[0]?.messageId, sent[1]?.messageId);
     assert.match(sent[0]?.messageId ?? "", /^[\w.-]+@longshore\.example$/);
     assert.deepEqual(told[0], ["order-1", "ready", null]);
     const error = { code: "mail_refused", message: "no", details: {} } as const;
     await channel.gaveUp?.(message, error);
-    assert.deepEqual(told[2], ["order-1", "ready", error]);
+    assert.deepEqual(told[1], ["order-1", "ready", error]);
   });
 
   test("a webhook is signed, so that openssl finds the same", async (t) => {
@@ -151,6 +153,7 @@ describe("the channels of notices", () => {
     const channel = webhookChannel(fetch, secret, systemClock, async (...args) => void told.push(args));
     const [, message] = made.ready({ ...ORDER, webhook: `${origin}/hook` }, PACKAGE, LINK) as [unknown, OutboxMessage];
     await channel.deliver(message, never);
+    await channel.taken?.(message);
     const [{ body, signature }] = got as [{ body: string; signature: string }];
     const [, at, hex] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(signature) ?? [];
     const { stdout } = spawnSync("openssl", ["dgst", "-sha256", "-hmac", secret], {

@@ -246,24 +246,66 @@ describe("delivery of the outbox", () => {
     assert.equal(await stores.outbox.depth(), 0);
   });
 
-  test("what was delivered but not noted down is delivered again", async () => {
+  test("what was delivered while the database was away is noted down later, and not delivered again", async () => {
+    const clock = movingClock();
+    const stores = await open(freshPath(), clock);
+    await put(stores, clock, message("m"), message("n"));
+    let isAway = true;
+    const needed = () => {
+      if (isAway) throw new AppError("database_unavailable");
+    };
+    const outbox: Outbox = {
+      ...stores.outbox,
+      async failed(...args) {
+        needed();
+        await stores.outbox.failed(...args);
+      },
+    };
+    let failures = 1;
+    const { channel, received } = receiver(({ key }) => {
+      if (key === "n" && failures-- > 0) throw new AppError("remote_unavailable");
+    });
+    const taken: string[] = [];
+    const noting: OutboxChannel = {
+      ...channel,
+      async taken({ key }) {
+        needed();
+        taken.push(key);
+      },
+    };
+    const { troubles, delivery } = run({ ...stores, outbox }, clock, { test: noting });
+    // Of the delivery that failed there are two: why, and that it cannot be noted.
+    await until("the database is missed", () => troubles.length === 3);
+    isAway = false;
+    clock.pass(250);
+    await until("one is noted down", () => delivery.counts().delivered === 1);
+    await until("the other one is tried again a second later, as ever", () => {
+      clock.pass(250);
+      return delivery.counts().delivered === 2;
+    });
+    assert.deepEqual(received, ["m", "n", "n"]);
+    assert.deepEqual(taken, ["m", "n"]);
+    assert.equal(troubles.length, 3, "it is said once");
+    assert.equal(await stores.outbox.depth(), 0);
+  });
+
+  test("what was delivered by a process that ends before it could note it is delivered again", async () => {
     const clock = movingClock();
     const stores = await open(freshPath(), clock);
     await put(stores, clock, message("m"));
-    let isForgetful = true;
-    const outbox: Outbox = {
+    const away: Outbox = {
       ...stores.outbox,
-      async delivered(key) {
-        if (isForgetful) throw new AppError("database_unavailable");
-        await stores.outbox.delivered(key);
+      async delivered() {
+        throw new AppError("database_unavailable");
       },
     };
     const { channel, received } = receiver(() => {});
-    const { troubles, delivery } = run({ ...stores, outbox }, clock, { test: channel });
-    await until("the database fails", () => troubles.length === 1);
-    isForgetful = false;
+    const first = run({ ...stores, outbox: away }, clock, { test: channel });
+    await until("the database fails", () => first.troubles.length === 1);
+    await first.delivery.stop();
     clock.pass(LEASE_MS);
-    await until("it is noted down", () => delivery.counts().delivered === 1);
+    const second = run(stores, clock, { test: channel });
+    await until("it is noted down", () => second.delivery.counts().delivered === 1);
     assert.deepEqual(received, ["m", "m"]);
   });
 
