@@ -12,6 +12,7 @@ import { layout, type NavigationItem, type Page, type Reader } from "./layout.ts
 import { messagesFor } from "./messages.ts";
 import type { PageContext } from "./page-context.ts";
 import { archiveRoutes } from "./pages/archive.ts";
+import { cartPageRoutes } from "./pages/carts.ts";
 import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
@@ -26,6 +27,7 @@ const NAVIGATION: readonly NavigationItem[] = [
   { path: "/jobs", label: "nav.jobs", scope: "read" },
   { path: "/archive", label: "nav.archive", scope: "read" },
   { path: "/search", label: "nav.search", scope: "read" },
+  { path: "/carts", label: "nav.carts", scope: "read" },
   { path: "/registers", label: "nav.registers", scope: "read" },
 ];
 
@@ -96,6 +98,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         archiveRoutes,
         fileRoutes,
         searchRoutes,
+        cartPageRoutes,
         registerRoutes,
         entryRoutes,
       ])

@@ -1,3 +1,4 @@
+import { CARTS } from "./messages/carts.ts";
 import { REGISTERS } from "./messages/registers.ts";
 
 /**
@@ -113,6 +114,8 @@ export const ENGLISH = {
   "search.narrow": "Narrow down",
 
   ...REGISTERS,
+
+  ...CARTS,
 
   "form.required": "required",
   "problem.title": "That did not work",

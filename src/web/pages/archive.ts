@@ -9,6 +9,7 @@ import { countText, sizeText, timeOf } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { facts, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { cartButton } from "./cart-table.ts";
 
 const TRANSACTIONS = 50;
 const NAMES = 200;
@@ -55,7 +56,8 @@ ${found.length > TRANSACTIONS && html`<a href="${link(`/archive?before=${shown.a
           catalogue.keyValues(transaction.id),
         ]);
         const own = keyValues.filter(({ fileId }) => fileId === null).slice(0, KEY_VALUES);
-        const body = html`<div class="cards"><section class="card">${transactionFacts(reader, transaction)}</section>
+        const body = html`<div class="actions">${cartButtons(reader, transaction.id, folder)}</div>
+<div class="cards"><section class="card">${transactionFacts(reader, transaction)}</section>
 <section class="card"><h2>${say("transaction.metadata")}</h2>
 ${own.length === 0 ? html`<p class="soft">${say("transaction.noKeyValues")}</p>` : facts(own.map(({ key, value }) => [key, value]))}
 </section></div>
@@ -112,6 +114,12 @@ function transactionFacts({ say, link }: Reader, transaction: Transaction): Html
     [say("transaction.inventory"), html`<code>${inventoryDigest}</code>`],
     [say("transaction.job"), html`<a href="${link(`/jobs/${id}`)}">${String(id)}</a>`],
   ]);
+}
+
+function cartButtons(reader: Reader, id: TransactionId, folder: string): Html {
+  const chosen = { name: `transaction-${id}`, transaction: id };
+  const part = { name: folder.slice(folder.lastIndexOf("/") + 1), transaction: id, prefix: `${folder}/` };
+  return html`${cartButton(reader, "carts.ofTransaction", chosen)}${folder !== TOP && cartButton(reader, "carts.ofFolder", part)}`;
 }
 
 function folderView({ say, link }: Reader, id: TransactionId, folder: string, names: readonly FolderEntry[]): Html {

@@ -10,6 +10,7 @@ import { sizeText } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { facts, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { cartButton } from "./cart-table.ts";
 
 /** What of a text is shown. */
 const TEXT_BYTES = 64 * 1024;
@@ -35,7 +36,9 @@ export const fileRoutes =
       const { file, transaction } = found;
       const folder = file.path.slice(0, file.path.lastIndexOf("/"));
       const up = link(`/archive/${transaction.id}?${new URLSearchParams({ folder })}`);
-      const body = html`<div class="actions"><a class="button" href="${link(`/api/v1/files/${file.id}/content`)}" download>${say("file.download")}</a></div>
+      const name = file.path.slice(folder.length + 1);
+      const body = html`<div class="actions"><a class="button" href="${link(`/api/v1/files/${file.id}/content`)}" download>${say("file.download")}</a>
+${cartButton(reader, "carts.ofFile", { name, file: file.id })}</div>
 <h2>${say("file.preview")}</h2>
 <div class="preview">${await preview(context, reader, found)}</div>
 <h2>${say("file.facts")}</h2>
@@ -47,7 +50,7 @@ ${facts([
   [say("file.mediaType"), file.mediaType],
   ...Object.entries(file.digests).map(([name, value]) => [name, html`<code>${value}</code>`] as const),
 ])}`;
-      return show(request, reply, { title: file.path.slice(folder.length + 1), path: "/archive", body });
+      return show(request, reply, { title: name, path: "/archive", body });
     });
 
     // For pictures, sound and film in our pages: shown where they are, and never as a page that could do anything.

@@ -7,6 +7,7 @@ import { countText, timeOf } from "../formats.ts";
 import { type Html, html, type Part } from "../html.ts";
 import { badge, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { cartButton } from "./cart-table.ts";
 
 const HITS = 30;
 const FACETS = ["type", "mediatype", "project", "instrument", "submitter", "extractor"];
@@ -65,6 +66,7 @@ function results(reader: Reader, query: string, { hits, total, isLowerBound, fac
     );
   return html`<div class="columns"><section aria-live="polite">
 <p class="soft">${hits.length === 0 ? say("search.none") : count}</p>
+${hits.length > 0 && query.trim() !== "" && html`<div class="actions">${cartButton(reader, "carts.ofSearch", { name: "search", search: query })}</div>`}
 <ul class="hits">${hits.map((hit) => shownHit(reader, hit))}</ul>
 ${next !== null && html`<p class="actions"><a href="${link(`/search?${new URLSearchParams({ q: query, cursor: next })}`)}">${say("search.more")}</a></p>`}
 </section>
