@@ -13,11 +13,15 @@ import { messagesFor } from "./messages.ts";
 import type { PageContext } from "./page-context.ts";
 import { archiveRoutes } from "./pages/archive.ts";
 import { cartPageRoutes } from "./pages/carts.ts";
+import { crontabImportRoutes } from "./pages/crontab-import.ts";
 import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
 import { registerRoutes } from "./pages/registers.ts";
+import { scheduleFormRoutes } from "./pages/schedule-definitions.ts";
+import { runRoutes } from "./pages/schedule-runs.ts";
+import { scheduleRoutes } from "./pages/schedules.ts";
 import { searchRoutes } from "./pages/search.ts";
 import { signInRoutes } from "./pages/sign-in.ts";
 
@@ -29,6 +33,7 @@ const NAVIGATION: readonly NavigationItem[] = [
   { path: "/search", label: "nav.search", scope: "read" },
   { path: "/carts", label: "nav.carts", scope: "read" },
   { path: "/registers", label: "nav.registers", scope: "read" },
+  { path: "/schedules", label: "nav.schedules", scope: "read" },
 ];
 
 /**
@@ -101,6 +106,10 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         cartPageRoutes,
         registerRoutes,
         entryRoutes,
+        scheduleRoutes,
+        runRoutes,
+        scheduleFormRoutes,
+        crontabImportRoutes,
       ])
         await guarded.register(routes(shown));
     });

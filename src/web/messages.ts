@@ -1,5 +1,6 @@
 import { CARTS } from "./messages/carts.ts";
 import { REGISTERS } from "./messages/registers.ts";
+import { SCHEDULES } from "./messages/schedules.ts";
 
 /**
  * Every sentence of the pages, by name. Another language is another object of this type, and a choice in `messagesFor`.
@@ -114,6 +115,8 @@ export const ENGLISH = {
   "search.narrow": "Narrow down",
 
   ...REGISTERS,
+
+  ...SCHEDULES,
 
   ...CARTS,
 

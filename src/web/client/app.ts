@@ -6,7 +6,7 @@
 const ZONED = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** Times in the reader's zone; UTC when they are pointed at. */
-function localTimes(root: ParentNode): void {
+export function localTimes(root: ParentNode): void {
   for (const time of root.querySelectorAll("time")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
