@@ -21,7 +21,7 @@ export interface FedJob {
    */
   handOver(checkpoint: Details): Promise<Job>;
   /**
-   * The input is unusable or broke off.
+   * The input is unusable or broke off. What was handed over, also when nobody could tell, is left to whoever has it.
    * @param answer whether the failed job is the answer to the request, also when it is repeated; if not, its idempotency
    * key is free for another try.
    * @returns the job as it stands then.
@@ -89,6 +89,8 @@ export function feedJob(
     async fail(error, answer) {
       const progress = await end("stopped");
       const isCancelled = error instanceof AppError && error.code === "job_cancelled";
+      // A hand-over whose answer was lost with the database may have been written: what it has staged is a worker's then.
+      if (!(await change({ fedUntil: clock.now() + FED_MS }))) return jobs.get(job.id);
       // Clean first: if this process dies in between, the job is starved, and whoever adopts it cleans again.
       await kind?.cleanUp?.(job);
       const over = await change({

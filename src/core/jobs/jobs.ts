@@ -259,7 +259,9 @@ export function jobService(
       let adopted = 0;
       for (const job of starved) {
         const note = { text: "the request that fed this job died" };
-        if (await change(job.id, ["running"], { state: "queued", fedUntil: null }, note, 0)) adopted++;
+        // Nothing can come of it but its end: whoever asks again under its key must not be given it for an answer.
+        const fields = { state: "queued", fedUntil: null, idempotencyKey: null } as const;
+        if (await change(job.id, ["running"], fields, note, 0)) adopted++;
       }
       return adopted;
     },

@@ -196,6 +196,27 @@ test("the key of a request that broke off, or that the server failed, is free fo
   assert.equal(new Set([broken, refused, silent, last].map(({ job }) => job.id)).size, 4);
 });
 
+test("the key of a request that died is free as soon as its job is adopted, not only when that has ended", async (t) => {
+  const { jobs, stores, clock } = await noting(t);
+  const silent = await fed(jobs, "k");
+  await stores.jobs.update(silent.job.id, ["running"], { fedUntil: clock.now() - SILENCE_MS }, clock.now());
+  assert.equal(await jobs.adoptStarved(), 1);
+  assert.notEqual((await fed(jobs, "k")).job.id, silent.job.id);
+});
+
+test("what was handed over is a worker's, also when the answer of the database was lost", async (t) => {
+  const { jobs, stores, clock, cleaned, worker, reaches } = await noting(t);
+  const feeding = await fed(jobs, "k");
+  const written = { checkpoint: { received: 1 }, state: "queued", fedUntil: null } as const;
+  await stores.jobs.update(feeding.job.id, ["running"], written, clock.now());
+  const { state } = await feeding.fail(new AppError("database_unavailable"), false);
+  assert.equal(state, "queued");
+  assert.deepEqual(cleaned, [], "what it has staged is still there");
+  assert.equal((await earlier(jobs, "k")).id, feeding.job.id);
+  worker();
+  await reaches(feeding.job, "succeeded");
+});
+
 test("of requests racing with the key of a broken one, one is fed and the others are refused", async (t) => {
   const { jobs } = await noting(t);
   await (await fed(jobs, "k")).fail(interrupted(), true);
