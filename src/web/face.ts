@@ -14,9 +14,11 @@ import type { PageContext } from "./page-context.ts";
 import { archiveRoutes } from "./pages/archive.ts";
 import { cartPageRoutes } from "./pages/carts.ts";
 import { crontabImportRoutes } from "./pages/crontab-import.ts";
+import { depositRoutes } from "./pages/deposit.ts";
 import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
+import { receiptRoutes } from "./pages/receipt.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
 import { registerRoutes } from "./pages/registers.ts";
 import { scheduleFormRoutes } from "./pages/schedule-definitions.ts";
@@ -28,6 +30,7 @@ import { signInRoutes } from "./pages/sign-in.ts";
 /** The pages that are in the navigation, in its order. */
 const NAVIGATION: readonly NavigationItem[] = [
   { path: "/home", label: "nav.home", scope: "read" },
+  { path: "/deposit", label: "nav.deposit", scope: "deposit" },
   { path: "/jobs", label: "nav.jobs", scope: "read" },
   { path: "/archive", label: "nav.archive", scope: "read" },
   { path: "/search", label: "nav.search", scope: "read" },
@@ -99,6 +102,8 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
       });
       for (const routes of [
         homeRoutes,
+        depositRoutes,
+        receiptRoutes,
         jobRoutes,
         archiveRoutes,
         fileRoutes,

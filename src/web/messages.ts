@@ -1,4 +1,5 @@
 import { CARTS } from "./messages/carts.ts";
+import { DEPOSIT } from "./messages/deposit.ts";
 import { REGISTERS } from "./messages/registers.ts";
 import { SCHEDULES } from "./messages/schedules.ts";
 
@@ -113,6 +114,8 @@ export const ENGLISH = {
   "search.none": "Nothing was found.",
   "search.more": "More",
   "search.narrow": "Narrow down",
+
+  ...DEPOSIT,
 
   ...REGISTERS,
 

@@ -28,6 +28,7 @@ function keepUpToDate(part: HTMLElement): void {
     if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById(part.id);
+    if (!fresh) location.reload(); // nothing of it changes any more
     if (!fresh || isInUse(part)) return;
     localTimes(fresh);
     if (fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes);
