@@ -18,6 +18,8 @@ import { depositRoutes } from "./pages/deposit.ts";
 import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
+import { operationRoutes } from "./pages/operations.ts";
+import { recordRoutes } from "./pages/records.ts";
 import { receiptRoutes } from "./pages/receipt.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
 import { registerRoutes } from "./pages/registers.ts";
@@ -37,6 +39,7 @@ const NAVIGATION: readonly NavigationItem[] = [
   { path: "/carts", label: "nav.carts", scope: "read" },
   { path: "/registers", label: "nav.registers", scope: "read" },
   { path: "/schedules", label: "nav.schedules", scope: "read" },
+  { path: "/operations", label: "nav.operations", scope: "operate" },
 ];
 
 /**
@@ -95,7 +98,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
     await app.register(async (guarded) => {
       guarded.addHook("onRequest", authentication.require);
       // Of forms the body is known only now; of scripts, `authentication` has looked at the head.
-      guarded.addHook("preHandler", async ({ routeOptions, session, body }) => {
+      guarded.addHook("preValidation", async ({ routeOptions, session, body }) => {
         if (!routeOptions.config.isForm || session === undefined) return;
         const { formToken } = Object(body) as Record<string, unknown>;
         requireFormToken(session, String(formToken ?? ""));
@@ -108,6 +111,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         archiveRoutes,
         fileRoutes,
         searchRoutes,
+        recordRoutes,
         cartPageRoutes,
         registerRoutes,
         entryRoutes,
@@ -115,6 +119,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         runRoutes,
         scheduleFormRoutes,
         crontabImportRoutes,
+        operationRoutes,
       ])
         await guarded.register(routes(shown));
     });

@@ -1,5 +1,7 @@
 import { CARTS } from "./messages/carts.ts";
 import { DEPOSIT } from "./messages/deposit.ts";
+import { OPERATIONS } from "./messages/operations.ts";
+import { RECORDS } from "./messages/records.ts";
 import { REGISTERS } from "./messages/registers.ts";
 import { SCHEDULES } from "./messages/schedules.ts";
 
@@ -116,6 +118,10 @@ export const ENGLISH = {
   "search.narrow": "Narrow down",
 
   ...DEPOSIT,
+
+  ...OPERATIONS,
+
+  ...RECORDS,
 
   ...REGISTERS,
 

@@ -30,6 +30,14 @@ describe("pages in a real browser", { skip: withoutBrowser(), timeout: 120_000 }
       "/archive/1",
       "/files/1",
       "/search?q=a",
+      "/operations",
+      "/operations/switches",
+      "/operations/nodes",
+      "/operations/fixity",
+      "/operations/audit",
+      "/operations/audit/verification",
+      "/operations/tokens",
+      "/operations/settings",
       "/sign-in",
     ])
       test(`${path} is accessible and quiet (${colorScheme})`, async () => {

@@ -26,11 +26,23 @@ const AuditSchema = z
   .meta({ id: "AuditEntry", description: "Who did what; each entry seals the ones before it." });
 
 const Text = z.string().min(1).max(1_000).optional();
-const FILTER = {
+export const AuditFilterFields = {
   actor: Text.describe("Only what this one did."),
   action: Text.describe("Only this, such as job.cancel."),
   target: Text.describe("Only what was done to this, such as transaction/12."),
 };
+
+/** A head of an earlier verification. */
+export const NotedHead = z
+  .strictObject({
+    seq: z.coerce.number().int().positive().optional().describe("Of a head that was noted."),
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, "expected 64 hex digits")
+      .optional()
+      .describe("Likewise."),
+  })
+  .refine(({ seq, hash }) => (seq === undefined) === (hash === undefined), "seq and hash go together");
 
 const HeadSchema = z.object({ seq: z.int(), hash: z.string() });
 const VerdictSchema = z
@@ -54,7 +66,7 @@ export const auditRoutes =
         schema: {
           tags: ["access"],
           summary: "The audit log, oldest first",
-          querystring: z.strictObject({ ...PAGE_PARAMS, ...FILTER }),
+          querystring: z.strictObject({ ...PAGE_PARAMS, ...AuditFilterFields }),
           response: { 200: pageOf(AuditSchema), ...problems },
         },
       },
@@ -81,16 +93,7 @@ export const auditRoutes =
           tags: ["access"],
           summary: "Recompute the whole audit log",
           description: "A head of an earlier verification shows that the log's end was not cut off or written anew.",
-          querystring: z
-            .strictObject({
-              seq: z.coerce.number().int().positive().optional().describe("Of a head that was noted."),
-              hash: z
-                .string()
-                .regex(/^[0-9a-f]{64}$/, "expected 64 hex digits")
-                .optional()
-                .describe("Likewise."),
-            })
-            .refine(({ seq, hash }) => (seq === undefined) === (hash === undefined), "seq and hash go together"),
+          querystring: NotedHead,
           response: { 200: VerdictSchema, ...problems },
         },
       },

@@ -19,7 +19,7 @@ import {
 import { visibleTransaction } from "./transactions.ts";
 
 const limit = (name: keyof typeof REQUEST_LIMITS) => z.int().min(1).max(REQUEST_LIMITS[name]).exactOptional();
-const RunBody = z.strictObject({
+export const FixityRunBody = z.strictObject({
   bytes: limit("bytes").describe("Reads about so much and ends: a file that has begun is read to its end."),
   minutes: limit("minutes").describe("Works so long and ends."),
   days: limit("days").describe("Leaves alone what was checked in fewer days; the settings' when left out."),
@@ -133,7 +133,7 @@ export const fixityRoutes =
           description:
             "Ends at the first limit it meets; fails with `fixity_failed` when something was not what it was.",
           querystring: NoQuery,
-          body: RunBody,
+          body: FixityRunBody,
           response: { 202: JobSchema.describe("The job; `Location` has its address."), ...problems },
         },
       },

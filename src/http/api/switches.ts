@@ -14,11 +14,11 @@ const Subject = z
   .default("all")
   .describe(`\`all\`, one of ${SUBSYSTEMS.join(", ")}, or an absolute path.`);
 
-const PauseBody = z.strictObject({
+export const PauseBody = z.strictObject({
   switch: Subject,
   reason: z.string().min(1).max(1_000).exactOptional().describe("Why; shown to whoever is refused."),
 });
-const ResumeBody = z.strictObject({ switch: Subject });
+export const ResumeBody = z.strictObject({ switch: Subject });
 
 const SwitchSchema = z
   .object({

@@ -20,7 +20,7 @@ const TokenSchema = z
   })
   .meta({ id: "Token" });
 
-const NewTokenBody = z.strictObject({
+export const NewTokenBody = z.strictObject({
   owner: z.string().trim().min(1).max(255).describe("The principal it speaks for."),
   scopes: z.array(ScopeSchema).min(1),
   expiresAt: z.iso.datetime({ offset: true }).nullable().default(null).describe("null: valid until it is revoked."),

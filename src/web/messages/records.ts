@@ -1,0 +1,22 @@
+/** Of what extractors have said. */
+export const RECORDS = {
+  "record.title": "Record {number} of extractor {extractor}",
+  "record.extractor": "Extractor",
+  "record.group": "Group",
+  "record.groupOf": "{kind}, {number} of its family",
+  "record.crawl": "Crawl",
+  "record.extraction": "Extraction",
+  "record.family": "Family",
+  "record.took": "Took",
+  "record.made": "Made",
+  "record.files": "Files",
+  "record.path": "Path",
+  "record.size": "Size",
+  "record.endpoint": "Store",
+  "record.moreFiles": "And {count} more files.",
+  "record.data": "What was found",
+  "record.dataCut": "This is the beginning. All of it:",
+  "record.json": "As JSON",
+  "record.failure": "Why there is nothing",
+  "record.problems": "What could not be read",
+} as const;
