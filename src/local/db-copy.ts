@@ -28,7 +28,12 @@ export function databaseCommand(context: CliContext): Command {
     "after",
     "\nNothing is there before all of it has been read back and compared. The search index is made anew by the next server.",
   );
-  return commandGroup("db", "Move the database to another engine.", [copy]);
+  return withExamples(commandGroup("db", "Move the database to another engine.", [copy]), [
+    [
+      "longshore db copy --from sqlite:data/longshore.sqlite --to postgres://longshore@db.example.org/longshore",
+      "when one machine is no longer enough",
+    ],
+  ]);
 }
 
 async function runCopy({ terminal }: CliContext, { from, to, json }: CopyOptions): Promise<void> {

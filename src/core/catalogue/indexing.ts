@@ -238,9 +238,9 @@ export function startIndexing({ index, changes, content, clock, onTrouble }: Ind
   };
 }
 
-/** Trouble that has nothing to do with what is being indexed. */
+/** Trouble that has nothing to do with what is being indexed: nor has an index that somebody else makes anew meanwhile. */
 function isOfTheMachine(error: unknown): boolean {
-  return error instanceof AppError && (error.retryable || isDamage(error));
+  return error instanceof AppError && (error.retryable || isDamage(error) || error.code === "job_cancelled");
 }
 
 function isDamage(error: unknown): boolean {
