@@ -23,6 +23,7 @@ import { receiptRoutes } from "./pages/receipt.ts";
 import { recordRoutes } from "./pages/records.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
 import { registerRoutes } from "./pages/registers.ts";
+import { savedQueryRoutes } from "./pages/saved-queries.ts";
 import { scheduleFormRoutes } from "./pages/schedule-definitions.ts";
 import { runRoutes } from "./pages/schedule-runs.ts";
 import { scheduleRoutes } from "./pages/schedules.ts";
@@ -111,6 +112,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         archiveRoutes,
         fileRoutes,
         searchRoutes,
+        savedQueryRoutes,
         recordRoutes,
         cartPageRoutes,
         registerRoutes,

@@ -3,6 +3,7 @@ import { DEPOSIT } from "./messages/deposit.ts";
 import { OPERATIONS } from "./messages/operations.ts";
 import { RECORDS } from "./messages/records.ts";
 import { REGISTERS } from "./messages/registers.ts";
+import { SAVED_QUERIES } from "./messages/saved-queries.ts";
 import { SCHEDULES } from "./messages/schedules.ts";
 
 /**
@@ -122,6 +123,8 @@ export const ENGLISH = {
   ...OPERATIONS,
 
   ...RECORDS,
+
+  ...SAVED_QUERIES,
 
   ...REGISTERS,
 

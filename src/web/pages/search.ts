@@ -1,18 +1,26 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { HIGHLIGHT } from "../../core/catalogue/highlight.ts";
+import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
 import type { SearchHit, SearchPage } from "../../core/catalogue/search-index.ts";
 import { AppError } from "../../core/errors.ts";
+import { SavedQueryParams } from "../../http/api/search-schemas.ts";
 import { countText, timeOf } from "../formats.ts";
 import { type Html, html, type Part } from "../html.ts";
 import { badge, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { cartButton } from "./cart-table.ts";
+import { savedQueryList } from "./saved-queries.ts";
 
 const HITS = 30;
 const FACETS = ["type", "mediatype", "project", "instrument", "submitter", "extractor"];
 
-const Query = z.object({ q: z.string().max(2_000).prefault(""), cursor: z.string().max(2_000).optional() });
+const Query = z.object({
+  q: z.string().max(2_000).prefault(""),
+  /** Instead of `q`: a query that was saved, with what it looks for. */
+  saved: SavedQueryParams.shape.id.optional(),
+  cursor: z.string().max(2_000).optional(),
+});
 
 /** What the catalogue knows, by words and fields. */
 export const searchRoutes =
@@ -22,12 +30,24 @@ export const searchRoutes =
 
     app.get("/search", { config: { scope: "read" }, schema: { querystring: Query } }, async (request, reply) => {
       const reader = readerOf(request);
-      const { q, cursor } = request.query;
-      const question = { query: q, order: "relevance", limit: HITS, facets: FACETS } as const;
+      const { principal } = request;
+      const { q, saved: savedId, cursor } = request.query;
+      const [own, saved] = await Promise.all([
+        search.listSaved(principal),
+        savedId === undefined ? undefined : search.getSaved(principal, savedId),
+      ]);
+      const query = saved?.query ?? q;
+      const question = {
+        query,
+        ...(saved && saved.types.length > 0 && { types: saved.types }),
+        order: "relevance",
+        limit: HITS,
+        facets: FACETS,
+      } as const;
       let found: SearchPage | undefined;
       let refusal: string | undefined;
       try {
-        found = await search.search(request.principal, { ...question, ...(cursor !== undefined && { cursor }) });
+        found = await search.search(principal, { ...question, ...(cursor !== undefined && { cursor }) });
       } catch (error) {
         if (!(error instanceof AppError && error.code === "query_invalid")) throw error;
         refusal = error.message;
@@ -35,7 +55,8 @@ export const searchRoutes =
       return show(request, reply.code(refusal === undefined ? 200 : 400), {
         title: reader.say("search.title"),
         path: "/search",
-        body: html`${form(reader, q, refusal)}${found && results(reader, q, found)}`,
+        body: html`${form(reader, query, refusal)}${found && results(reader, query, found, saved)}
+${savedQueryList(reader, own, refusal === undefined && !saved ? query : "")}`,
       });
     });
   };
@@ -50,7 +71,8 @@ ${refusal !== undefined && html`<p class="notice" role="alert" id="refusal">${re
 <p class="hint" id="hint">${say("search.hint")}</p>`;
 }
 
-function results(reader: Reader, query: string, { hits, total, isLowerBound, facets, next }: SearchPage): Html {
+function results(reader: Reader, query: string, page: SearchPage, saved: SavedQuery | undefined): Html {
+  const { hits, total, isLowerBound, facets, next } = page;
   const { say, link } = reader;
   const count = say(isLowerBound ? "search.foundAtLeast" : "search.found", { count: countText(total) });
   const narrowed = (field: string, value: string) =>
@@ -68,19 +90,25 @@ function results(reader: Reader, query: string, { hits, total, isLowerBound, fac
 <p class="soft">${hits.length === 0 ? say("search.none") : count}</p>
 ${hits.length > 0 && query.trim() !== "" && html`<div class="actions">${cartButton(reader, "carts.ofSearch", { name: "search", search: query })}</div>`}
 <ul class="hits">${hits.map((hit) => shownHit(reader, hit))}</ul>
-${next !== null && html`<p class="actions"><a href="${link(`/search?${new URLSearchParams({ q: query, cursor: next })}`)}">${say("search.more")}</a></p>`}
+${next !== null && html`<p class="actions"><a href="${link(`/search?${new URLSearchParams({ ...(saved ? { saved: saved.id } : { q: query }), cursor: next })}`)}">${say("search.more")}</a></p>`}
 </section>
 ${groups.length > 0 && html`<aside class="facets" aria-labelledby="narrow"><h2 id="narrow">${say("search.narrow")}</h2>${groups}</aside>`}
 </div>`;
 }
 
 function shownHit({ link }: Reader, { key, type, title, highlight, fields, createdAt }: SearchHit): Html {
-  const [kind, id = ""] = key.split(":");
-  const path = kind === "file" ? `/files/${id}` : kind === "transaction" ? `/archive/${id}` : undefined;
+  const path = pathOf(key);
   const about = [fields.project?.[0], fields.mediatype?.[0]].filter((value) => value !== undefined).join(" · ");
-  return html`<li>${badge("plain", type)} ${path === undefined ? html`<strong>${title}</strong>` : html`<a href="${link(path)}">${title}</a>`}
+  return html`<li>${badge("plain", type)} <a href="${link(path)}">${title}</a>
 <div class="soft">${timeOf(createdAt)}${about !== "" && ` · ${about}`}</div>
 ${highlight !== null && html`<div>${marked(highlight)}</div>`}</li>`;
+}
+
+/** The page of what has this key in the index. */
+function pathOf(key: string): string {
+  const [type, id = "", number = ""] = key.split(":");
+  if (type === "record") return `/extractions/${id}/records/${number}`;
+  return type === "file" ? `/files/${id}` : `/archive/${id}`;
 }
 
 /** What was found stands between two marks that no text has. */
