@@ -10,8 +10,3 @@ export function wholeAddress(
   const { origin } = new URL(options.publicUrl ?? `${protocol}://${host}`);
   return `${origin}${link(path)}`;
 }
-
-/** As a word of a POSIX shell, whatever is in it. */
-export function shellWord(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
-}

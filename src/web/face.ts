@@ -13,8 +13,10 @@ import { messagesFor } from "./messages.ts";
 import type { PageContext } from "./page-context.ts";
 import { archiveRoutes } from "./pages/archive.ts";
 import { cartPageRoutes } from "./pages/carts.ts";
+import { crawlPageRoutes } from "./pages/crawls.ts";
 import { crontabImportRoutes } from "./pages/crontab-import.ts";
 import { depositRoutes } from "./pages/deposit.ts";
+import { extractionRoutes } from "./pages/extractions.ts";
 import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
@@ -38,6 +40,7 @@ const NAVIGATION: readonly NavigationItem[] = [
   { path: "/archive", label: "nav.archive", scope: "read" },
   { path: "/search", label: "nav.search", scope: "read" },
   { path: "/carts", label: "nav.carts", scope: "read" },
+  { path: "/crawls", label: "nav.crawls", scope: "read" },
   { path: "/registers", label: "nav.registers", scope: "read" },
   { path: "/schedules", label: "nav.schedules", scope: "read" },
   { path: "/operations", label: "nav.operations", scope: "operate" },
@@ -115,6 +118,8 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         savedQueryRoutes,
         recordRoutes,
         cartPageRoutes,
+        crawlPageRoutes,
+        extractionRoutes,
         registerRoutes,
         entryRoutes,
         scheduleRoutes,

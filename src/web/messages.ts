@@ -1,4 +1,5 @@
 import { CARTS } from "./messages/carts.ts";
+import { CRAWLS } from "./messages/crawls.ts";
 import { DEPOSIT } from "./messages/deposit.ts";
 import { OPERATIONS } from "./messages/operations.ts";
 import { RECORDS } from "./messages/records.ts";
@@ -131,6 +132,8 @@ export const ENGLISH = {
   ...SCHEDULES,
 
   ...CARTS,
+
+  ...CRAWLS,
 
   "form.required": "required",
   "problem.title": "That did not work",

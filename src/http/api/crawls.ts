@@ -37,18 +37,6 @@ export const crawlRoutes =
       return { ...crawlOnWire(crawl), extractions: found.map(extractionOnWire) };
     }
 
-    /** A crawl that was to be described, and cannot be, is not walked in vain. */
-    async function extract(principal: Principal, crawl: Crawl, request: ExtractionRequest): Promise<void> {
-      try {
-        await extractions.start(principal, crawl.id, request);
-      } catch (error) {
-        await crawls.cancel(principal, crawl.id).catch((late: unknown) => {
-          if (!(late instanceof AppError) || late.code !== "crawl_state_conflict") throw late; // it has ended already
-        });
-        throw error;
-      }
-    }
-
     app.post(
       "/crawls",
       {
@@ -70,7 +58,7 @@ export const crawlRoutes =
         await audit.record(principal.name, "crawl.start", `crawl/${crawl.id}`, {
           endpoints: crawl.endpoints.map(({ url }) => url),
         });
-        if (extraction) await extract(principal, crawl, extraction);
+        if (extraction) await describeOrCancel(context, principal, crawl, extraction);
         return reply
           .code(201)
           .header("location", context.link(pathOf(crawl.id)))
@@ -223,3 +211,20 @@ export const crawlRoutes =
       },
     );
   };
+
+/** A crawl that was to be described, and cannot be, is not walked in vain. */
+export async function describeOrCancel(
+  { crawls, extractions }: Pick<ServerContext, "crawls" | "extractions">,
+  principal: Principal,
+  crawl: Crawl,
+  request: ExtractionRequest,
+): Promise<void> {
+  try {
+    await extractions.start(principal, crawl.id, request);
+  } catch (error) {
+    await crawls.cancel(principal, crawl.id).catch((late: unknown) => {
+      if (!(late instanceof AppError) || late.code !== "crawl_state_conflict") throw late; // it has ended already
+    });
+    throw error;
+  }
+}

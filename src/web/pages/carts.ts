@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { Cart, CartEntry } from "../../core/carts/cart.ts";
 import { cartId, transactionId } from "../../core/ids.ts";
 import { CartParams } from "../../http/api/schemas.ts";
-import { shellWord, wholeAddress } from "../addresses.ts";
+import { wholeAddress } from "../addresses.ts";
 import { countText, sizeText, timeOf } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { facts, formField, live, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { copyable, curlLine, shellWord } from "../terminal.ts";
 import { cartStatusBadge, cartTable, isUnderWay, stagingProgress } from "./cart-table.ts";
 
 const CARTS_SHOWN = 50;
@@ -157,15 +158,10 @@ ${
 
 /** Both continue where they were broken off when they are called again. */
 function terminalLines(reader: Reader, { id, name }: Cart, whole: (path: string) => string): Html {
-  const who = reader.principal?.via === "local" ? "" : ' -H "Authorization: Bearer $LONGSHORE_TOKEN"';
   const address = whole(`/api/v1/carts/${id}/download.tar`);
   return html`<h2>${reader.say("cart.terminal")}</h2>
-${copyable(reader, `curl -f -C -${who} -o ${shellWord(`${name}.tar`)} ${shellWord(address)}`)}
+${copyable(reader, curlLine(reader, `-C - -o ${shellWord(`${name}.tar`)} ${shellWord(address)}`))}
 ${copyable(reader, `longshore get ${id}`)}`;
-}
-
-function copyable({ say }: Reader, text: string): Html {
-  return html`<div class="copyable"><pre tabindex="0" data-copy="${say("copy.copy")}" data-copied="${say("copy.copied")}">${text}</pre></div>`;
 }
 
 function linkForm({ say, link, formToken }: Reader, { id }: Cart): Html {

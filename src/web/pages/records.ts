@@ -37,8 +37,8 @@ function recordBody(reader: Reader, record: ExtractionRecord): Html {
     [say("record.group"), say("record.groupOf", { kind: groupKind, number: group + 1 })],
     [say("record.made"), timeOf(record.createdAt)],
     [say("record.took"), durationText(record.durationMs)],
-    [say("record.crawl"), html`<code>${crawl}</code>`],
-    [say("record.extraction"), html`<code>${extraction}</code>`],
+    [say("record.crawl"), html`<a href="${link(`/crawls/${crawl}`)}"><code>${crawl}</code></a>`],
+    [say("record.extraction"), html`<a href="${link(`/extractions/${extraction}`)}"><code>${extraction}</code></a>`],
     [say("record.family"), html`<code>${family}</code>`],
   ])}
 ${failure && html`<h2>${say("record.failure")}</h2><p class="notice">${failure.message} <code>${failure.reason}</code></p>`}
