@@ -37,6 +37,8 @@ export async function openFoundation(
   clock: Clock,
   onTrouble?: (error: unknown) => void,
 ): Promise<Foundation> {
+  // With all else in PostgreSQL and S3 nobody has made it yet, and what is not there has no room for anything.
+  await mkdir(config.dataDir, { recursive: true });
   const stores = await openStores(config, clock, onTrouble);
   try {
     const storage = await archiveStorage(config);

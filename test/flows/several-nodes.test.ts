@@ -81,7 +81,9 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
   });
 
   test("nodes know each other, and each duty is one's", async () => {
-    second = await startServer({ env: { ...settings, LONGSHORE_WORKERS: "none" } });
+    second = await startServer({ dataDir: join(folder, "second"), env: { ...settings, LONGSHORE_WORKERS: "none" } });
+    const { status } = await fetch(`${second.url}/readyz`);
+    assert.equal(status, 200, "although its data folder was not there, and nothing has been put into it");
     await until("all are seen", async () => (await livingNodes()).length === 4, 30_000);
     const nodes = await longshore({ url: second.url }).nodes.list();
     const of = ({ pid }: { readonly pid: number }): Node | undefined => nodes.find(({ id }) => id.includes(`:${pid}:`));
