@@ -3,6 +3,8 @@
  * them as a cart, search; walk a folder and the archive, and have their files described; then have a portal's resource
  * packed, and open the link that is mailed; fulfil a request; and see what a routine has done meanwhile.
  * Everything it shows is done through the command line, as a user would.
+ *
+ *     npm run demo -- --keep     leaves the server running, to look at its pages
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -11,12 +13,14 @@ import { tmpdir } from "node:os";
 import { basename, join, relative } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { parseArgs } from "node:util";
 import { crawlFolder, describeArchive } from "./crawl.ts";
 import { makeFiles } from "./files.ts";
 import { type Mailbox, openMailbox } from "./mailbox.ts";
 import { RESOURCE, startPortal } from "./portal.ts";
 import { declareRoutine, requestFile, showRoutine } from "./requests.ts";
 
+const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
 const project = join(import.meta.dirname, "..", "..");
 const folder = mkdtempSync(join(tmpdir(), "longshore-demo-"));
 const dataDir = join(folder, "data");
@@ -217,7 +221,7 @@ async function main(server: { readonly url: string }, portal: string, mailbox: M
   say(`database  ${join(dataDir, "longshore.sqlite")}   (longshore rebuild makes it anew from the archive)`);
   say("");
   say("Try next:");
-  say(`  LONGSHORE_DATA_DIR=${dataDir} npm start`);
+  say(`  LONGSHORE_DATA_DIR=${dataDir} npm start    and open the address in a browser`);
   say("  npm run longshore -- jobs list");
   say(`  npm run longshore -- transactions files ${transactionId}`);
   say("  npm run longshore -- cart list");
@@ -239,6 +243,11 @@ environment.LONGSHORE_SMTP_URL = `smtp://127.0.0.1:${mailbox.port}`;
 const server = await startServer();
 try {
   await main(server, portal.url, mailbox);
+  if (values.keep) {
+    say("");
+    say(`The server goes on: ${server.url} has pages of all this. Ctrl-C ends it.`);
+    await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  }
 } catch (error) {
   console.error(`\nThe demo stopped: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
