@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
 import { SavedQueryBody, SavedQueryParams } from "../../http/api/search-schemas.ts";
 import { type Html, html } from "../html.ts";
-import { formField, type Reader } from "../layout.ts";
+import { formField, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { formOf } from "./form-body.ts";
 
@@ -35,15 +35,19 @@ export const savedQueryRoutes =
 
 /** @param query to be saved; none: nothing is offered. */
 export function savedQueryList({ say, link, formToken }: Reader, saved: readonly SavedQuery[], query: string): Html {
-  const item = ({ id, name, query: text, types }: SavedQuery) =>
-    html`<li><form class="row" method="post" action="${link(`/search/saved/${id}/remove`)}">${formField(formToken)}
-<span><a href="${link(`/search?saved=${id}`)}">${name}</a> <code class="soft">${text}</code>${types.length > 0 && html` <span class="soft">${types.join(", ")}</span>`}</span>
-<button class="quiet" aria-label="${say("saved.removeOf", { name })}">${say("saved.remove")}</button></form></li>`;
+  const rows = saved.map(({ id, name, query: text, types }) => [
+    html`<a href="${link(`/search?saved=${id}`)}">${name}</a>`,
+    html`<code>${text}</code>${types.length > 0 && html` <span class="soft">${types.join(", ")}</span>`}`,
+    html`<form method="post" action="${link(`/search/saved/${id}/remove`)}">${formField(formToken)}
+<button class="quiet" aria-label="${say("saved.removeOf", { name })}">${say("saved.remove")}</button></form>`,
+  ]);
+  const heads = [say("saved.name"), say("saved.query"), say("saved.remove")];
   const saving = html`<form class="row" method="post" action="${link("/search/saved")}">${formField(formToken)}
 <input type="hidden" name="query" value="${query}">
 <label>${say("saved.name")}<input name="name" required maxlength="200"></label>
 <button class="quiet">${say("saved.save")}</button></form>`;
   if (saved.length === 0 && query.trim() === "") return html``;
   return html`<h2>${say("saved.title")}</h2>
-${saved.length > 0 && html`<ul class="hits">${saved.map(item)}</ul>`}${query.trim() !== "" && saving}`;
+${query.trim() !== "" && saving}
+${rows.length > 0 && table(say("saved.title"), heads, rows)}`;
 }

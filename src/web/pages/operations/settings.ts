@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { html } from "../../html.ts";
-import { table } from "../../layout.ts";
+import { badge, table } from "../../layout.ts";
 import type { PageContext } from "../../page-context.ts";
 import { showPart } from "./frame.ts";
 
@@ -15,7 +15,7 @@ export const settingPageRoutes =
       const rows = settings.map(({ name, value, from }) => [
         html`<code>${name}</code>`,
         value === null ? html`<span class="soft">${say("settings.unset")}</span>` : html`<code>${value}</code>`,
-        say(`settings.${from}`),
+        badge("plain", say(`settings.${from}`)),
       ]);
       const heads = [say("settings.name"), say("settings.value"), say("settings.from")];
       const body = html`<p class="hint">${say("settings.hint")}</p>
