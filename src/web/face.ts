@@ -21,6 +21,8 @@ import { fileRoutes } from "./pages/files.ts";
 import { homeRoutes } from "./pages/home.ts";
 import { jobRoutes } from "./pages/jobs.ts";
 import { operationRoutes } from "./pages/operations.ts";
+import { packageStatisticsRoutes } from "./pages/package-statistics.ts";
+import { packagePageRoutes } from "./pages/packages.ts";
 import { receiptRoutes } from "./pages/receipt.ts";
 import { recordRoutes } from "./pages/records.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
@@ -40,6 +42,7 @@ const NAVIGATION: readonly NavigationItem[] = [
   { path: "/archive", label: "nav.archive", scope: "read" },
   { path: "/search", label: "nav.search", scope: "read" },
   { path: "/carts", label: "nav.carts", scope: "read" },
+  { path: "/packages", label: "nav.packages", scope: "read" },
   { path: "/crawls", label: "nav.crawls", scope: "read" },
   { path: "/registers", label: "nav.registers", scope: "read" },
   { path: "/schedules", label: "nav.schedules", scope: "read" },
@@ -118,6 +121,8 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         savedQueryRoutes,
         recordRoutes,
         cartPageRoutes,
+        packagePageRoutes,
+        packageStatisticsRoutes,
         crawlPageRoutes,
         extractionRoutes,
         registerRoutes,

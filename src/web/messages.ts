@@ -2,6 +2,7 @@ import { CARTS } from "./messages/carts.ts";
 import { CRAWLS } from "./messages/crawls.ts";
 import { DEPOSIT } from "./messages/deposit.ts";
 import { OPERATIONS } from "./messages/operations.ts";
+import { PACKAGES } from "./messages/packages.ts";
 import { RECORDS } from "./messages/records.ts";
 import { REGISTERS } from "./messages/registers.ts";
 import { SAVED_QUERIES } from "./messages/saved-queries.ts";
@@ -134,6 +135,8 @@ export const ENGLISH = {
   ...CARTS,
 
   ...CRAWLS,
+
+  ...PACKAGES,
 
   "form.required": "required",
   "problem.title": "That did not work",

@@ -9,7 +9,7 @@ import { access } from "../../src/core/access/access.ts";
 import type { Scope } from "../../src/core/access/access-stores.ts";
 import { audit } from "../../src/core/access/audit.ts";
 import { tokens } from "../../src/core/access/tokens.ts";
-import { buildDoor, buildServer } from "../../src/http/server.ts";
+import { buildDoor, buildServer, type Face } from "../../src/http/server.ts";
 import type { ServerDeps } from "../../src/http/server-deps.ts";
 import { processMetrics } from "../../src/telemetry/metrics.ts";
 import { type Packaging, type PackagingOptions, PUBLIC_URL, packaging } from "../support/packaging.ts";
@@ -55,10 +55,12 @@ export interface PackageServerOptions extends PackagingOptions {
   readonly secret?: string | undefined;
   /** As if bound to an address of the network. */
   readonly loopback?: boolean;
+  /** Pages, beside the API. */
+  readonly face?: Face;
 }
 
 export async function packageServer(t: TestContext, options: PackageServerOptions = {}): Promise<PackageServer> {
-  const { loopback = true, ...rest } = options;
+  const { loopback = true, face: _, ...rest } = options;
   const secret = "secret" in options ? options.secret : SECRET;
   const services = await packaging(t, rest);
   const { index, stores, storage } = services.foundation;
@@ -104,7 +106,7 @@ export async function packageServer(t: TestContext, options: PackageServerOption
       elasticsearchStrict: false,
     },
   };
-  const servers: FastifyInstance[] = [await buildServer(deps), await buildDoor("ckanpackager", deps)];
+  const servers: FastifyInstance[] = [await buildServer(deps, options.face), await buildDoor("ckanpackager", deps)];
   const [url = "", door = ""] = await Promise.all(servers.map((app) => app.listen({ host: "127.0.0.1", port: 0 })));
   t.after(() => Promise.all(servers.map((app) => app.close())));
   services.work();
