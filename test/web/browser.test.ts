@@ -23,6 +23,8 @@ describe("pages in a real browser", { skip: withoutBrowser(), timeout: 120_000 }
   for (const colorScheme of ["light", "dark"] as const)
     for (const path of [
       "/home",
+      "/deposit",
+      "/deposits/1",
       "/jobs",
       "/jobs/1",
       "/jobs/99",
