@@ -6,8 +6,8 @@ export interface Bar {
   readonly value: number;
 }
 
-const WIDTH = 720;
-const HEIGHT = 120;
+const WIDTH = 360;
+const HEIGHT = 100;
 const MARGIN = 18;
 
 /**

@@ -17,7 +17,7 @@ test("bars are as high as their values, from zero, and say them", () => {
   ];
   const drawn = markupOf(barChart("Rows", bars));
   const heights = [...drawn.matchAll(/ height="([\d.]+)"/g)].map(([, height]) => Number(height));
-  assert.deepEqual(heights, [30, 120, 0]); // a quarter, all and nothing of 120
+  assert.deepEqual(heights, [25, 100, 0]); // a quarter, all and nothing of 100
   assert.ok(drawn.includes("<title>&lt;a&gt;: 1</title>"));
   assert.ok(!markupOf(barChart("Rows", [])).includes("NaN"));
 });

@@ -171,10 +171,10 @@ function orderForm({ say, link, formToken }: Reader): Html {
 <label>${say("packages.fields")}<input name="fields"></label>
 <label>${say("packages.limit")}<input name="limit" type="number" min="1"></label>
 <label>${say("packages.email")}<input name="email" type="email" maxlength="254"></label>
-<label class="wide">${say("packages.filters")}<textarea name="filters" rows="3" aria-describedby="filters-hint"></textarea></label>
+<label class="wide">${say("packages.filters")}<textarea name="filters" rows="3" aria-describedby="filters-hint"></textarea>
+<span class="hint" id="filters-hint">${say("packages.filtersHint")}</span></label>
 <label class="wide">${say("packages.resourceUrl")}<input name="resourceUrl" type="url" maxlength="4096"></label>
-<button>${say("packages.submit")}</button></form>
-<p class="hint" id="filters-hint">${say("packages.filtersHint")}</p>`;
+<button>${say("packages.submit")}</button></form>`;
 }
 
 function orderState(reader: Reader, { order, package: made, link: shared }: OrderedPackage): Html {
