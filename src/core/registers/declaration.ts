@@ -186,10 +186,11 @@ export function fieldProblems(errors: readonly ErrorObject[] | null | undefined)
   return (errors ?? []).slice(0, PROBLEMS_TOLD).map(({ instancePath, message, params }) => {
     const missing: unknown = params.missingProperty ?? params.additionalProperty;
     const path = instancePath.slice(1) || (typeof missing === "string" ? missing : "");
+    const isAbsent = instancePath === "" && typeof params.missingProperty === "string";
     const known = typeof params.additionalProperty === "string" ? "there is no field of this name" : message;
     const allowed: unknown = params.allowedValues;
     const choices = Array.isArray(allowed) ? `: ${allowed.map(String).join(", ")}` : "";
-    return { field: path, message: `${known ?? "is not valid"}${choices}` };
+    return { field: path, message: isAbsent ? "must be given" : `${known ?? "is not valid"}${choices}` };
   });
 }
 
