@@ -139,6 +139,7 @@ export const ENGLISH = {
   ...PACKAGES,
 
   "form.required": "required",
+  "form.sure": "Yes, remove it",
   "problem.title": "That did not work",
   "problem.code": "Code",
   "problem.request": "Request",

@@ -114,6 +114,6 @@ function findingsOf({ say }: Reader, { findings, problem, count }: Checked): Htm
     .slice(0, FINDINGS)
     .map(
       ({ severity, line, column, message, hint }) =>
-        html`<li>${badge(severity === "error" ? "bad" : "busy", say(`import.${severity}`))} <span class="soft">${say("import.place", { line, column })}</span><div>${message}</div>${hint && html`<div class="soft">${hint}</div>`}</li>`,
+        html`<li>${badge(severity === "error" ? "bad" : "busy", say(`import.${severity}`))} <span class="soft">${say("import.place", { line, column })}</span><div>${message.replace(/^Line \d+: /, "")}</div>${hint && html`<div class="soft">${hint}</div>`}</li>`,
     )}</ul>${would}`;
 }

@@ -12,6 +12,7 @@ import { timeOf } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { facts, formField, live, type Page, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { removal } from "../removal.ts";
 import { entryFields, labelOf, problemsOf, sentFields, typedFields, valueText } from "./entry-form.ts";
 import { FormBody, fieldsRefused, refusalNotice, statusBadge } from "./registers.ts";
 
@@ -175,12 +176,8 @@ ${historyTable(reader, found)}
 const shownValue = (text: string) => (text.includes("\n") ? html`<pre tabindex="0">${text}</pre>` : text);
 
 /** Buttons for what this reader may do: the service judges it once more. */
-function whatToDo(
-  { say, link, formToken }: Reader,
-  principal: Principal,
-  declaration: Declaration,
-  entry: Entry,
-): Html {
+function whatToDo(reader: Reader, principal: Principal, declaration: Declaration, entry: Entry): Html {
+  const { say, link, formToken } = reader;
   const { register, id, status, version, owner, settled } = entry;
   const { permissions } = declaration;
   const action = link(`/registers/${register}/entries/${id}`);
@@ -201,7 +198,7 @@ ${steps}
 ${
   (mayChange || mayRemove) &&
   html`<div class="actions">${mayChange && html`<a class="button quiet" href="${action}/edit">${say("entry.change")}</a>`}
-${mayRemove && html`<form method="post" action="${action}/remove">${formField(formToken)}<button class="danger">${say("entry.remove")}</button></form>`}</div>`
+${mayRemove && removal(reader, `${action}/remove`, say("entry.remove"), say("entry.removeWarning"))}</div>`
 }`;
 }
 

@@ -10,6 +10,7 @@ import { timeOf } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { badge, facts, formField, live, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
+import { removal } from "../removal.ts";
 import { runBadge, runPath, runTable } from "./run-table.ts";
 import { calendar } from "./when.ts";
 
@@ -163,17 +164,18 @@ function nextRuns({ say }: Reader, { expression, timeZone, paused }: ListedSched
 }
 
 /** Buttons for what this reader may do: the service judges it once more. */
-function steps({ say, link, formToken }: Reader, principal: Principal, { id, action, paused }: ListedSchedule) {
+function steps(reader: Reader, principal: Principal, { id, action, paused }: ListedSchedule) {
+  const { say, link, formToken } = reader;
   if (!hasScope(principal, "operate")) return false;
   const mayChange = !isCommand(action) || hasScope(principal, "admin");
-  const button = (verb: "run" | "test" | "pause" | "resume" | "remove", label: string, look: string) =>
+  const button = (verb: "run" | "test" | "pause" | "resume", label: string, look: string) =>
     html`<form method="post" action="${link(`/schedules/${id}/${verb}`)}">${formField(formToken)}<button class="${look}">${label}</button></form>`;
   return html`<div class="actions">${button("run", say("schedule.runNow"), "")}${button("test", say("schedule.testRun"), "quiet")}
 ${paused ? button("resume", say("schedule.resume"), "quiet") : button("pause", say("schedule.pause"), "quiet")}
 ${
   mayChange &&
   html`<a class="button quiet" href="${link(`/schedules/${id}/edit`)}">${say("schedule.edit")}</a>
-${button("remove", say("schedule.remove"), "danger")}`
+${removal(reader, link(`/schedules/${id}/remove`), say("schedule.remove"), say("schedule.removeWarning"))}`
 }</div>
 <p class="hint">${say("schedule.testHint")}</p>`;
 }
