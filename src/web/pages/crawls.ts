@@ -169,8 +169,8 @@ function startForm({ say, link, formToken }: Reader): Html {
 <label class="wide">${say("crawls.url")}<input name="url" required maxlength="4096" aria-describedby="url-hint" autocapitalize="off" spellcheck="false"></label>
 <label>${say("crawls.grouper")}<select name="grouper">${GROUPER_NAMES.map((name) => html`<option>${name}</option>`)}</select></label>
 <label>${say("crawls.pattern")}<input name="pattern" maxlength="1024" autocapitalize="off" spellcheck="false"></label>
-<label>${say("crawls.hidden")}<input type="checkbox" name="hidden" checked></label>
-<label>${say("crawls.describe")}<input type="checkbox" name="describe" checked></label>
+<div class="field switch"><input type="checkbox" id="hidden" name="hidden" checked><label for="hidden">${say("crawls.hidden")}</label></div>
+<div class="field switch"><input type="checkbox" id="describe" name="describe" checked><label for="describe">${say("crawls.describe")}</label></div>
 <button>${say("crawls.submit")}</button></form>
 <p class="hint" id="url-hint">${say("crawls.urlHint")}</p>`;
 }
