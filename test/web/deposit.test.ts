@@ -132,6 +132,35 @@ describe("depositing from a browser", { skip: withoutBrowser(), timeout: 600_000
     }
   });
 
+  test("who has signed in deposits in their own name, and is told when they have been signed out", async () => {
+    const folder = await folderOf({ "a.txt": "a\n" });
+    const server = await realServer({ face: webFace, loopback: false });
+    try {
+      const { text, token } = await server.deps.tokens.create({
+        owner: "ada",
+        scopes: ["deposit", "read"],
+        expiresAt: null,
+      });
+      const { page, close } = await browser.open(`${server.url}/sign-in?to=/deposit`);
+      await page.locator('[name="token"]').fill(text);
+      await page.locator("main button").click();
+      await part(page, "files").setInputFiles(join(folder, "a.txt"));
+      await part(page, "send").click();
+      await page.getByText("It is in the archive.").waitFor(PATIENCE);
+      assert.match(await page.locator("dl").innerText(), /Depositor\s+ada/);
+
+      await page.goto(`${server.url}/deposit`);
+      await server.deps.tokens.revoke(token.id);
+      await part(page, "files").setInputFiles(join(folder, "a.txt"));
+      await part(page, "send").click();
+      await part(page, "problem").getByText("Your session has ended.").waitFor(PATIENCE);
+      await close();
+    } finally {
+      await server.stop();
+      await rm(folder, { recursive: true });
+    }
+  });
+
   /** A server behind a proxy that can stall, a page in it, and 64 MiB beside a small file to deposit. */
   async function largeDeposit(t: TestContext) {
     const random = seededRandom(t);
