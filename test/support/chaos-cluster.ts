@@ -126,7 +126,7 @@ export async function chaosCluster(env: Readonly<Record<string, string>>): Promi
     const received = mails.received.map(messageId);
     for (const { key } of rows)
       for (const id of received.filter((one) => one.startsWith(`${key.replaceAll(":", ".")}@`))) unnoted.add(id);
-    node.running = await node.start();
+    node.running = await supervised(node);
   }
 
   async function cut(proxy: FaultyProxy, awayMs: number): Promise<void> {
@@ -176,7 +176,7 @@ export async function chaosCluster(env: Readonly<Record<string, string>>): Promi
         underWay.add(done);
       }
       await Promise.all(underWay);
-      if (failures.length > 0) throw new AggregateError(failures, "a node did not come back");
+      if (failures.length > 0) throw new AggregateError(failures, `a node did not come back: ${failures.join("; ")}`);
       await until("all are up", () => nodes.every(({ running }) => running !== undefined), 60_000);
     },
     keysBelow: below,
@@ -202,6 +202,16 @@ export async function chaosCluster(env: Readonly<Record<string, string>>): Promi
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** As a supervisor does: a start that a cut has broken off ends with 75, for what may be tried again, and is. */
+async function supervised({ start }: Node): Promise<Running> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await start();
+    } catch (error) {
+      if (tries === 3 || !/ ended with 75 /.test(String(error))) throw error;
+    }
 }
 
 /** Of a mail, without angle brackets. */
