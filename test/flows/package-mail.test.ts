@@ -126,8 +126,11 @@ test("a mail outlasts its mail server and the server's own death, and its link w
   const one = await packages.wait((await packages.order(order)).id);
   assert.deepEqual([one.status, one.toldAt, one.refused], ["ready", null, null]);
   // The pause after the third failure is 4 s: nothing is under way when the server is killed.
-  const failures = () => server.log().split(`message mail:order:${one.id}`).length - 1;
-  await until("three tries have failed", () => failures() >= 3, 30_000);
+  const failures = async () => {
+    const shown = await (await fetch(`${server.url}/metrics`)).text();
+    return Number(/^longshore_messages_total\{channel="mail",result="failed"\} (\d+)$/m.exec(shown)?.[1] ?? 0);
+  };
+  await until("three tries have failed", async () => (await failures()) >= 3, 30_000);
   await packages.get(one.id); // answered after what was written before it, of the third failure as well
   await server.end("SIGKILL");
 

@@ -6,6 +6,7 @@ import type { Delivery, JobQueue } from "../../core/jobs/job-queue.ts";
 import { grouped } from "../db/grouped.ts";
 import type { Dequeue, Enqueue, QueueEntry } from "../db/job-writes.ts";
 import { optionalDriver } from "../db/optional-driver.ts";
+import { translate } from "../db/postgres.ts";
 import type { Tables } from "../db/tables.ts";
 import { takeTurns } from "./turns.ts";
 import { pollingWakes } from "./wakes.ts";
@@ -72,9 +73,10 @@ export async function pgBossJobQueue(
     closing = true;
     await boss.stop({ graceful: false });
   };
+  // Its upkeep has connections of its own.
   const listening = await start().catch(async (error: unknown) => {
     await stop();
-    throw error;
+    return translate(error);
   });
 
   const remove = (tx: Kysely<Tables>, lane: Lane, deliveries: readonly Delivery[]) =>

@@ -90,7 +90,9 @@ export function feedJob(
       const progress = await end("stopped");
       const isCancelled = error instanceof AppError && error.code === "job_cancelled";
       // A hand-over whose answer was lost with the database may have been written: what it has staged is a worker's then.
-      if (!(await change({ fedUntil: clock.now() + FED_MS }))) return jobs.get(job.id);
+      // Only looked at: on a full disk nothing can be written before something is cleaned.
+      const found = await jobs.get(job.id);
+      if (found.state !== "running" || found.fedUntil === null) return found;
       // Clean first: if this process dies in between, the job is starved, and whoever adopts it cleans again.
       await kind?.cleanUp?.(job);
       const over = await change({
