@@ -181,6 +181,9 @@ function viewOf({ sqliteView }: DeclarationForm, fieldNames: readonly string[]):
   return { name: sqliteView, columns: [...fieldNames, "status", "date"] };
 }
 
+/** Said of a required field that was not sent. */
+export const NOT_GIVEN = "must be given";
+
 /** What ajv found wrong, as sentences by field. */
 export function fieldProblems(errors: readonly ErrorObject[] | null | undefined): readonly Details[] {
   return (errors ?? []).slice(0, PROBLEMS_TOLD).map(({ instancePath, message, params }) => {
@@ -190,7 +193,7 @@ export function fieldProblems(errors: readonly ErrorObject[] | null | undefined)
     const known = typeof params.additionalProperty === "string" ? "there is no field of this name" : message;
     const allowed: unknown = params.allowedValues;
     const choices = Array.isArray(allowed) ? `: ${allowed.map(String).join(", ")}` : "";
-    return { field: path, message: isAbsent ? "must be given" : `${known ?? "is not valid"}${choices}` };
+    return { field: path, message: isAbsent ? NOT_GIVEN : `${known ?? "is not valid"}${choices}` };
   });
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyReply } from "fastify";
 import { AppError, type DetailValue } from "../../core/errors.ts";
+import { NOT_GIVEN } from "../../core/registers/declaration.ts";
 import type { Legacy } from "../../core/registers/declaration-form.ts";
 
 /** What the older API answered to, in the order in which it said so. */
@@ -67,5 +68,5 @@ export function legacyFault(reply: FastifyReply, legacy: Legacy, error: unknown)
 
 /** Without problems, there were no fields at all. */
 function isMissing(problems: DetailValue | undefined): boolean {
-  return !Array.isArray(problems) || problems.some((one) => String(one.message).includes("required property"));
+  return !Array.isArray(problems) || problems.some(({ message }) => message === NOT_GIVEN);
 }
