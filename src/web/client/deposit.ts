@@ -189,10 +189,12 @@ async function discard({ key, url }: UnfinishedDeposit): Promise<void> {
 
 for (const name of ["files", "folder"]) {
   const input = part<HTMLInputElement>(name);
-  input.addEventListener("change", () => {
+  const take = () => {
     choose(filesOf(input));
     input.value = ""; // so that the same can be chosen again
-  });
+  };
+  input.addEventListener("change", take);
+  if (input.value !== "") take(); // chosen before this script was there
 }
 part("clear").addEventListener("click", () => {
   chosen = new Map();
