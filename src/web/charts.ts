@@ -1,3 +1,4 @@
+import { scaleBand, scaleLinear } from "d3-scale";
 import { countText } from "./formats.ts";
 import { type Html, html } from "./html.ts";
 
@@ -7,28 +8,25 @@ export interface Bar {
 }
 
 const WIDTH = 360;
-const HEIGHT = 100;
-const MARGIN = 18;
+const [TOP, BOTTOM] = [10, 110];
+/** About so many lines to read values by. */
+const LINES = 4;
+const SHORT = new Intl.NumberFormat("en", { notation: "compact" });
 
 /**
- * A bar for each value, from zero, with the largest one and the first and last label in words. A table of the same values
- * stands beside it for those who cannot see it. Drawn with attributes, as pages allow no style of their own.
+ * A bar for each value, from zero, with lines at round numbers and the first and last label in words. A table of the same
+ * values stands beside it for those who cannot see it. Drawn with attributes, as pages allow no style of their own.
  */
 export function barChart(title: string, bars: readonly Bar[]): Html {
-  const largest = Math.max(0, ...bars.map(({ value }) => value));
-  const step = WIDTH / Math.max(1, bars.length);
-  const place = (value: number) => Number(value.toFixed(2));
-  const drawn = bars.map(({ label, value }, at) => {
-    const height = largest === 0 ? 0 : (value / largest) * HEIGHT;
-    return html`<rect x="${place(at * step + step * 0.1)}" y="${place(MARGIN + HEIGHT - height)}" width="${place(step * 0.8)}" height="${place(height)}"><title>${label}: ${countText(value)}</title></rect>`;
-  });
-  const bottom = MARGIN + HEIGHT;
+  const height = scaleLinear([0, Math.max(1, ...bars.map(({ value }) => value))], [BOTTOM, TOP]).nice(LINES);
+  // Numbers that are counted have none between them.
+  const lines = height.ticks(LINES).filter(Number.isInteger);
+  const place = scaleBand(bars.keys(), [34, WIDTH]).padding(0.2);
   return html`<figure class="chart"><figcaption>${title}</figcaption>
-<svg viewBox="0 0 ${WIDTH} ${bottom + MARGIN}" role="img" aria-label="${title}">
-<text x="0" y="${MARGIN - 5}">${countText(largest)}</text>
-<line x1="0" y1="${bottom}" x2="${WIDTH}" y2="${bottom}"></line>
-${drawn}
-<text x="0" y="${bottom + MARGIN - 3}">${bars[0]?.label}</text>
-<text x="${WIDTH}" y="${bottom + MARGIN - 3}" text-anchor="end">${bars.at(-1)?.label}</text>
+<svg viewBox="0 0 ${WIDTH} ${BOTTOM + 20}" role="img" aria-label="${title}">
+${lines.map((value) => html`<line x1="34" y1="${height(value)}" x2="${WIDTH}" y2="${height(value)}"></line><text x="28" y="${height(value) + 4}" text-anchor="end">${SHORT.format(value)}</text>`)}
+${bars.map(({ label, value }, at) => html`<rect x="${place(at)?.toFixed(2)}" y="${height(value).toFixed(2)}" width="${place.bandwidth().toFixed(2)}" height="${Number((BOTTOM - height(value)).toFixed(2))}"><title>${label}: ${countText(value)}</title></rect>`)}
+<text x="34" y="${BOTTOM + 16}">${bars[0]?.label}</text>
+<text x="${WIDTH}" y="${BOTTOM + 16}" text-anchor="end">${bars.at(-1)?.label}</text>
 </svg></figure>`;
 }
