@@ -65,3 +65,10 @@ test("what may have happened is not tried again: all are told", async () => {
   assert.ok(answers.every((answer) => answer.status === "rejected" && answer.reason.code === "database_unavailable"));
   assert.equal(runs, 1);
 });
+
+test("a key is asked for once, so that what was entered under it is let go under it", async () => {
+  let asked = 0;
+  const answer = grouped(async (items: readonly string[]) => items, { ...KEYS, keyOf: () => `key ${++asked}` });
+  await Promise.all(["a", "b", "c"].map(answer));
+  assert.equal(asked, 3);
+});

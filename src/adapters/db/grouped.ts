@@ -4,14 +4,19 @@ const AT_MOST = 500;
 export interface Grouping<T> {
   /** Groups under way at the same time. */
   readonly atOnce: number;
-  /** What two items of one moment must not have in common: they are done one after the other, in the order they came. */
-  keyOf(item: T): unknown;
+  /**
+   * What two items of one moment must not have in common: they are done one after the other, in the order they came. Left out:
+   * none has anything in common with another.
+   */
+  keyOf?(item: T): unknown;
   /** Whether a group that failed has left nothing behind for certain, so that its items can be tried one by one. */
   isUndone(error: unknown): boolean;
 }
 
 interface Waiting<T, R> {
   readonly item: T;
+  /** Its own where none was given. */
+  readonly key: unknown;
   resolve(result: R): void;
   reject(error: unknown): void;
 }
@@ -37,11 +42,10 @@ export function grouped<T, R>(
   function nextGroup(): Waiting<T, R>[] {
     const group: Waiting<T, R>[] = [];
     const others: Waiting<T, R>[] = [];
-    const keys = new Set(busyKeys);
+    const earlier = new Set<unknown>();
     for (const one of waiting) {
-      const key = keyOf(one.item);
-      const fits = group.length < AT_MOST && !keys.has(key);
-      keys.add(key);
+      const fits = group.length < AT_MOST && !busyKeys.has(one.key) && !earlier.has(one.key);
+      earlier.add(one.key);
       (fits ? group : others).push(one);
     }
     waiting = others;
@@ -54,10 +58,10 @@ export function grouped<T, R>(
       const group = nextGroup();
       if (group.length === 0) return;
       groups++;
-      for (const { item } of group) busyKeys.add(keyOf(item));
+      for (const { key } of group) busyKeys.add(key);
       void settle(group).then(() => {
         groups--;
-        for (const { item } of group) busyKeys.delete(keyOf(item));
+        for (const { key } of group) busyKeys.delete(key);
         start();
       });
     }
@@ -75,7 +79,7 @@ export function grouped<T, R>(
 
   return (item) => {
     const { promise, resolve, reject } = Promise.withResolvers<R>();
-    waiting.push({ item, resolve, reject });
+    waiting.push({ item, key: keyOf ? keyOf(item) : Symbol(), resolve, reject });
     // Not at once: whoever else asks in this turn of the event loop comes along.
     if (!isPlanned) queueMicrotask(start);
     isPlanned = true;

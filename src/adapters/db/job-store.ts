@@ -59,7 +59,7 @@ export function sqlJobStore(
       const jobs = new Map(rows.map((row) => [row.id, jobOf(row)]));
       return ids.map((id) => jobs.get(id));
     },
-    { atOnce, keyOf: () => Symbol(), isUndone },
+    { atOnce, isUndone },
   );
 
   const update = grouped(
