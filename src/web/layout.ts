@@ -57,14 +57,14 @@ ${["app.js", ...scripts].map((name) => html`<script type="module" src="${assets.
 <body>
 <a class="skip" href="#content">${say("site.skip")}</a>
 <header>
-<a class="brand" href="${link("/home")}">${say("site.name")}</a>
+<div class="top"><a class="brand" href="${link("/home")}">${say("site.name")}</a>
+${account(reader)}</div>
 <nav aria-label="${say("site.navigation")}"><ul>
 ${items.map(
   (item) =>
     html`<li><a href="${link(item.path)}"${item.path === path && html` aria-current="page"`}>${say(item.label)}</a></li>`,
 )}
 </ul></nav>
-${account(reader)}
 </header>
 <main id="content" tabindex="-1">
 <h1>${title}</h1>
