@@ -119,6 +119,7 @@ export function crawlRemovalConformance(name: string, open: () => Promise<Opened
       await store.create(wantedCrawl({ id: gone.id, endpoints: [], jobs }));
       assert.deepEqual(await store.unlisted(gone.id, 10), []);
       assert.deepEqual(await store.batches(gone.id, 0, 10), []);
+      assert.equal(await store.sizes(gone.id, at(""), 1), undefined);
       const again = await opened.extractions.create(wantedExtraction(gone.id, { id: gone.extraction }));
       assert.deepEqual(await opened.extractions.records(again.id, 0, 10), []);
       assert.equal((await store.batches(kept.id, 0, 1_000)).length, 450);

@@ -171,6 +171,53 @@ export function crawlStoreConformance(name: string, open: () => Promise<OpenedCr
       }
     });
 
+    test("folders and types are summed up as they are found, each folder with all below it", async () => {
+      const id = await crawling();
+      const sized = (name: string, sizeBytes: number) => file(name, { sizeBytes });
+      await keep(id, {
+        batches: [
+          batch("", { files: [sized("top.TXT", 1)] }),
+          batch("a/b", { files: [sized("x.csv", 10), sized("run.0001", 100)] }),
+          batch("", { endpoint: 1, files: [sized("other.csv", 5)] }),
+          batch("empty", { files: [] }),
+        ],
+      });
+      await keep(id, {
+        batches: [batch("a", { files: [sized(".profile", 1_000)] }), batch("c", { files: [sized("y.csv", 20)] })],
+      });
+      const none = { endpoint: 0 };
+      // By hand: 1 + 10 + 100 + 1,000 + 20 of the first endpoint, and the 5 of the second among the types.
+      assert.deepEqual(await store.sizes(id, at(""), 10), {
+        files: 5,
+        bytes: 1_131,
+        folders: [
+          { ...none, folder: "a", files: 3, bytes: 1_110 },
+          { ...none, folder: "c", files: 1, bytes: 20 },
+        ],
+        types: [
+          { ending: "", files: 2, bytes: 1_100 },
+          { ending: "csv", files: 3, bytes: 35 },
+          { ending: "txt", files: 1, bytes: 1 },
+        ],
+      });
+      const inside = await store.sizes(id, at("a"), 1);
+      assert.deepEqual([inside?.bytes, inside?.folders], [1_110, [{ ...none, folder: "a/b", files: 2, bytes: 110 }]]);
+      assert.equal((await store.sizes(id, at("", 1), 1))?.bytes, 5);
+      for (const absent of [at("empty"), at("a/b/x.csv"), at("", 2)])
+        assert.equal(await store.sizes(id, absent, 10), undefined);
+      assert.equal(await store.sizes(nobody, at(""), 10), undefined);
+    });
+
+    test("a path of very many names is summed up in some of them", async () => {
+      const id = await crawling();
+      const deep = Array.from({ length: 2_000 }, () => "d").join("/");
+      await keep(id, { batches: [batch(deep), batch(`${deep}2`), batch("d\ud800"), batch("d\ufffd")] });
+      const path = (depth: number) => Array.from({ length: depth }, () => "d").join("/");
+      assert.equal((await store.sizes(id, at(path(32)), 10))?.files, 2);
+      assert.equal(await store.sizes(id, at(path(33)), 10), undefined);
+      assert.equal((await store.sizes(id, at(""), 10))?.files, 4);
+    });
+
     test("keeping is all or nothing", async () => {
       const id = await crawling();
       const crawl = await store.get(id);

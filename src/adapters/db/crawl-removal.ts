@@ -107,21 +107,24 @@ async function deleteSome(tx: Kysely<Tables>, crawl: number): Promise<boolean> {
       .executeTakeFirstOrThrow();
     if (numDeletedRows > 0n) return true;
   }
-  const { numDeletedRows } = await tx
-    .deleteFrom("crawlFolders")
-    .where("crawl", "=", crawl)
-    .where((row) =>
-      row(row.refTuple("endpoint", "folder"), "in", (some) =>
-        some
-          .selectFrom("crawlFolders as some")
-          .select(["some.endpoint", "some.folder"])
-          .where("some.crawl", "=", crawl)
-          .limit(ROWS_PER_SWEEP)
-          .$asTuple("endpoint", "folder"),
-      ),
-    )
-    .executeTakeFirstOrThrow();
-  if (numDeletedRows > 0n) return true;
+  for (const table of ["crawlFolders", "crawlSizes"] as const) {
+    const { numDeletedRows } = await tx
+      .deleteFrom(table)
+      .where("crawl", "=", crawl)
+      .where((row) =>
+        row(row.refTuple("endpoint", "folder"), "in", (some) =>
+          some
+            .selectFrom(table)
+            .select(["endpoint", "folder"])
+            .where("crawl", "=", crawl)
+            .limit(ROWS_PER_SWEEP)
+            .$asTuple("endpoint", "folder"),
+        ),
+      )
+      .executeTakeFirstOrThrow();
+    if (numDeletedRows > 0n) return true;
+  }
+  await tx.deleteFrom("crawlTypes").where("crawl", "=", crawl).execute();
   await tx.deleteFrom("crawlConsumers").where("crawl", "=", crawl).execute();
   return false;
 }

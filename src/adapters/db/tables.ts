@@ -8,6 +8,7 @@ import type { Rebuild } from "../../core/catalogue/indexing.ts";
 import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
 import type { Crawl, CrawlBatch, CrawlCounts } from "../../core/crawl/crawl.ts";
 import type { FeedPosition } from "../../core/crawl/crawl-store.ts";
+import type { Sum, TypeSum } from "../../core/crawl/sizes.ts";
 import type { DigestName } from "../../core/digest.ts";
 import type { Document } from "../../core/documents/document.ts";
 import type { StoredIndex } from "../../core/documents/document-store.ts";
@@ -71,6 +72,9 @@ export interface Tables {
     "problem"
   >;
   crawlConsumers: FeedPosition & { readonly crawl: number; readonly consumer: string; readonly updatedAt: number };
+  crawlSizes: Sum &
+    FolderColumns & { readonly crawl: number; readonly endpoint: number; readonly parent: string | null };
+  crawlTypes: TypeSum & { readonly crawl: number };
   extractions: ExtractionRow;
   extractionRecords: ExtractionRecordRow;
   searchChanges: SearchChangeRow;

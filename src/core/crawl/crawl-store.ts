@@ -1,6 +1,7 @@
 import type { ErrorRecord, Problem } from "../errors.ts";
 import type { CrawlId, JobId } from "../ids.ts";
 import type { Crawl, CrawlBatch, CrawlChanges, CrawlCounts, CrawlStatus } from "./crawl.ts";
+import type { CrawlSizes } from "./sizes.ts";
 
 export interface NewCrawl extends Pick<Crawl, "id" | "owner" | "endpoints" | "previous"> {
   /** Queued in the transaction that saves the crawl, with `{ crawl: id }` as input. The first one is the `crawl` job. */
@@ -88,6 +89,11 @@ export interface CrawlStore {
     folders: readonly string[],
     limit: number,
   ): Promise<readonly CrawlBatch[]>;
+  /**
+   * A folder and the largest of those in it, and the largest types of the crawl, as far as has been kept; `undefined` where
+   * nothing lies. Folders below 32 others are counted as part of the 32nd.
+   */
+  sizes(id: CrawlId, of: FolderOf, limit: number): Promise<CrawlSizes | undefined>;
   /** Folders that `previous` listed to their end and this crawl does not know. Memory: one page. */
   goneFolders(id: CrawlId, previous: CrawlId): AsyncIterable<FolderOf>;
   /** Oldest first; `number` is the cursor. */

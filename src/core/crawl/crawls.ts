@@ -8,9 +8,10 @@ import { FINISHED_STATES } from "../jobs/job.ts";
 import type { Jobs } from "../jobs/jobs.ts";
 import { type Crawl, type Endpoint, FINISHED_CRAWLS } from "./crawl.ts";
 import { CRAWL_JOB } from "./crawl-job.ts";
-import type { CrawlStore, EndpointProblem } from "./crawl-store.ts";
+import type { CrawlStore, EndpointProblem, FolderOf } from "./crawl-store.ts";
 import { type Endpoints, endpointOf } from "./endpoints.ts";
 import { feedFrom, positionAt } from "./feed.ts";
+import type { CrawlSizes } from "./sizes.ts";
 
 export interface CrawlRequest {
   readonly endpoints: readonly EndpointRequest[];
@@ -77,6 +78,8 @@ export interface Crawls {
     afterNumber: number,
     limit: number,
   ): Promise<readonly (EndpointProblem & { readonly number: number })[]>;
+  /** How large a folder, those in it and each type are; see `CrawlStore.sizes`. */
+  sizes(principal: Principal, id: CrawlId, of: FolderOf, limit: number): Promise<CrawlSizes | undefined>;
   /** Files in the order in which they were found, also those that are gone; nothing is used up. @throws AppError request_invalid for a bad cursor. */
   files(principal: Principal, id: CrawlId, cursor: string | undefined, limit: number): Promise<FeedPage>;
   /**
@@ -165,6 +168,11 @@ export function crawlService({ store, extractions, endpoints, jobs, clock, nextJ
     async problems(principal, id, afterNumber, limit) {
       await seen(principal, id);
       return store.problems(id, afterNumber, limit);
+    },
+
+    async sizes(principal, id, of, limit) {
+      await seen(principal, id);
+      return store.sizes(id, of, limit);
     },
 
     async files(principal, id, cursor, limit) {
