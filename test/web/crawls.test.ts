@@ -3,19 +3,32 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { endingOf, summed } from "../../src/web/pages/crawl-sizes.ts";
+import { endingOf } from "../../src/core/crawl/sizes.ts";
+import { markupOf } from "../../src/web/html.ts";
+import { treeMap } from "../../src/web/tree-map.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 import { type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
 
-test("sizes are summed by name, the largest first, and what is small together", () => {
-  const items = Array.from({ length: 30 }, (_, at) => ({ path: `f${at}/x`, sizeBytes: at }));
-  const sums = summed(items, ({ path }) => path, "rest");
-  assert.equal(sums.length, 12);
-  assert.deepEqual(sums[0], { name: "f29/x", files: 1, bytes: 29 });
-  // 0 + 1 + … + 18, by hand: 171.
-  assert.deepEqual(sums.at(-1), { name: "rest", files: 19, bytes: 171 });
-  assert.deepEqual(["a/B.TXT", "a.b/c", ".profile", "x.tar.gz"].map(endingOf), [".txt", undefined, undefined, ".gz"]);
+test("a tree map is filled by its parts, each as large as its value", () => {
+  const drawn = markupOf(
+    treeMap("Sizes", [
+      { name: "<a>", value: 3, amount: "3 B", address: "/a?b=1&c" },
+      { name: "b", value: 1, amount: "1 B" },
+      { name: "nothing", value: 0, amount: "0 B" },
+    ]),
+  );
+  const widths = [...drawn.matchAll(/ width="(\d+)" height="300"/g)].map(([, width]) => Number(width));
+  // Three quarters of 640 and one, but for the gap between them.
+  assert.deepEqual(widths, [480, 158]);
+  assert.match(drawn, /<a href="\/a\?b=1&amp;c" aria-label="&lt;a&gt;: 3 B">/);
+  assert.equal(markupOf(treeMap("Nothing", [{ name: "n", value: 0, amount: "0 B" }])), "");
+});
+
+test("an ending is a type, unless it is a number", () => {
+  assert.deepEqual(["a/B.TXT", "a.b/c", ".profile", "x.tar.gz", "run.0001", "x.7z"].map(endingOf), [
+    ...["txt", "", "", "gz", "", "7z"],
+  ]);
 });
 
 describe("pages of crawls", { timeout: 120_000 }, () => {
@@ -47,12 +60,16 @@ describe("pages of crawls", { timeout: 120_000 }, () => {
     });
     const shown = await text(path);
     assert.match(shown, /<dt>Files<\/dt><dd>3<\/dd>/);
-    assert.match(shown, /Of all 3 files\./);
     // 12 of 26 bytes.
     assert.match(
       shown,
-      /\.csv<\/span><\/td><td class="number">1<\/td><td class="number">12 B<\/td><td><meter [^>]*value="46"/,
+      /\.csv<\/span><\/td><td class="number">1<\/td><td class="number">12 B<\/td><td class="number">46 %/,
     );
+    const [, deeper = ""] = /<a class="path" href="([^"#]+)#sizes">sub\/</.exec(shown) ?? [];
+    const inside = await text(deeper.replaceAll("&amp;", "&"));
+    assert.match(inside, /<span aria-current="true">sub<\/span>/);
+    assert.match(inside, /\(files that lie here\)<\/span><\/td><td class="number">1<\/td><td class="number">8 B/);
+    assert.doesNotMatch(await text(`${path}?folder=none`), /id="sizes"/);
     assert.ok(shown.includes("&lt;b&gt;.txt") && !shown.includes("<b>"));
     assert.match(await text("/crawls"), new RegExp(`href="${path}"`));
     const [, records = ""] = /href="(\/extractions\/[^"]+)"/.exec(shown) ?? [];

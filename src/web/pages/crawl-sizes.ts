@@ -1,71 +1,89 @@
-import type { FeedItem } from "../../core/crawl/crawls.ts";
+import type { Crawl } from "../../core/crawl/crawl.ts";
+import type { FolderOf } from "../../core/crawl/crawl-store.ts";
+import type { CrawlSizes, Sum } from "../../core/crawl/sizes.ts";
 import { countText, sizeText } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { type Reader, table } from "../layout.ts";
 import type { MessageName } from "../messages.ts";
+import { treeMap } from "../tree-map.ts";
 
-/** Rows of a table; what is smaller is one row together. */
-const ROWS = 12;
+/** Of folders and of types, so many are shown by themselves. */
+export const SIZES_SHOWN = 15;
 
-interface Sum {
+interface Part extends Sum {
   readonly name: string;
-  readonly files: number;
-  readonly bytes: number;
+  readonly address?: string;
 }
 
-/** How large the files are together, by the ending of their names and by their top folder. */
-export function crawlSizes(reader: Reader, items: readonly FeedItem[], total: number): Html {
+/**
+ * How large the folders of one folder are, and the types of all: as pictures to go deeper by, and as tables. Of a crawl of
+ * 1,000,000 files in 20,000 folders, the page takes 7 to 17 ms (SQLite, busy cores, 22 November 2026).
+ */
+export function crawlSizes(reader: Reader, crawl: Crawl, at: FolderOf, sizes: CrawlSizes | undefined): Html {
   const { say } = reader;
-  const files = items.filter(({ file }) => file !== null);
-  if (files.length === 0) return html``;
-  const values = { count: countText(files.length), total: countText(total) };
-  const types = summed(files, ({ path }) => endingOf(path) ?? say("crawl.noEnding"), say("crawl.rest"));
-  const folders = summed(files, ({ path }) => topOf(path) ?? say("crawl.top"), say("crawl.rest"));
-  return html`<h2>${say("crawl.sizes")}</h2>
-<p class="soft">${files.length < total ? say("crawl.ofFirst", values) : say("crawl.ofAll", values)}</p>
-<div class="cards"><section><h3>${say("crawl.byType")}</h3>${sumTable(reader, "crawl.byType", "crawl.type", types)}</section>
-<section><h3>${say("crawl.byFolder")}</h3>${sumTable(reader, "crawl.byFolder", "crawl.folder", folders)}</section></div>`;
+  if (!sizes) return html``;
+  const inside = at.folder === "" ? "" : `${at.folder}/`;
+  const folders = sizes.folders.map(({ folder, ...sum }) => ({
+    ...sum,
+    name: `${folder.slice(inside.length)}/`,
+    address: addressOf(reader, crawl, { ...at, folder }),
+  }));
+  const types = sizes.types.map(({ ending, ...sum }) => ({
+    ...sum,
+    name: ending === "" ? say("crawl.noEnding") : `.${ending}`,
+  }));
+  const isAll = folders.length < SIZES_SHOWN;
+  return html`<h2 id="sizes">${say("crawl.sizes")}</h2>
+<div class="cards"><section><h3>${say("crawl.byFolder")}</h3>
+${endpointList(reader, crawl, at)}${crumbs(reader, crawl, at)}
+${parts(reader, "crawl.byFolder", "crawl.folder", withRest(folders, sizes, say(isAll ? "crawl.filesHere" : "crawl.rest")))}</section>
+<section><h3>${say("crawl.byType")}</h3>
+<p class="soft">${say("crawl.ofAll")}</p>
+${parts(reader, "crawl.byType", "crawl.type", withRest(types, crawl.counts, say("crawl.rest")))}</section></div>`;
 }
 
-function sumTable({ say }: Reader, caption: MessageName, head: MessageName, sums: readonly Sum[]): Html {
-  const all = sums.reduce((sum, { bytes }) => sum + bytes, 0);
-  return table(
-    say(caption),
-    [say(head), say("crawls.files"), say("crawls.size"), say("crawl.share")],
-    sums.map(({ name, files, bytes }) => {
-      const percent = all === 0 ? 0 : Math.round((bytes / all) * 100);
-      const bar = html`<meter min="0" max="100" value="${percent}" aria-label="${name}"></meter> ${percent} %`;
-      return [html`<span class="path">${name}</span>`, countText(files), sizeText(bytes), bar];
-    }),
-    [1, 2],
-  );
+const addressOf = ({ link }: Reader, { id }: Crawl, { endpoint, folder }: FolderOf): string =>
+  link(`/crawls/${id}?${new URLSearchParams({ endpoint: String(endpoint), folder })}#sizes`);
+
+function endpointList(reader: Reader, crawl: Crawl, at: FolderOf): Html {
+  const { endpoints } = crawl;
+  if (endpoints.length < 2) return html``;
+  return html`<ul>${endpoints.map(({ url }, endpoint) =>
+    endpoint === at.endpoint
+      ? html`<li aria-current="true">${url}</li>`
+      : html`<li><a href="${addressOf(reader, crawl, { endpoint, folder: "" })}">${url}</a></li>`,
+  )}</ul>`;
 }
 
-/** Largest first. */
-export function summed(
-  items: readonly Pick<FeedItem, "path" | "sizeBytes">[],
-  nameOf: (item: Pick<FeedItem, "path">) => string,
-  rest: string,
-): readonly Sum[] {
-  const sums = new Map<string, Sum>();
-  for (const item of items) {
-    const name = nameOf(item);
-    const { files, bytes } = sums.get(name) ?? { files: 0, bytes: 0 };
-    sums.set(name, { name, files: files + 1, bytes: bytes + (item.sizeBytes ?? 0) });
-  }
-  const sorted = [...sums.values()].sort((a, b) => b.bytes - a.bytes || b.files - a.files);
-  if (sorted.length <= ROWS) return sorted;
-  const small = sorted.slice(ROWS - 1);
-  const sumOf = (of: "files" | "bytes") => small.reduce((sum, one) => sum + one[of], 0);
-  return [...sorted.slice(0, ROWS - 1), { name: rest, files: sumOf("files"), bytes: sumOf("bytes") }];
+function crumbs(reader: Reader, crawl: Crawl, { endpoint, folder }: FolderOf): Html {
+  const { say } = reader;
+  const names = folder === "" ? [] : folder.split("/");
+  const steps = [say("crawl.top"), ...names].map((name, depth) => {
+    const address = addressOf(reader, crawl, { endpoint, folder: names.slice(0, depth).join("/") });
+    return html`<li>${depth === names.length ? html`<span aria-current="true">${name}</span>` : html`<a href="${address}">${name}</a>`}</li>`;
+  });
+  return html`<nav aria-label="${say("crawl.folder")}"><ol class="crumbs">${steps}</ol></nav>`;
 }
 
-/** In lower case and with its dot; a name that only begins with one has none. */
-export function endingOf(path: string): string | undefined {
-  return /[^/](\.[^./]{1,16})$/.exec(path)?.[1]?.toLowerCase();
+/** With what is in the whole beside these parts, if there is anything. */
+function withRest(shown: readonly Part[], whole: Sum, name: string): readonly Part[] {
+  const left = (of: keyof Sum) => shown.reduce((rest, part) => rest - part[of], whole[of]);
+  const [files, bytes] = [left("files"), left("bytes")];
+  return files > 0 ? [...shown, { name, files, bytes }] : shown;
 }
 
-function topOf(path: string): string | undefined {
-  const end = path.indexOf("/");
-  return end < 0 ? undefined : path.slice(0, end + 1);
+function parts(reader: Reader, caption: MessageName, head: MessageName, shown: readonly Part[]): Html {
+  const { say } = reader;
+  const all = shown.reduce((sum, { bytes }) => sum + bytes, 0);
+  const drawn = shown.map(({ name, bytes, address }) => ({ name, value: bytes, amount: sizeText(bytes), address }));
+  const rows = shown.map(({ name, address, files, bytes }) => {
+    const percent = all === 0 ? 0 : Math.round((bytes / all) * 100);
+    const told =
+      address === undefined
+        ? html`<span class="path">${name}</span>`
+        : html`<a class="path" href="${address}">${name}</a>`;
+    return [told, countText(files), sizeText(bytes), `${percent} %`];
+  });
+  return html`${treeMap(say(caption), drawn)}
+${table(say(caption), [say(head), say("crawls.files"), say("crawls.size"), say("crawl.share")], rows, [1, 2, 3])}`;
 }

@@ -14,19 +14,20 @@ import { type Html, html } from "../html.ts";
 import { badge, facts, formField, live, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { copyable, curlLine, shellWord } from "../terminal.ts";
-import { crawlSizes } from "./crawl-sizes.ts";
+import { crawlSizes, SIZES_SHOWN } from "./crawl-sizes.ts";
 
 const CRAWLS_SHOWN = 50;
 const FILES_SHOWN = 100;
 const PROBLEMS_SHOWN = 50;
-/** Sizes are summed over these: more would take longer than a page may. */
-const FILES_SUMMED = 1_000;
 const EVERY_SECONDS = 2;
 
 const ListQuery = z.object({ before: z.uuid().transform(crawlId).optional() });
 const DetailQuery = z.object({
   files: z.string().min(1).max(128).optional(),
   problems: z.coerce.number().int().nonnegative().default(0),
+  /** What sizes are shown of. */
+  endpoint: z.coerce.number().int().nonnegative().default(0),
+  folder: z.string().max(32_768).default(""),
 });
 /** A field that was left empty is as good as none; a box that is not ticked is not sent. */
 const CrawlForm = z.looseObject({
@@ -83,9 +84,10 @@ ${found.length > CRAWLS_SHOWN && html`<a href="${link(`/crawls?before=${shown.at
         const reader = readerOf(request);
         const { principal, params, query } = request;
         const crawl = await crawls.get(principal, params.id);
-        const [described, first, files, problems] = await Promise.all([
+        const { endpoint, folder } = query;
+        const [described, sizes, files, problems] = await Promise.all([
           extractions.ofCrawl(principal, crawl.id),
-          crawls.files(principal, crawl.id, undefined, FILES_SUMMED),
+          crawls.sizes(principal, crawl.id, { endpoint, folder }, SIZES_SHOWN),
           crawls.files(principal, crawl.id, query.files, FILES_SHOWN),
           crawls.problems(principal, crawl.id, query.problems, PROBLEMS_SHOWN + 1),
         ]);
@@ -93,7 +95,7 @@ ${found.length > CRAWLS_SHOWN && html`<a href="${link(`/crawls?before=${shown.at
           isCrawled(crawl) && described.every(({ status }) => status !== "waiting" && status !== "extracting");
         const now = html`${crawlState(reader, crawl, principal)}
 ${extractionList(reader, crawl, described, principal)}
-${crawlSizes(reader, first.items, crawl.counts.files)}`;
+${crawlSizes(reader, crawl, { endpoint, folder }, sizes)}`;
         const address = wholeAddress(context, request, `/api/v1/crawls/${crawl.id}`);
         const body = html`${isOver ? now : live("crawl", EVERY_SECONDS, now)}
 ${fileList(reader, crawl, files)}
