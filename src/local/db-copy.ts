@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { type DatabaseAddress, databaseAddress, isInUse, openSide, pendingSteps } from "../adapters/db/address.ts";
 import type { TableCopy } from "../adapters/db/copy.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import { countText } from "../cli/amounts.ts";
@@ -37,9 +36,11 @@ export function databaseCommand(context: CliContext): Command {
 }
 
 async function runCopy({ terminal }: CliContext, { from, to, json }: CopyOptions): Promise<void> {
+  const { databaseAddress, isInUse, openSide, pendingSteps } = await import("../adapters/db/address.ts");
   const [source, target] = [databaseAddress(from), databaseAddress(to)];
-  await requireIdle(source, "from");
-  await requireIdle(target, "to");
+  for (const [option, address] of Object.entries({ from: source, to: target }))
+    if (await isInUse(address))
+      throw new AppError("database_in_use", { option, hint: "stop servers and workers first" });
   if (source.dialect === "sqlite" && !existsSync(source.path))
     throw new AppError("database_unavailable", { reason: "there is no such file", option: "from" });
   const pending = await pendingSteps(source);
@@ -67,8 +68,4 @@ async function runCopy({ terminal }: CliContext, { from, to, json }: CopyOptions
   } finally {
     await original.close();
   }
-}
-
-async function requireIdle(address: DatabaseAddress, option: string): Promise<void> {
-  if (await isInUse(address)) throw new AppError("database_in_use", { option, hint: "stop servers and workers first" });
 }

@@ -1,7 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { isPostgresInUse, isSqliteInUse } from "../adapters/db/in-use.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import { bytesText, countText, durationText } from "../cli/amounts.ts";
 import { type CliContext, command, type JsonOption, withExamples } from "../cli/command.ts";
@@ -73,7 +72,8 @@ async function runRebuild({ terminal, interruptible }: CliContext, options: Rebu
   }
 }
 
-function isInUse({ databaseUrl, dataDir }: Config): boolean | Promise<boolean> {
+async function isInUse({ databaseUrl, dataDir }: Config): Promise<boolean> {
+  const { isPostgresInUse, isSqliteInUse } = await import("../adapters/db/in-use.ts");
   return databaseUrl === undefined ? isSqliteInUse(join(dataDir, "longshore.sqlite")) : isPostgresInUse(databaseUrl);
 }
 
