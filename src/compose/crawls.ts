@@ -20,6 +20,7 @@ import type { JobHandler } from "../core/jobs/worker.ts";
 import type { Fetch } from "../core/outbound/fetch.ts";
 import type { Origins } from "../core/outbound/origins.ts";
 import type { Config } from "../settings/config.ts";
+import type { S3Watch } from "./s3.ts";
 import { composeStores } from "./stores.ts";
 
 /** Of all groups that a process is given at once, beside what one of them may take. */
@@ -33,6 +34,7 @@ export interface CrawlingParts {
   readonly origins: Origins;
   readonly clock: Clock;
   readonly nextJobId: () => Promise<JobId>;
+  readonly watch?: S3Watch;
 }
 
 /** Crawls, extractions and offloads: what the settings open, the jobs' handlers, and the services on top of them. */
@@ -50,10 +52,10 @@ export interface Crawling {
 }
 
 export async function composeCrawling(config: Config, parts: CrawlingParts): Promise<Crawling> {
-  const { stores, storage, fetch, origins, clock, nextJobId } = parts;
+  const { stores, storage, fetch, origins, clock, nextJobId, watch } = parts;
   const { recordRoots } = config;
   const { catalogue, extractions } = stores;
-  const opened = composeStores(config, { catalogue, extractions, storage, fetch, origins, clock });
+  const opened = composeStores(config, { catalogue, extractions, storage, fetch, origins, clock, watch });
   const { crawled: endpoints, targets } = opened;
   const scratch = join(config.dataDir, "scratch");
   const limits: SandboxLimits = {

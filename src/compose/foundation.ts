@@ -14,6 +14,7 @@ import type { SearchIndex } from "../core/catalogue/search-index.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Config } from "../settings/config.ts";
 import { archiveStorage, stagingCache } from "./archive.ts";
+import type { S3Watch } from "./s3.ts";
 
 /** What lies under everything: the database and the archive, opened and ready. */
 export interface Foundation {
@@ -36,15 +37,16 @@ export async function openFoundation(
   config: Config,
   clock: Clock,
   onTrouble?: (error: unknown) => void,
+  watch?: S3Watch,
 ): Promise<Foundation> {
   // With all else in PostgreSQL and S3 nobody has made it yet, and what is not there has no room for anything.
   await mkdir(config.dataDir, { recursive: true });
   const stores = await openStores(config, clock, onTrouble);
   try {
-    const storage = await archiveStorage(config);
+    const storage = await archiveStorage(config, watch && { watch });
     const archive = ocflArchive(storage, config.digest);
     await archive.prepare();
-    const cache = await stagingCache(config);
+    const cache = await stagingCache(config, watch);
     const index = searchIndex(config, onTrouble);
     return {
       stores,

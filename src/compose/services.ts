@@ -169,7 +169,7 @@ export async function composeServices(
     config.uniqueidUrl === undefined
       ? sequenceIdSource(stores.sequences)
       : pacificaIdSource({ url: config.uniqueidUrl, send });
-  const shared = await composeShared(config);
+  const shared = await composeShared(config, instruments);
   const { uploads } = shared;
 
   const acceptance = {
@@ -195,7 +195,15 @@ export async function composeServices(
   const { fetch, links, origins } = packaging;
   const openMailer = await composeMail(config);
   const nextJobId = async () => jobId(await ids.reserve("upload_job", 1));
-  const crawling = await composeCrawling(config, { stores, storage, fetch, origins, clock, nextJobId });
+  const crawling = await composeCrawling(config, {
+    stores,
+    storage,
+    fetch,
+    origins,
+    clock,
+    nextJobId,
+    watch: instruments,
+  });
   const fixity = composeFixity(config, archive, stores, clock);
   const registering = await composeRegisters(config, {
     stores,

@@ -11,6 +11,7 @@ import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { PackageFiles } from "../core/packages/package-files.ts";
 import type { RunOutputs } from "../core/schedules/run-outputs.ts";
 import type { Config } from "../settings/config.ts";
+import { type S3Watch, s3Settings } from "./s3.ts";
 
 /** What all nodes must see beside the database and the archive. */
 export interface Shared {
@@ -20,9 +21,10 @@ export interface Shared {
 }
 
 /** Nothing is asked of an S3 server yet; its idle connections keep no process from ending. @throws AppError driver_missing. */
-export async function composeShared(config: Config): Promise<Shared> {
+export async function composeShared(config: Config, watch?: S3Watch): Promise<Shared> {
   const { isShared, uploads, packages, runs } = config.shared;
-  const store = (place: string): Promise<S3Store> => openS3Store(place, config.s3, { tries: PATIENT_TRIES });
+  const settings = s3Settings(config, watch);
+  const store = (place: string): Promise<S3Store> => openS3Store(place, settings, { tries: PATIENT_TRIES });
   return {
     uploads:
       uploads.kind === "s3"

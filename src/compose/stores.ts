@@ -16,6 +16,7 @@ import type { Fetch } from "../core/outbound/fetch.ts";
 import { hostPace } from "../core/outbound/host-pace.ts";
 import type { Origins } from "../core/outbound/origins.ts";
 import type { Config } from "../settings/config.ts";
+import { type S3Watch, s3Settings } from "./s3.ts";
 
 export interface StoreParts {
   readonly catalogue: CatalogueStore;
@@ -25,6 +26,7 @@ export interface StoreParts {
   readonly origins: Origins;
   readonly clock: Clock;
   readonly extractions: Pick<ExtractionStore, "recordsFolders">;
+  readonly watch?: S3Watch | undefined;
 }
 
 /** The stores that settings open, by what they are used for. */
@@ -39,8 +41,9 @@ export interface OpenStores {
 const GLOBUS_PACE = { connections: 4, rate: { calls: 1, perMs: 100 } };
 
 export function composeStores(config: Config, parts: StoreParts): OpenStores {
-  const { catalogue, storage, fetch, origins, clock, extractions } = parts;
-  const { crawlRoots, recordRoots, moveRoots, crawlBuckets, offloadStores, s3 } = config;
+  const { catalogue, storage, fetch, origins, clock, extractions, watch } = parts;
+  const { crawlRoots, recordRoots, moveRoots, crawlBuckets, offloadStores } = config;
+  const settings = s3Settings(config, watch);
   const globus = globusParts(config, clock);
   const writable = Map.groupBy(offloadStores, schemeOf);
   const writableS3 = writable.get("s3");
@@ -50,7 +53,7 @@ export function composeStores(config: Config, parts: StoreParts): OpenStores {
     http: overHttp,
     https: overHttp,
     archive: archiveEndpoints({ catalogue, storage }),
-    ...(crawlBuckets.length > 0 && { s3: s3Endpoints({ settings: s3, buckets: crawlBuckets }) }),
+    ...(crawlBuckets.length > 0 && { s3: s3Endpoints({ settings, buckets: crawlBuckets }) }),
     ...(globus && { globus: globusEndpoints(globus) }),
   };
   return {
@@ -58,7 +61,7 @@ export function composeStores(config: Config, parts: StoreParts): OpenStores {
     offloaded: openEndpoints({ ...elsewhere, file: folderEndpoints({ roots: [...crawlRoots, ...recordRoots] }) }),
     targets: openTargets({
       file: folderTargets({ writable: recordRoots, removable: moveRoots, owned: extractions.recordsFolders }),
-      ...(writableS3 && { s3: s3Targets({ settings: s3, writable: writableS3 }) }),
+      ...(writableS3 && { s3: s3Targets({ settings, writable: writableS3 }) }),
       ...(globus && writableGlobus && { globus: globusTargets({ ...globus, writable: writableGlobus }) }),
     }),
   };

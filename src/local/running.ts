@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { systemClock } from "../adapters/system-clock.ts";
 import type { Foundation } from "../compose/foundation.ts";
+import type { S3Watch } from "../compose/s3.ts";
 import type { Services } from "../compose/services.ts";
 import type { Job } from "../core/jobs/job.ts";
 import { type NodeFacts, startPresence } from "../core/nodes/nodes.ts";
@@ -33,14 +34,19 @@ export const aborted = (signal: AbortSignal): Promise<unknown> =>
  * Opens database and archive, and asks for the place that nodes share. What does not answer yet is waited for, with one line for
  * each try.
  */
-export async function openPatiently(config: Config, log: Logger, stop: AbortSignal): Promise<Foundation> {
+export async function openPatiently(
+  config: Config,
+  log: Logger,
+  stop: AbortSignal,
+  watch: S3Watch,
+): Promise<Foundation> {
   const { openFoundation } = await import("../compose/foundation.ts");
   const { askShared } = await import("../compose/shared.ts");
   const { waitingFor } = await import("../compose/waiting.ts");
   const onTrouble = (error: unknown) => workLog(log).trouble(error, "between requests");
   const open = async () => {
     await askShared(config);
-    return openFoundation(config, systemClock, onTrouble);
+    return openFoundation(config, systemClock, onTrouble, watch);
   };
   return waitingFor(open, {
     config,

@@ -39,7 +39,7 @@ async function serveUntil(stop: AbortSignal, env: Environment, terminal: Termina
   const log = openLog(config);
   const told = workLog(log);
   const telemetry = await openTelemetry(config, "serve", clock, told.trouble);
-  const foundation = await openPatiently(config, log, stop);
+  const foundation = await openPatiently(config, log, stop, telemetry.instruments);
   const servers: FastifyInstance[] = [];
   const closeServers = () => Promise.all(servers.map((one) => one.close()));
   let indexing: ReturnType<Services["startIndexing"]> | undefined;

@@ -47,7 +47,7 @@ async function workUntil(stop: AbortSignal, env: Environment, terminal: Terminal
   const log = openLog(config);
   const told = workLog(log);
   const telemetry = await openTelemetry(config, "worker", clock, told.trouble);
-  const foundation = await openPatiently(config, log, stop);
+  const foundation = await openPatiently(config, log, stop, telemetry.instruments);
   let probes: FastifyInstance | undefined;
   try {
     const { stores, storage } = foundation;

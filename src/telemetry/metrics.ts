@@ -4,6 +4,7 @@ import type { Jobs } from "../core/jobs/jobs.ts";
 import { httpMeters } from "./http-meters.ts";
 import { jobMeters } from "./job-meters.ts";
 import { stateGauges, type Watched } from "./state-gauges.ts";
+import { storeMeters } from "./store-meters.ts";
 import { workMeters } from "./work-meters.ts";
 
 export interface MetricsOptions {
@@ -33,6 +34,7 @@ export function processMetrics({ version, clock }: MetricsOptions) {
   return {
     ...httpMeters(registers),
     ...workMeters(registers, clock),
+    ...storeMeters(registers),
     handlers: jobs.handlers,
     /** Once. */
     watch(watched: Watched, changes: Pick<Jobs, "onChange">): void {

@@ -19,11 +19,14 @@ import { s3Endpoints, s3Targets } from "../../src/adapters/source/s3/endpoints.t
 import { s3Source } from "../../src/adapters/source/s3/source.ts";
 import { s3Target } from "../../src/adapters/source/s3/target.ts";
 import { eachAtOnce } from "../../src/core/streams.ts";
+import { processMetrics } from "../../src/telemetry/metrics.ts";
 import { entriesOf, sourceConformance, walkAll } from "../conformance/source.ts";
 import { targetConformance } from "../conformance/target.ts";
 import { ADA, fill } from "../support/crawling.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
+import { movingClock } from "../support/moving-clock.ts";
 import { openOffloading } from "../support/offloading.ts";
+import { type Interference, s3Proxy } from "../support/s3-proxy.ts";
 import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 
 const BUCKET = "longshore";
@@ -233,6 +236,40 @@ function withServer(server: S3Server): void {
     execFileSync("diff", ["-r", join(base, "crawl"), fileURLToPath(back.folder)]);
   });
 
+  test("every request is counted by operation and outcome, and those that are sent again once more", async (t) => {
+    const proxy = await s3Proxy(server.url);
+    t.after(() => proxy.close());
+    const { s3Request, render } = processMetrics({ version: "0.0.0-test", clock: movingClock() });
+    const place = newPlace();
+    const target = await s3Target({ place, settings: { ...settings(proxy.url), onRequest: s3Request } });
+    t.after(() => target.close());
+    const answers: Interference[] = [
+      { status: 503, code: "SlowDown" },
+      { status: 503, code: "SlowDown" },
+      { status: 500, code: "InternalError" },
+      { lost: true },
+    ];
+    proxy.interfere(() => answers.shift());
+    await target.put("a", chunk("hello"), signal);
+    assert.equal((await target.facts("a", signal))?.sizeBytes, 5);
+    assert.equal(await target.facts("b", signal), undefined);
+    proxy.interfere(() => ({ status: 403, code: "AccessDenied" }));
+    await assert.rejects(target.put("c", chunk("no"), signal), { code: "storage_unavailable" });
+
+    const text = await render();
+    const count = (operation: string, outcome: string) => {
+      const labels = `{operation="${operation}",outcome="${outcome}"}`;
+      return Number(text.split(`longshore_s3_request_duration_seconds_count${labels} `)[1]?.split("\n")[0] ?? 0);
+    };
+    assert.deepEqual(
+      ["throttled", "failed", "unanswered", "done", "refused"].map((outcome) => count("PutObject", outcome)),
+      [2, 1, 1, 1, 1],
+    );
+    assert.deepEqual([count("GetObject", "done"), count("GetObject", "absent")], [1, 1]);
+    assert.match(text, /^longshore_s3_retries_total\{operation="PutObject"\} 4$/m);
+    assert.doesNotMatch(text, /^longshore_s3_retries_total\{operation="GetObject"\}/m);
+  });
+
   test("Endpoints: buckets and folders that settings name are opened, and nothing beside them", async () => {
     const { check, open } = openEndpoints({ s3: s3Endpoints({ settings: settings(), buckets: [BUCKET, "other/in"] }) });
     const targets = openTargets({ s3: s3Targets({ settings: settings(), writable: [`s3://${BUCKET}/shelf`] }) });
@@ -258,6 +295,10 @@ function withServer(server: S3Server): void {
     assert.equal(await targets.areApart(`s3://${BUCKET}/a`, `s3://${BUCKET}/a/b`), false);
     assert.equal(await targets.areApart(`s3://${BUCKET}/a`, `s3://${BUCKET}/ab`), true);
   });
+}
+
+async function* chunk(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
 }
 
 const digest = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");

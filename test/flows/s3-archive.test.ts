@@ -110,6 +110,12 @@ function archive(): void {
     await assertTidy();
     const onDisk = execFileSync("find", [server.dataDir, "-type", "f", "-size", "+1M"], { encoding: "utf8" });
     assert.equal(onDisk.includes("large.raw"), false, onDisk);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    for (const operation of ["PutObject", "UploadPart", "ListObjectsV2"])
+      assert.match(
+        metrics,
+        new RegExp(`s3_request_duration_seconds_count\\{operation="${operation}",outcome="done"\\} \\d`),
+      );
   });
 
   test("a cart is downloaded, and any range of it is a range of the whole", async () => {

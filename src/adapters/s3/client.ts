@@ -1,6 +1,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import { AppError } from "../../core/errors.ts";
 import { optionalDriver } from "../db/optional-driver.ts";
+import { type S3Request, tellRequests } from "./requests.ts";
 import { patientRetries } from "./retries.ts";
 
 export interface S3Settings {
@@ -11,6 +12,8 @@ export interface S3Settings {
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
   /** Buckets in the path, not in the host's name. */
   readonly pathStyle: boolean;
+  /** Told of every request, once it has ended. */
+  readonly onRequest?: ((request: S3Request) => void) | undefined;
 }
 
 const PACKAGE = "@aws-sdk/client-s3";
@@ -46,7 +49,7 @@ export async function openS3Store(
   { tries = TRIES }: S3StoreOptions = {},
 ): Promise<S3Store> {
   const driver = await optionalDriver(PACKAGE, () => import("@aws-sdk/client-s3"));
-  const { endpoint, region, credentials, pathStyle } = settings;
+  const { endpoint, region, credentials, pathStyle, onRequest } = settings;
   const client = new driver.S3Client({
     region,
     forcePathStyle: pathStyle,
@@ -63,8 +66,14 @@ export async function openS3Store(
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(credentials === undefined ? {} : { credentials }),
   });
+  if (onRequest) tellRequests(client, onRequest);
+  return { driver, client, ...placeIn(place) };
+}
+
+/** @param place bucket and prefix, as in `bucket/some/folder`. */
+export function placeIn(place: string): Pick<S3Store, "bucket" | "prefix"> {
   const [bucket = "", ...folders] = place.split("/").filter((part) => part !== "");
-  return { driver, client, bucket, prefix: folders.map((name) => `${name}/`).join("") };
+  return { bucket, prefix: folders.map((name) => `${name}/`).join("") };
 }
 
 /** Bucket and folder of `s3://bucket/some/folder`, as in `bucket/some/folder`. @throws AppError request_invalid. */
