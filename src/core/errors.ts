@@ -176,6 +176,8 @@ export const CODES = {
   token_unknown: ["not_found", "No token with this id is known."],
   scope_missing: ["forbidden", "The token does not carry the scope this needs."],
   form_stale: ["forbidden", "This form is no longer valid: load the page again, then send it."],
+  sign_in_stale: ["invalid", "This sign-in was begun elsewhere, or too long ago, or is over already."],
+  sign_in_refused: ["forbidden", "Nobody is signed in by what the identity provider has answered."],
   origin_refused: ["forbidden", "A web page of another site may not use a server that is open without tokens."],
   // Drop folders
   drop_unknown: ["not_found", "No drop folder of this name is declared."],

@@ -8,6 +8,7 @@ import { ARCHIVE_SETTINGS, archiveConfig } from "./archive-settings.ts";
 import { CRAWL_SETTINGS, crawlConfig } from "./crawl-settings.ts";
 import { DATABASE_SETTINGS, databaseConfig } from "./database-settings.ts";
 import { FIXITY_SETTINGS, fixityConfig } from "./fixity-settings.ts";
+import { OPENID_SETTINGS, openidConfig } from "./openid-settings.ts";
 import { SEARCH_SETTINGS, searchConfig } from "./search-settings.ts";
 import { bytes, folder, hours, httpUrl, list, port, rate, refuse, text, url } from "./setting-forms.ts";
 import { SHARED_SETTINGS, sharedConfig } from "./shared-settings.ts";
@@ -42,7 +43,9 @@ export const SETTINGS = z.strictObject({
     ),
   LONGSHORE_HOST: text
     .prefault("127.0.0.1")
-    .describe("Address to listen on. Anything but loopback needs a token or a trusted proxy first."),
+    .describe(
+      "Address to listen on. Anything but loopback needs a token, a trusted proxy or an identity provider first.",
+    ),
   LONGSHORE_PORT: port
     .prefault("7700")
     .describe("Port to listen on. 0 picks a free one; the address is the first line on standard output."),
@@ -202,6 +205,7 @@ export const SETTINGS = z.strictObject({
   ...FIXITY_SETTINGS,
   ...SEARCH_SETTINGS,
   ...TELEMETRY_SETTINGS,
+  ...OPENID_SETTINGS,
   LONGSHORE_TRUSTED_PROXIES: list(address)
     .prefault("")
     .describe("IP addresses or subnets (10.0.0.0/8), separated by commas, whose user header is believed."),
@@ -323,6 +327,7 @@ export function loadConfig(env: Environment) {
     ...fixityConfig(e),
     ...searchConfig(e),
     ...telemetryConfig(e),
+    ...openidConfig(e),
     ...crawlConfig(e, e.LONGSHORE_DATA_DIR, env),
     /** IP addresses, or subnets in CIDR form. */
     trustedProxies: e.LONGSHORE_TRUSTED_PROXIES,
@@ -377,9 +382,9 @@ export function effectiveSettings(env: Environment): readonly EffectiveSetting[]
   });
 }
 
-/** A database URL keeps all but its password; any other secret keeps nothing. */
+/** A database URL keeps all but its password; any other secret keeps nothing, though it may have a colon. */
 function masked(value: string): string {
-  if (!URL.canParse(value)) return "********";
+  if (!/^[a-z]+:\/\//.test(value) || !URL.canParse(value)) return "********";
   const address = new URL(value);
   if (address.password) address.password = "********";
   return address.href;

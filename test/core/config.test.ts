@@ -176,6 +176,7 @@ describe("configuration", () => {
       LONGSHORE_SECRET_KEY: "hunter2",
       LONGSHORE_TOKEN: "lsh_hunter2",
       LONGSHORE_DATABASE_URL: "postgres://me:hunter2@db.example/longshore",
+      LONGSHORE_OPENID_CLIENT_SECRET: "a:hunter2",
     };
     assert.doesNotMatch(JSON.stringify(problemsOf(env)), /hunter2/);
     assert.doesNotMatch(JSON.stringify(effectiveSettings(env)), /hunter2/);

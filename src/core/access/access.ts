@@ -34,8 +34,8 @@ export interface Access {
   /** @throws AppError token_missing, token_invalid. */
   authenticate(credentials: Credentials): Promise<Principal>;
   /**
-   * Whether a caller without credentials is let in: the server answers this machine only and no token is active. What
-   * comes through a trusted proxy comes from elsewhere, and is never let in so.
+   * Whether a caller without credentials is let in: the server answers this machine only, no token is active, and people
+   * have no provider to sign in at. What comes through a trusted proxy comes from elsewhere, and is never let in so.
    */
   isOpen(): Promise<boolean>;
 }
@@ -43,6 +43,8 @@ export interface Access {
 export interface AccessOptions {
   /** The server is bound to loopback addresses only. */
   readonly loopback: boolean;
+  /** People sign in at a provider: nobody is let in without credentials. */
+  readonly hasProvider?: boolean;
 }
 
 const LOCAL: Principal = { name: "local", scopes: SCOPES, via: "local" };
@@ -60,7 +62,7 @@ const INCLUDES: Readonly<Record<Scope, readonly Scope[]>> = {
 };
 
 export function access(tokens: TokenStore, clock: Clock, options: AccessOptions): Access {
-  const isOpen = async () => options.loopback && !(await tokens.anyActive(clock.now()));
+  const isOpen = async () => options.loopback && !options.hasProvider && !(await tokens.anyActive(clock.now()));
 
   async function bearer(text: string): Promise<Principal> {
     const presented = parseToken(text);

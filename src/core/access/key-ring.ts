@@ -47,3 +47,15 @@ export function keyRing(secretKey: string): KeyRing {
     fingerprint: (secret) => createHmac("sha256", naming).update(secret).digest("hex"),
   };
 }
+
+/** What was sealed as JSON. `undefined` when it is none of ours, or no JSON. */
+export function unsealJson(keys: KeyRing, sealed: string): unknown {
+  const opened = keys.unseal(sealed);
+  if (opened === undefined) return undefined;
+  try {
+    return JSON.parse(opened);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -2,13 +2,19 @@ import { createHmac, randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { SCOPES, type Scope } from "./access-stores.ts";
-import type { KeyRing } from "./key-ring.ts";
+import { type KeyRing, unsealJson } from "./key-ring.ts";
 import { sameHash } from "./tokens.ts";
 
 /** How somebody has signed in: with a token, which is looked at anew each time, or by an identity provider's word. */
 export type SessionCredential =
   | { readonly kind: "token"; readonly text: string }
-  | { readonly kind: "person"; readonly name: string; readonly scopes: readonly Scope[] };
+  | {
+      readonly kind: "person";
+      readonly name: string;
+      readonly scopes: readonly Scope[];
+      /** The provider's address: whom we have believed. */
+      readonly issuer: string;
+    };
 
 /** A browser that has signed in. */
 export interface Session {
@@ -31,8 +37,11 @@ export interface Sessions {
 /** A working day; nobody has to sign in twice in one. */
 const LASTS_MS = 12 * 3_600_000;
 
-/** Sessions that need no table: any node that has the key reads them, and a token that is revoked ends them at once. */
-export function sealedSessions(keys: KeyRing, clock: Clock): Sessions {
+/**
+ * Sessions that need no table: any node that has the key reads them, and a token that is revoked ends them at once.
+ * @param issuer the identity provider that is believed; another one's word of earlier counts no more.
+ */
+export function sealedSessions(keys: KeyRing, clock: Clock, issuer?: string): Sessions {
   const formKey = keys.derive("forms");
 
   return {
@@ -42,9 +51,9 @@ export function sealedSessions(keys: KeyRing, clock: Clock): Sessions {
       return keys.seal(JSON.stringify({ id, expiresAt: clock.now() + LASTS_MS, credential }));
     },
     read(text) {
-      const opened = keys.unseal(text);
-      const said = opened === undefined ? undefined : sealedForm(opened);
+      const said = sealedForm(unsealJson(keys, text));
       if (!said || said.expiresAt <= clock.now()) return undefined;
+      if (said.credential.kind === "person" && said.credential.issuer !== issuer) return undefined;
       const formToken = createHmac("sha256", formKey).update(said.id).digest("base64url");
       return { credential: said.credential, expiresAt: said.expiresAt, formToken };
     },
@@ -63,14 +72,7 @@ interface Sealed {
 }
 
 /** What another purpose of the same key has sealed is no session. */
-function sealedForm(text: string): Sealed | undefined {
-  let said: unknown;
-  try {
-    said = JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+function sealedForm(said: unknown): Sealed | undefined {
   const { id, expiresAt, credential } = Object(said) as Record<string, unknown>;
   const known = credentialOf(credential);
   return typeof id === "string" && typeof expiresAt === "number" && known
@@ -79,8 +81,9 @@ function sealedForm(text: string): Sealed | undefined {
 }
 
 function credentialOf(said: unknown): SessionCredential | undefined {
-  const { kind, text, name, scopes } = Object(said) as Record<string, unknown>;
+  const { kind, text, name, scopes, issuer } = Object(said) as Record<string, unknown>;
   if (kind === "token" && typeof text === "string") return { kind, text };
-  if (kind !== "person" || typeof name !== "string" || !Array.isArray(scopes)) return undefined;
-  return { kind, name, scopes: SCOPES.filter((scope) => scopes.includes(scope)) };
+  if (kind !== "person" || typeof name !== "string" || typeof issuer !== "string" || !Array.isArray(scopes))
+    return undefined;
+  return { kind, name, scopes: SCOPES.filter((scope) => scopes.includes(scope)), issuer };
 }
