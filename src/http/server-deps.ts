@@ -3,6 +3,7 @@ import type { Access } from "../core/access/access.ts";
 import type { Audit } from "../core/access/audit.ts";
 import type { CallLimits } from "../core/access/call-limits.ts";
 import type { Links } from "../core/access/links.ts";
+import type { ProviderSignIn } from "../core/access/provider-sign-in.ts";
 import type { Sessions } from "../core/access/sessions.ts";
 import type { Tokens } from "../core/access/tokens.ts";
 import type { ObjectStorage } from "../core/archive/object-storage.ts";
@@ -73,6 +74,8 @@ export interface ServerDeps {
   readonly access: Access;
   readonly tokens: Tokens;
   readonly sessions: Sessions;
+  /** Left out: tokens alone let people in. */
+  readonly openid?: ProviderSignIn | undefined;
   /** Shared by all servers of a process, as callers are; left out: anybody may ask as often as they like. */
   readonly callLimits?: CallLimits;
   readonly links: Links;

@@ -8,6 +8,7 @@ import type { Telemetry } from "../compose/telemetry.ts";
 import { access } from "../core/access/access.ts";
 import { audit } from "../core/access/audit.ts";
 import { callLimits } from "../core/access/call-limits.ts";
+import type { ProviderSignIn } from "../core/access/provider-sign-in.ts";
 import { tokens } from "../core/access/tokens.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
 import { type Config, type Environment, effectiveSettings } from "../settings/config.ts";
@@ -22,6 +23,7 @@ export interface ServerDepsParts {
   readonly foundation: Foundation;
   readonly services: Services;
   readonly telemetry: Telemetry;
+  readonly openid?: ProviderSignIn | undefined;
   /** Who keeps the index of this process, if it searches. */
   readonly indexing: ServerDeps["indexing"];
   readonly isLeaving: () => boolean;
@@ -31,7 +33,7 @@ export interface ServerDepsParts {
 
 /** What the routes are given. */
 export function serverDeps(parts: ServerDepsParts): ServerDeps {
-  const { env, config, log, foundation, services, telemetry, indexing, isLeaving, searches } = parts;
+  const { env, config, log, foundation, services, telemetry, openid, indexing, isLeaving, searches } = parts;
   const { index, stores, storage } = foundation;
   return {
     ...services,
@@ -44,9 +46,13 @@ export function serverDeps(parts: ServerDepsParts): ServerDeps {
     indexing,
     packageStatistics: services.statistics,
     storage,
-    access: access(stores.tokens, clock, { loopback: isLoopback(config.host) }),
+    access: access(stores.tokens, clock, {
+      loopback: isLoopback(config.host),
+      hasProvider: config.openid !== undefined,
+    }),
     tokens: tokens(stores.tokens, clock),
     sessions: services.sessions,
+    openid,
     callLimits: callLimits(config.rateLimits, clock),
     audit: audit(stores.audit, clock, SOFTWARE),
     observed: {

@@ -33,6 +33,7 @@ import { runRoutes } from "./pages/schedule-runs.ts";
 import { scheduleRoutes } from "./pages/schedules.ts";
 import { searchRoutes } from "./pages/search.ts";
 import { signInRoutes } from "./pages/sign-in.ts";
+import { openidRoutes } from "./pages/sign-in-openid.ts";
 
 /** The pages that are in the navigation, in its order. */
 const NAVIGATION: readonly NavigationItem[] = [
@@ -102,6 +103,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
     );
 
     await app.register(signInRoutes(shown));
+    if (context.openid) await app.register(openidRoutes(shown, context.openid));
     await app.register(async (guarded) => {
       guarded.addHook("onRequest", authentication.require);
       // Of forms the body is known only now; of scripts, `authentication` has looked at the head.

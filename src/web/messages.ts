@@ -1,12 +1,14 @@
 import { CARTS } from "./messages/carts.ts";
 import { CRAWLS } from "./messages/crawls.ts";
 import { DEPOSIT } from "./messages/deposit.ts";
+import { MAP } from "./messages/map.ts";
 import { OPERATIONS } from "./messages/operations.ts";
 import { PACKAGES } from "./messages/packages.ts";
 import { RECORDS } from "./messages/records.ts";
 import { REGISTERS } from "./messages/registers.ts";
 import { SAVED_QUERIES } from "./messages/saved-queries.ts";
 import { SCHEDULES } from "./messages/schedules.ts";
+import { SIGN_IN } from "./messages/sign-in.ts";
 
 /**
  * Every sentence of the pages, by name. Another language is another object of this type, and a choice in `messagesFor`.
@@ -27,11 +29,7 @@ export const ENGLISH = {
   "nav.archive": "Archive",
   "nav.search": "Search",
 
-  "signIn.title": "Sign in",
-  "signIn.token": "Token",
-  "signIn.tokenHint": "It begins with lsh_. An operator makes one with: longshore token create",
-  "signIn.submit": "Sign in",
-  "signIn.refused": "This token is not valid: it is misspelt, has expired, or was revoked.",
+  ...SIGN_IN,
 
   "home.title": "Home",
   "home.attention": "Needs attention",
@@ -125,6 +123,8 @@ export const ENGLISH = {
   ...OPERATIONS,
 
   ...RECORDS,
+
+  ...MAP,
 
   ...SAVED_QUERIES,
 

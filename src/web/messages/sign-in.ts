@@ -1,0 +1,25 @@
+/** Of signing in and out. */
+export const SIGN_IN = {
+  "signIn.title": "Sign in",
+  "signIn.token": "Token",
+  "signIn.tokenHint": "It begins with lsh_. An operator makes one with: longshore token create",
+  "signIn.submit": "Sign in",
+  "signIn.refused": "This token is not valid: it is misspelt, has expired, or was revoked.",
+  "signIn.withProvider": "Sign in with {name}",
+  "signIn.withToken": "Sign in with a token",
+  "signIn.away": "{name} does not answer just now. Try again in a moment, or sign in with a token.",
+  "signIn.stale": "This sign-in was begun elsewhere, or too long ago, or is over already. Begin it anew.",
+  "signIn.denied": "{name} has not let you in, or you did not let it tell who you are.",
+  "signIn.failed": "{name} could not sign you in ({found}). If this goes on, tell an operator.",
+  "signIn.untrusted": "What {name} has answered cannot be relied upon, so nobody is signed in. Tell an operator.",
+  "signIn.nameless":
+    "{name} knows you, but does not say a name for you that can be used here (claim {claim}). Tell an operator.",
+  "signIn.unverified": "{name} has not verified your mail address. Verify it there, then sign in again.",
+  "signIn.powerless": "{name} knows you, but you may do nothing here so far. Ask an operator to let you in.",
+  "signOut.title": "Signed out",
+  "signOut.here": "You are signed out here.",
+  "signOut.leading": "You are led on to {name}, to sign out there too.",
+  "signOut.there": "Sign out of {name}",
+  "signOut.away": "{name} does not answer just now: there, you may still be signed in.",
+  "signOut.again": "Sign in again",
+} as const;
