@@ -1,11 +1,12 @@
 import { type Kysely, sql } from "kysely";
 import { AppError } from "../../core/errors.ts";
 import type { JobId } from "../../core/ids.ts";
-import { JOB_STATES, type JobState } from "../../core/jobs/job.ts";
+import { FINISHED_STATES, JOB_STATES, type JobState } from "../../core/jobs/job.ts";
 import type { JobFilter, JobStore, NewJob } from "../../core/jobs/job-store.ts";
 import { POSTGRES_TIME } from "./database-time.ts";
 import { grouped } from "./grouped.ts";
 import { changeJobs, createJobs, type Dequeue, type Enqueue, inTrace, type JobUpdate, jobOf } from "./job-writes.ts";
+import { jsonNumbers } from "./json-rows.ts";
 import type { DialectName } from "./migrate.ts";
 import { fromJson, type Tables } from "./tables.ts";
 
@@ -51,11 +52,7 @@ export function sqlJobStore(
 
   const get = grouped(
     async (ids: readonly JobId[]) => {
-      const rows = await db
-        .selectFrom("jobs")
-        .selectAll()
-        .where("id", "in", [...new Set(ids)])
-        .execute();
+      const rows = await db.selectFrom("jobs").selectAll().where("id", "in", jsonNumbers(db, ids)).execute();
       const jobs = new Map(rows.map((row) => [row.id, jobOf(row)]));
       return ids.map((id) => jobs.get(id));
     },
@@ -72,8 +69,8 @@ export function sqlJobStore(
       const [first] = updates;
       const isOneStatement = updates.length === 1 && first?.events.length === 0 && first.change.state === undefined;
       const changed = isOneStatement
-        ? await changeJobs(db, dialect, queue, updates)
-        : await db.transaction().execute((tx) => changeJobs(tx, dialect, queue, updates));
+        ? await changeJobs(db, queue, updates)
+        : await db.transaction().execute((tx) => changeJobs(tx, queue, updates));
       return updates.map(({ id }) => changed.get(id)).map((row) => row && jobOf(row));
     },
     { atOnce, keyOf: ({ id }) => id, isUndone },
@@ -106,7 +103,7 @@ export function sqlJobStore(
       const rows = await db
         .selectFrom("jobs")
         .select((row) => ["state", row.fn.countAll<number>().as("jobs")])
-        .where("state", "in", ["queued", "running"])
+        .where(OPEN)
         .groupBy("state")
         .execute();
       const count = (state: JobState) => rows.find((row) => row.state === state)?.jobs ?? 0;
@@ -118,6 +115,7 @@ export function sqlJobStore(
         .selectFrom("jobs")
         .select((row) => ["lane", row.fn.min("updatedAt").as("queuedAt")])
         .where("state", "=", "queued")
+        .where(OPEN)
         .groupBy("lane")
         .execute();
       return Object.fromEntries(rows.map(({ lane, queuedAt }) => [lane, queuedAt]));
@@ -150,12 +148,23 @@ export function sqlJobStore(
   };
 }
 
+/** In the words of the indexes, which are for the one or for the other. */
+const OPEN = sql<boolean>`state in ('queued', 'running')`;
+const OVER = sql<boolean>`state in ('succeeded', 'failed', 'cancelled')`;
+
 /**
- * The newest ids in one state; a page of history is the newest among those of all its states. Every index of `jobs` is
- * (state, …, id), so whatever else is asked for, as many ids as the page has are read per state, straight from an index.
+ * The newest ids in one state; a page of history is the newest among those of all its states. The indexes of jobs that are
+ * over are (state, …, id): whatever else is asked for, as many ids as the page has are read per state, straight from an index.
+ * Those that are open have one index in which those of other owners and kinds are read past.
  */
 function newestIn(db: Kysely<Tables>, state: JobState, { kind, owner, beforeId, limit }: JobFilter) {
-  let ids = db.selectFrom("jobs").select("id").where("state", "=", state).orderBy("id", "desc").limit(limit);
+  let ids = db
+    .selectFrom("jobs")
+    .select("id")
+    .where("state", "=", state)
+    .where(FINISHED_STATES.includes(state) ? OVER : OPEN)
+    .orderBy("id", "desc")
+    .limit(limit);
   if (kind !== undefined) ids = ids.where("kind", "=", kind);
   if (owner !== undefined) ids = ids.where("owner", "=", owner);
   if (beforeId !== undefined) ids = ids.where("id", "<", beforeId);

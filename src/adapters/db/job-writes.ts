@@ -4,8 +4,7 @@ import type { Job, JobEvent, JobState, Lane } from "../../core/jobs/job.ts";
 import type { JobChange, NewJob } from "../../core/jobs/job-store.ts";
 import { currentTrace } from "../../core/tracing.ts";
 import { withoutTrace, withTrace } from "./carried-trace.ts";
-import { jsonRows } from "./json-rows.ts";
-import type { DialectName } from "./migrate.ts";
+import { type ColumnType, type ColumnValue, jsonRows } from "./json-rows.ts";
 import { fromJson, type JobRow, type Tables, toJson } from "./tables.ts";
 
 /** A job as the queue sees it. */
@@ -53,14 +52,15 @@ export async function createJobs(
 ): Promise<readonly Created[]> {
   const answers = new Map<JobId, Created>();
   for (let left = jobs; left.length > 0; left = left.filter(({ id }) => !answers.has(id))) {
-    const rows = await tx
-      .insertInto("jobs")
-      .values(left.map(newRow))
-      .onConflict((conflict) =>
-        conflict.columns(["owner", "idempotencyKey"]).where("idempotencyKey", "is not", null).doNothing(),
-      )
-      .returningAll()
-      .execute();
+    const given = jsonRows(
+      tx,
+      NEW_COLUMNS,
+      left.map(newRow).map((row) => NEW_FIELDS.map((field) => row[field])),
+    );
+    // `where true`: SQLite takes the conflict's `on` for that of a join.
+    const { rows } = await sql<JobRow>`insert into jobs (${NEW_NAMES}) select ${NEW_NAMES} from ${given} where true
+      on conflict (owner, idempotency_key) where idempotency_key is not null do nothing
+      returning *`.execute(tx);
     for (const row of rows) answers.set(row.id, { job: jobOf(row), created: true });
     const created = left.filter(({ id }) => answers.has(id));
     await append(
@@ -107,15 +107,32 @@ const COLUMNS = {
   fedUntil: "bigint",
   startedAt: "bigint",
   finishedAt: "bigint",
-} as const satisfies Partial<Record<keyof JobRow, "bigint" | "text">>;
+} as const satisfies Partial<Record<keyof JobRow, ColumnType>>;
 
 const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
+/** Those that every job begins with. */
+const BEGINNING = {
+  id: "bigint",
+  kind: "text",
+  lane: "text",
+  owner: "text",
+  input: "text",
+  createdAt: "bigint",
+  updatedAt: "bigint",
+} as const satisfies Partial<Record<keyof JobRow, ColumnType>>;
+
+const NEW_FIELDS = [...Object.keys(BEGINNING), ...Object.keys(COLUMNS)] as (keyof JobRow)[];
+const NEW_COLUMNS = Object.fromEntries(
+  Object.entries({ ...BEGINNING, ...COLUMNS }).map(([field, type]) => [snakeCase(field), type] as const),
+);
+const NEW_NAMES = sql.raw(Object.keys(NEW_COLUMNS).join(", "));
+
 /** Qualified: SQLite has no `jobs.*` in RETURNING, and `*` alone is more than that in PostgreSQL. */
-const ALL_COLUMNS = sql.join(
-  (["id", "kind", "lane", "owner", "input", "createdAt", "updatedAt", ...Object.keys(COLUMNS)] as (keyof JobRow)[]).map(
-    (column) => sql.ref(`jobs.${column}`),
-  ),
+const ALL_COLUMNS = sql.raw(
+  Object.keys(NEW_COLUMNS)
+    .map((column) => `jobs.${column}`)
+    .join(", "),
 );
 
 /**
@@ -124,13 +141,12 @@ const ALL_COLUMNS = sql.join(
  */
 export async function changeJobs(
   tx: Kysely<Tables>,
-  dialect: DialectName,
   queue: { readonly enqueue: Enqueue; readonly dequeue: Dequeue },
   updates: readonly JobUpdate[],
 ): Promise<ReadonlyMap<JobId, JobRow>> {
   const changed = new Map<JobId, JobRow>();
   for (const alike of Map.groupBy(updates, shapeOf).values())
-    for (const row of await changeAlike(tx, dialect, alike)) changed.set(row.id, row);
+    for (const row of await changeAlike(tx, alike)) changed.set(row.id, row);
   const done = updates.filter(({ id }) => changed.has(id));
   // After the rows, whose locks make a job's changes wait for each other: its events become visible in `seq` order.
   await append(
@@ -159,35 +175,31 @@ function shapeOf({ from, change, attempts }: JobUpdate): string {
   return [from, columnsOf(change), attempts === undefined].join(";");
 }
 
-async function changeAlike(tx: Kysely<Tables>, dialect: DialectName, alike: readonly JobUpdate[]): Promise<JobRow[]> {
+async function changeAlike(tx: Kysely<Tables>, alike: readonly JobUpdate[]): Promise<readonly JobRow[]> {
   const [first] = alike;
   if (!first || first.from.length === 0) return [];
-  const columns = columnsOf(first.change);
+  const fields = columnsOf(first.change);
+  const columns = fields.map((field) => [snakeCase(field), COLUMNS[field]] as const);
   const given = jsonRows(
-    dialect,
-    {
-      id: "bigint",
-      run: "bigint",
-      updated_at: "bigint",
-      ...Object.fromEntries(columns.map((column) => [snakeCase(column), COLUMNS[column]] as const)),
-    },
-    alike.map(({ id, change, now, attempts = 0 }) => ({
+    tx,
+    { id: "bigint", run: "bigint", updated_at: "bigint", ...Object.fromEntries(columns) },
+    alike.map(({ id, change, now, attempts = 0 }) => [
       id,
-      run: attempts,
-      updated_at: now,
-      ...Object.fromEntries(columns.map((column) => [snakeCase(column), writtenValue(change, column)])),
-    })),
+      attempts,
+      now,
+      ...fields.map((field) => writtenValue(change, field)),
+    ]),
   );
-  const assigned = ["updatedAt", ...columns].map((column) => sql`${sql.ref(column)} = ${sql.ref(`given.${column}`)}`);
+  const assigned = ["updated_at", ...columns.map(([name]) => name)].map((name) => `${name} = given.${name}`).join(", ");
   // The cast keeps SQLite from reading all jobs of a state for each one that is given.
-  const { rows } = await sql<JobRow>`update jobs set ${sql.join(assigned)} from ${given}
+  const { rows } = await sql<JobRow>`update jobs set ${sql.raw(assigned)} from ${given}
     where jobs.id = given.id and cast(jobs.state as text) in (${sql.join(first.from)})
     ${first.attempts === undefined ? sql`` : sql`and jobs.attempts = given.run`}
     returning ${ALL_COLUMNS}`.execute(tx);
   return rows;
 }
 
-function writtenValue(change: JobChange, column: keyof typeof COLUMNS): string | number | null {
+function writtenValue(change: JobChange, column: keyof typeof COLUMNS): ColumnValue {
   const value = change[column];
   if (value === null || value === undefined) return null;
   if (typeof value === "object") return toJson<unknown>(value);
@@ -196,8 +208,12 @@ function writtenValue(change: JobChange, column: keyof typeof COLUMNS): string |
 
 async function append(tx: Kysely<Tables>, events: readonly Omit<JobEvent, "seq">[]): Promise<void> {
   if (events.length === 0) return;
-  const rows = events.map(({ data, ...event }) => ({ ...event, data: toJson(data) }));
-  await tx.insertInto("jobEvents").values(rows).execute();
+  const given = jsonRows(
+    tx,
+    { job_id: "bigint", at: "bigint", type: "text", data: "text" },
+    events.map(({ jobId, at, type, data }) => [jobId, at, type, toJson(data)]),
+  );
+  await sql`insert into job_events (job_id, at, type, data) select job_id, at, type, data from ${given}`.execute(tx);
 }
 
 const stateOf = (fedUntil: number | null): JobState => (fedUntil === null ? "queued" : "running");

@@ -1,19 +1,35 @@
-import { type RawBuilder, sql } from "kysely";
-import type { DialectName } from "./migrate.ts";
+import { type Kysely, PostgresAdapter, type RawBuilder, sql } from "kysely";
+import type { Tables } from "./tables.ts";
+
+export type ColumnType = "bigint" | "text";
+export type ColumnValue = string | number | null;
 
 /**
  * Rows as a table named `given`, for `from`: bound as one parameter, so that a statement's text is the same for any number of
  * them. Columns are named as in the database; text must not contain NUL.
+ * @param rows their values in the order of the columns.
  */
-export function jsonRows<Column extends string>(
-  dialect: DialectName,
-  columns: Readonly<Record<Column, "bigint" | "text">>,
-  rows: readonly Readonly<Partial<Record<Column, string | number | null>>>[],
+export function jsonRows(
+  db: Kysely<Tables>,
+  columns: Readonly<Record<string, ColumnType>>,
+  rows: readonly (readonly ColumnValue[])[],
 ): RawBuilder<unknown> {
-  const names = Object.keys(columns) as Column[];
-  const json = JSON.stringify(rows);
-  if (dialect === "postgres")
-    return sql`json_to_recordset(cast(${json} as text)::json) as given (${sql.raw(names.map((name) => `${name} ${columns[name]}`).join(", "))})`;
-  const values = names.map((name) => `value ->> '$.${name}' as ${name}`).join(", ");
-  return sql`(select ${sql.raw(values)} from json_each(${json})) as given`;
+  const names = Object.keys(columns);
+  if (!isPostgres(db)) {
+    const values = names.map((name, i) => `value ->> ${i} as ${name}`).join(", ");
+    return sql`(select ${sql.raw(values)} from json_each(${JSON.stringify(rows)})) as given`;
+  }
+  const named = rows.map((row) => Object.fromEntries(names.map((name, i) => [name, row[i]])));
+  const types = names.map((name) => `${name} ${columns[name]}`).join(", ");
+  return sql`json_to_recordset(cast(${JSON.stringify(named)} as text)::json) as given (${sql.raw(types)})`;
 }
+
+/** Numbers for `in (…)`: bound as one parameter too. */
+export function jsonNumbers<N extends number>(db: Kysely<Tables>, numbers: readonly N[]): RawBuilder<N> {
+  return isPostgres(db)
+    ? sql`(select unnest(cast(${numbers} as bigint[])))`
+    : sql`(select value from json_each(${JSON.stringify(numbers)}))`;
+}
+
+/** What a connection of a database, or a transaction on it, says of itself. */
+const isPostgres = (db: Kysely<Tables>) => db.getExecutor().adapter instanceof PostgresAdapter;
