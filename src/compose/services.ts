@@ -7,6 +7,7 @@ import { pacificaIdSource } from "../adapters/pacifica/id-source.ts";
 import { pacificaMetadata } from "../adapters/pacifica/metadata.ts";
 import { fsMoveSource } from "../adapters/source/move-source.ts";
 import { audit } from "../core/access/audit.ts";
+import type { KeyRing } from "../core/access/key-ring.ts";
 import type { Links } from "../core/access/links.ts";
 import { type Sessions, sealedSessions } from "../core/access/sessions.ts";
 import { preservationEvents } from "../core/archive/premis-events.ts";
@@ -110,6 +111,7 @@ export interface Services extends IndexingServices {
   readonly documents: Documents;
   readonly schedules: Schedules;
   readonly crontabs: CrontabExchange;
+  readonly keys: KeyRing;
   readonly links: Links;
   readonly sessions: Sessions;
   readonly registers: Registers;
@@ -321,7 +323,8 @@ export async function composeServices(
     documents: documentService(ownIndices(stores.documents, clock), shown, clock),
     packages: { ...packages, order: whileRunning(switches, "packages", packages.order) },
     links,
-    sessions: sealedSessions(packaging.keys, clock),
+    keys: packaging.keys,
+    sessions: sealedSessions(packaging.keys, clock, config.openid?.issuer),
     registers,
     schedules,
     crontabs,

@@ -31,6 +31,7 @@ export function serveCommand(terminal: Terminal): Command {
 async function serveUntil(stop: AbortSignal, env: Environment, terminal: Terminal): Promise<void> {
   const config = loadConfig(env);
   const { openLog } = await import("../log.ts");
+  const { composeOpenid } = await import("../compose/openid.ts");
   const { composeServices, publicUrlOf } = await import("../compose/services.ts");
   const { openTelemetry } = await import("../compose/telemetry.ts");
   const { buildDoor, buildServer } = await import("../http/server.ts");
@@ -51,9 +52,11 @@ async function serveUntil(stop: AbortSignal, env: Environment, terminal: Termina
     let publicUrl = publicUrlOf(config);
     const services = await composeServices(config, clock, foundation, () => publicUrl, telemetry.instruments);
     await warnOfLostSecrets(services, log);
+    const openid = await composeOpenid(config, { keys: services.keys, clock, publicUrl: () => publicUrl });
     indexing = services.startIndexing(told);
     const isLeaving = () => stop.aborted;
-    const deps = serverDeps({ env, config, log, foundation, services, telemetry, indexing, isLeaving, searches: true });
+    const composed = { foundation, services, telemetry, openid, indexing };
+    const deps = serverDeps({ env, config, log, ...composed, isLeaving, searches: true });
     const { observed, storage } = deps;
     const watched = { ...observed, ...stores, storage, fixityStatus: services.fixity.status, onTrouble: told.trouble };
     telemetry.metrics.watch(watched, services.jobs);
@@ -110,9 +113,9 @@ export async function listen(server: FastifyInstance, host: string, port: number
 
 /** @throws AppError credentials_required when nobody could be told apart. */
 async function requireCredentials(config: Config, anyToken: () => Promise<boolean>): Promise<void> {
-  if (config.trustedProxies.length > 0 || (await anyToken())) return;
+  if (config.trustedProxies.length > 0 || config.openid !== undefined || (await anyToken())) return;
   throw new AppError("credentials_required", {
     host: config.host,
-    hint: "make a token with `longshore token create`, or name a proxy in LONGSHORE_TRUSTED_PROXIES, or listen on 127.0.0.1",
+    hint: "make a token with `longshore token create`, or name a proxy in LONGSHORE_TRUSTED_PROXIES or a provider in LONGSHORE_OPENID_ISSUER, or listen on 127.0.0.1",
   });
 }
