@@ -4,10 +4,17 @@ import type { Stores } from "../adapters/db/stores.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import { keyRing } from "../core/access/key-ring.ts";
 import { isoTime } from "../core/clock.ts";
-import { type Node, nodeService } from "../core/nodes/nodes.ts";
+import { AppError } from "../core/errors.ts";
+import { CLOCKS_APART_MS, type Node, nodeService } from "../core/nodes/nodes.ts";
 import type { Config } from "../settings/config.ts";
 import { knownSecretKey } from "../settings/secret-key.ts";
 import { type Finding, fail, ok, reasonOf, warn } from "./finding.ts";
+
+/** Without it there is no table at all. */
+const FIRST_STEP = "001";
+const LOOK_AGAIN_MS = 3_000;
+/** Mails and events go out within seconds. */
+const LATE_MS = 10 * 60_000;
 
 /** @returns whether any token is active; `undefined` when nobody can tell. */
 export async function* database(config: Config): AsyncGenerator<Finding, boolean | undefined> {
@@ -18,22 +25,83 @@ export async function* database(config: Config): AsyncGenerator<Finding, boolean
   }
   try {
     const { openStores } = await import("../compose/foundation.ts"); // what needs no database starts without it
-    const stores = await openStores(config, systemClock);
+    const stores = await openStores({ ...config, migrates: false }, systemClock);
     try {
       await stores.ping();
       const { transactions, files } = await stores.catalogue.totals();
       yield ok("database", `opens, schema up to date; ${transactions} transactions, ${files} files`);
       yield* secrets(config, stores);
       yield* nodes(await nodeService(stores.nodes, stores.leases).list());
+      if (config.databaseUrl !== undefined) yield* clocks(stores);
+      yield* backlog(stores);
       return await stores.tokens.anyActive(systemClock.now());
     } finally {
       await stores.close();
     }
   } catch (error) {
+    if (error instanceof AppError && error.code === "database_older")
+      return yield* older(String(error.details.pending));
     const setting = config.databaseUrl === undefined ? "LONGSHORE_DATA_DIR" : "LONGSHORE_DATABASE_URL";
     yield fail("database", reasonOf(error), `See that it runs and that ${setting} names it.`);
     return undefined;
   }
+}
+
+/** @param pending steps of the schema, separated by commas. */
+async function* older(pending: string): AsyncGenerator<Finding, boolean | undefined> {
+  if (pending.startsWith(FIRST_STEP)) {
+    yield ok("database", "answers; the first start makes its tables");
+    return false;
+  }
+  yield warn(
+    "database",
+    `its schema is older than this program: ${pending}`,
+    "Back it up. The first start of this program brings it up, as does longshore migrate beforehand.",
+  );
+  return undefined;
+}
+
+/** The database's own is what all nodes have in common. */
+async function* clocks({ nodes }: Stores): AsyncGenerator<Finding> {
+  const before = systemClock.now();
+  const there = await nodes.now();
+  // The database looked at its clock somewhere in between.
+  const aheadMs = Math.max(before - there, 0) || Math.min(systemClock.now() - there, 0);
+  if (Math.abs(aheadMs) <= CLOCKS_APART_MS) yield ok("database clock", isoTime(there));
+  else
+    yield warn(
+      "database clock",
+      `this machine's is ${Math.abs(aheadMs / 1_000).toFixed(1)} s ${aheadMs > 0 ? "ahead of" : "behind"} it`,
+      "Synchronise both by NTP: what is due, and when links and tokens expire, goes by each node's own clock.",
+    );
+}
+
+/** What waits to be told to others, and to the search index. */
+async function* backlog({ outbox, searchChanges }: Stores): AsyncGenerator<Finding> {
+  const { messages, failing, oldestAt } = await outbox.backlog();
+  const waits = `${messages} messages wait${oldestAt === null ? "" : `, the oldest since ${isoTime(oldestAt)}`}`;
+  if (failing > 0)
+    yield warn(
+      "outbox",
+      `${waits}; ${failing} of them could not be delivered`,
+      "They are tried again. See that who is to get them answers: mail server, webhooks, subscribers; the log says which.",
+    );
+  else if (oldestAt !== null && systemClock.now() - oldestAt > LATE_MS)
+    yield warn("outbox", waits, "Servers and workers deliver them: see that one runs, and its log.");
+  else if (messages > 0) yield ok("outbox", waits);
+
+  const first = (await searchChanges.pending(1))[0];
+  if (first === undefined) return;
+  await systemClock.sleep(LOOK_AGAIN_MS);
+  const stands = (await searchChanges.pending(1))[0]?.number === first.number;
+  const changes = `${await searchChanges.depth()} changes are not in the search index yet`;
+  if (stands)
+    yield warn(
+      "search changes",
+      `${changes}, and none was brought in within ${LOOK_AGAIN_MS / 1_000} s`,
+      "A running server does it, unless the index takes nothing: see its log, and what is said of the search engine.",
+    );
+  else yield ok("search changes", `${changes}; it is being done`);
 }
 
 /** Says nothing while nobody is there. */

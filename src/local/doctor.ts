@@ -11,6 +11,7 @@ import type { Terminal } from "../cli/terminal.ts";
 import { ROOT_DECLARATION } from "../core/archive/ocfl.ts";
 import { AppError } from "../core/errors.ts";
 import { type Config, loadConfig } from "../settings/config.ts";
+import { archiveBucket, sharedBucket } from "./doctor-buckets.ts";
 import { database } from "./doctor-database.ts";
 import { type Finding, fail, ok, reasonOf, warn } from "./finding.ts";
 import { isLoopback } from "./loopback.ts";
@@ -21,21 +22,23 @@ const CLOCK_SLACK_MS = 2_000;
 /** A clock before this program was written is wrong. */
 const EARLIEST = Date.UTC(2025, 0, 1);
 const ANSWER_MS = 5_000;
+const KNOWN_BY_DATABASE = "Tokens are in the database: look again when it can be read.";
 
-/** `longshore doctor`: looks at everything a server needs, changes nothing, and says what to do. */
+/** `longshore doctor`: looks at everything a server needs, leaves nothing changed, and says what to do. */
 export function doctorCommand(terminal: Terminal): Command {
-  const doctor = command("doctor", "Check settings, disk, database, clock, ports and services; say what to do.").action(
-    async ({ json }: JsonOption) => {
-      const findings: Finding[] = [];
-      for await (const finding of examine(process.env)) {
-        findings.push(finding);
-        if (!json) for (const line of findingLines(finding)) terminal.print(line);
-      }
-      const failed = findings.filter(({ status }) => status === "fail").map(({ check }) => check);
-      if (json) terminal.printJson({ ok: failed.length === 0, checks: findings });
-      if (failed.length > 0) throw new AppError("doctor_failed", { failed: failed.join(", ") });
-    },
-  );
+  const doctor = command(
+    "doctor",
+    "Check settings, disk, S3, database, search, clocks, ports and services; say what to do.",
+  ).action(async ({ json }: JsonOption) => {
+    const findings: Finding[] = [];
+    for await (const finding of examine(process.env)) {
+      findings.push(finding);
+      if (!json) for (const line of findingLines(finding)) terminal.print(line);
+    }
+    const failed = findings.filter(({ status }) => status === "fail").map(({ check }) => check);
+    if (json) terminal.printJson({ ok: failed.length === 0, checks: findings });
+    if (failed.length > 0) throw new AppError("doctor_failed", { failed: failed.join(", ") });
+  });
   return withExamples(doctor, [
     ["longshore doctor", "before the first start, after a change, when something is wrong"],
     ["longshore doctor --json | jq '.checks[] | select(.status != \"ok\")'", "only what needs a look"],
@@ -74,6 +77,10 @@ export async function* examine(env: Readonly<Record<string, string | undefined>>
   for (const root of config.moveRoots) yield* moveRoot(root);
   if (config.policyFile !== undefined) yield* policyFile(config.policyFile);
   yield* remotes(config);
+  if (config.searchEngine !== undefined) {
+    const { search } = await import("./doctor-search.ts"); // with what speaks to it
+    yield* search(config, config.searchEngine);
+  }
 }
 
 /** A folder that does not exist yet is judged by the nearest one above it. */
@@ -128,55 +135,10 @@ async function* archiveRoot(path: string): AsyncGenerator<Finding> {
     yield fail("archive", `${path} holds something else`, "Set LONGSHORE_ARCHIVE_URL to a folder of its own.");
 }
 
-async function* archiveBucket(config: Config): AsyncGenerator<Finding> {
-  const at = `s3://${config.archive.path}`;
-  const { archiveStorage } = await import("../compose/archive.ts"); // what has its archive in a folder starts without it
-  try {
-    const storage = await archiveStorage(config, { tries: 2 });
-    try {
-      const isRoot = (await storage.stat(ROOT_DECLARATION.path)) !== undefined;
-      let first: string | undefined;
-      for await (const { path } of storage.list("")) {
-        first = path;
-        break;
-      }
-      if (isRoot) yield ok("archive", `${at} is an OCFL storage root`);
-      else if (first === undefined) yield ok("archive", `${at} is empty, and can be read`);
-      else yield fail("archive", `${at} holds something else`, "Set LONGSHORE_ARCHIVE_URL to a folder of its own.");
-    } finally {
-      await storage.close();
-    }
-  } catch (error) {
-    const why = troubleOf(error);
-    yield fail("archive", `${at}: ${why}`, "See to LONGSHORE_ARCHIVE_URL and the LONGSHORE_S3_ settings.");
-  }
-}
-
-/** With an S3 server, in a few words. */
-function troubleOf(error: unknown): string {
-  const { hint, reason } = error instanceof AppError ? error.details : {};
-  return String(hint ?? reason ?? reasonOf(error));
-}
-
-/** What is asked for at the start of every node. */
 async function* sharedPlace(config: Config): AsyncGenerator<Finding> {
-  const { place } = config.shared;
-  if (place.kind === "folder") {
-    yield* folder("shared place", place.path, "LONGSHORE_SHARED_URL");
-    return;
-  }
-  const at = `s3://${place.path}`;
-  const { askShared } = await import("../compose/shared.ts"); // with what it may be kept in
-  try {
-    await askShared(config);
-    yield ok("shared place", `${at} can be read`);
-  } catch (error) {
-    yield fail(
-      "shared place",
-      `${at}: ${troubleOf(error)}`,
-      "See to LONGSHORE_SHARED_URL and the LONGSHORE_S3_ settings.",
-    );
-  }
+  const { kind, path } = config.shared.place;
+  if (kind === "folder") yield* folder("shared place", path, "LONGSHORE_SHARED_URL");
+  else yield* sharedBucket(config);
 }
 
 async function* clock(dataDir: string): AsyncGenerator<Finding> {
@@ -202,6 +164,7 @@ async function* credentials(config: Config, tokens: boolean | undefined): AsyncG
     yield ok("access", tokens ? "by token only" : `open to everybody on this machine (${config.host})`);
   else if (tokens) yield ok("access", `by token, on ${config.host}`);
   else if (config.trustedProxies.length > 0) yield ok("access", `through the trusted proxies, on ${config.host}`);
+  else if (tokens === undefined) yield warn("access", `${config.host}: by token, if there is one`, KNOWN_BY_DATABASE);
   else
     yield fail(
       "access",

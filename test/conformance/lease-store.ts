@@ -130,6 +130,7 @@ export function ownClockConformance(name: string, make: () => Promise<Database>)
       assert.equal(await early.leases.take("scheduler", "early", MINUTE), true);
       assert.equal(await late.leases.take("scheduler", "late", MINUTE), false);
       assert.deepEqual(await early.leases.held(), await late.leases.held());
+      assert.ok(Math.abs((await early.nodes.now()) - (await late.nodes.now())) < MINUTE);
       await early.leases.release("scheduler", "early");
       assert.equal(await late.leases.take("scheduler", "late", MINUTE), true);
       assert.equal(await early.leases.take("scheduler", "early", MINUTE), false);

@@ -22,6 +22,13 @@ async function flows(): Promise<() => void> {
   return () => {
     after(() => engine.stop());
 
+    const ask = async (method: string, path: string, body?: object) => {
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(`${engine.url}${path}`, { method, headers, body: JSON.stringify(body) });
+      assert.ok(answer.ok, `${path}: ${await answer.clone().text()}`);
+      return answer;
+    };
+
     test("finds, counts and packs what is deposited and described, and makes its index anew meanwhile", async (t) => {
       const { client, env } = await served(engine, t, "flow-one");
       const first = await deposit(client, { "a.csv": "x,y\n1,2\n", "readme.txt": "hello" });
@@ -52,25 +59,67 @@ async function flows(): Promise<() => void> {
       assert.equal((await client.search.find("type:transaction").page()).total, 4);
     });
 
+    test("rides out an engine that takes nothing more, and doctor says what is wrong with it", async (t) => {
+      const { client, doctor } = await served(engine, t, "flow-doctor");
+      await deposit(client, { "a.txt": "1" });
+      await indexed(client);
+
+      const { version } = (await (await ask("GET", "/")).json()) as { version: { number: string } };
+      const well = await doctor();
+      assert.match(well, new RegExp(`^ok +search engine +opensearch ${version.number} at `, "m"));
+      assert.match(well, /^ok +search disk .* free$/m);
+      assert.match(well, /^ok +search index +flow-doctor: is there$/m);
+
+      // What the engine itself does to each index when a disk is past its last watermark.
+      const block = (isOn: true | null) =>
+        ask("PUT", "/flow-doctor/_settings", { "index.blocks.read_only_allow_delete": isOn });
+      await block(true);
+      await deposit(client, { "meanwhile.txt": "2" });
+      const full = await doctor();
+      assert.match(full, /^fail +search index .*takes no changes.*\n +Make room/m);
+      assert.match(full, /^warn +search changes +\d+ changes are not in the search index yet, and none/m);
+      await block(null);
+      await indexed(client);
+      assert.equal((await client.search.find("meanwhile").page()).total, 1, "nothing is lost");
+
+      const disk = "cluster.routing.allocation.disk";
+      const marks = { low: "0.01%", high: "99.8%", flood_stage: "99.9%" };
+      const low = Object.entries(marks).map(([mark, value]) => [`${disk}.watermark.${mark}`, value]);
+      const settings = { [`${disk}.threshold_enabled`]: true, ...Object.fromEntries(low) };
+      await ask("PUT", "/_cluster/settings", { persistent: settings });
+      await ask("PUT", "/flow-doctor/_settings", {
+        "index.auto_expand_replicas": false,
+        "index.number_of_replicas": 1,
+      });
+      const scarce = await doctor();
+      assert.match(scarce, /^warn +search disk .*past the watermark low\n +Make room there/m);
+      assert.match(scarce, /^warn +search index .*no second copy.*\(yellow\)\n +Everything is found until/m);
+      const unset = Object.fromEntries(Object.keys(settings).map((name) => [name, null]));
+      await ask("PUT", "/_cluster/settings", { persistent: unset });
+    });
+
+    test("takes deposits while its index is on no node, and finds them when it is", async (t) => {
+      const nowhere = (_id: string | null) => ({ "index.routing.allocation.require": { _id } });
+      const settings = { ...nowhere("nobody"), "index.write.wait_for_active_shards": "0" };
+      await ask("PUT", "/_index_template/red", { index_patterns: ["flow-red*"], template: { settings } });
+      const { client, doctor } = await served(engine, t, "flow-red");
+      await deposit(client, { "meanwhile.txt": "2" });
+      await assert.rejects(client.search.find("meanwhile").page(), { code: "search_unavailable" });
+      assert.match(await doctor(), /^fail +search index .*\(red\)\n +Searches fail until/m);
+      await ask("PUT", "/flow-red/_settings", nowhere(null));
+      await found(client, "meanwhile", 1);
+    });
+
     test("takes deposits while the engine is dead, and finds them when it is back", async (t) => {
-      const { client, dataDir } = await served(engine, t, "flow-two");
+      const { client, dataDir, doctor } = await served(engine, t, "flow-two");
       await deposit(client, { "before.txt": "1" });
       await indexed(client);
       await engine.kill();
       await deposit(client, { "meanwhile.txt": "2" });
       await assert.rejects(client.search.find("meanwhile").page(), { code: "search_unavailable" });
+      assert.match(await doctor(), /^fail +search engine .*ECONNREFUSED\n +See that it runs/m);
       await engine.start();
-      await until(
-        "it is found",
-        async () => {
-          const found = await client.search
-            .find("meanwhile OR before")
-            .page()
-            .catch(() => undefined);
-          return found?.total === 2;
-        },
-        LONGEST_MS,
-      );
+      await found(client, "meanwhile OR before", 2);
       await assert.rejects(rm(join(dataDir, "search"), { recursive: true }), { code: "ENOENT" });
     });
   };
@@ -83,7 +132,16 @@ async function served(engine: SearchEngineServer, t: TestContext, name: string) 
     await server.stop();
     await rm(dataDir, { recursive: true });
   });
-  return { client: longshore({ url: server.url }), env: { LONGSHORE_URL: server.url }, dataDir };
+  const env = { LONGSHORE_URL: server.url };
+  async function doctor(): Promise<string> {
+    const settings = {
+      LONGSHORE_SEARCH_URL: `${engine.url}/${name}`,
+      LONGSHORE_DATA_DIR: dataDir,
+      LONGSHORE_PORT: "0",
+    };
+    return (await runCli(["doctor"], { env: settings })).stdout;
+  }
+  return { client: longshore({ url: server.url }), env, dataDir, doctor };
 }
 
 async function deposit(client: Longshore, files: Readonly<Record<string, string>>): Promise<number> {
@@ -91,6 +149,19 @@ async function deposit(client: Longshore, files: Readonly<Record<string, string>
   assert.equal((await client.jobs.wait(id)).state, "succeeded");
   return id;
 }
+
+const found = (client: Longshore, query: string, count: number) =>
+  until(
+    "it is found",
+    async () => {
+      const page = await client.search
+        .find(query)
+        .page()
+        .catch(() => undefined);
+      return page?.total === count;
+    },
+    LONGEST_MS,
+  );
 
 const indexed = (client: Longshore) =>
   until(

@@ -35,6 +35,10 @@ export function sqlNodeStore(db: Kysely<Tables>, dialect: DialectName, clock: Cl
       }));
     },
 
+    async now() {
+      return (await db.selectNoFrom(now().as("now")).executeTakeFirstOrThrow()).now;
+    },
+
     async remove(name) {
       await db.deleteFrom("nodes").where("name", "=", name).execute();
     },

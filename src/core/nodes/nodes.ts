@@ -32,6 +32,8 @@ export interface NodeStore {
   see(node: NodeFacts): Promise<number>;
   /** By name. */
   list(): Promise<readonly KeptNode[]>;
+  /** Epoch milliseconds, by the store's clock. */
+  now(): Promise<number>;
   remove(name: string): Promise<void>;
   /** Those that have been silent for so long. */
   removeSilent(silentMs: number): Promise<void>;
@@ -51,7 +53,7 @@ const SEE_MS = 5_000;
 /** Who has not been seen for this long is taken for dead. */
 export const ALIVE_MS = 20_000;
 /** Nobody need mind less: requests take as long. */
-const CLOCKS_APART_MS = 5_000;
+export const CLOCKS_APART_MS = 5_000;
 /** For so long it is shown that a node died. */
 const KEPT_MS = 24 * 3_600_000;
 

@@ -107,15 +107,15 @@ export function searchEngine({ url, exchange, clock }: EngineParts): Engine {
   };
 }
 
-/** @throws AppError search_unavailable for something else, or what is too old. */
-export async function assertUsable(engine: Engine): Promise<void> {
+/** @returns which it is, and its version. @throws AppError search_unavailable for something else, or what is too old. */
+export async function assertUsable(engine: Engine): Promise<{ readonly name: string; readonly number: string }> {
   const { document } = await engine.ask({ method: "GET", path: "/" });
   const version = isRecord(document.version) ? document.version : {};
   const number = String(version.number ?? "");
   const name = version.distribution === "opensearch" ? "opensearch" : "elasticsearch";
   const [major = 0, minor = 0] = number.split(".").map(Number);
   const [leastMajor, leastMinor] = LEAST[name];
-  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return;
+  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return { name, number };
   throw new AppError("search_unavailable", {
     reason: "no search engine, or one that is too old",
     expected: `OpenSearch ${LEAST.opensearch.join(".")} or Elasticsearch ${LEAST.elasticsearch.join(".")}, or later`,
@@ -130,9 +130,9 @@ export function failureOf(error: unknown): { readonly type: string; readonly rea
   return { type: String(type ?? ""), reason: words.filter(Boolean).join(": ").slice(0, MAX_REASON_LENGTH) };
 }
 
-/** An index that takes nothing more, because a disk is nearly full or an operator says so. */
+/** Nothing more is taken, not even a new index, because a disk is nearly full or an operator says so. */
 export function isBlock(type: string): boolean {
-  return type === "cluster_block_exception";
+  return type === "cluster_block_exception" || type === "index_create_block_exception";
 }
 
 function isFull(document: Json): boolean {
@@ -165,4 +165,11 @@ function jsonObject(text: string): Json {
 
 export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Empty when there is none: the engine leaves out what is empty. */
+export function recordIn(value: unknown, ...path: readonly string[]): Json {
+  let at = value;
+  for (const name of path) at = isRecord(at) ? at[name] : undefined;
+  return isRecord(at) ? at : {};
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../../core/clock.ts";
 import { AppError } from "../../../core/errors.ts";
-import { assertUsable, type Engine, failureOf, isRecord, type Json } from "./engine.ts";
+import { assertUsable, type Engine, failureOf, type Json, recordIn } from "./engine.ts";
 import { FORMAT, indexDefinition } from "./stored-document.ts";
 
 /*
@@ -48,11 +48,14 @@ export interface IndicesParts {
 
 export type Indices = ReturnType<typeof searchIndices>;
 
+/** Of the indexes that are made, whether in use or not. */
+export const indexNames = (prefix: string) => new RegExp(`^${prefix.replace(/\./g, "\\.")}-\\d{13}-[0-9a-f]{6}$`);
+
 /** @throws AppError search_unavailable, from all calls, when the alias is somebody else's. */
 export function searchIndices({ engine, prefix, shards, clock }: IndicesParts) {
   /** The same in every process: whoever begins first makes it. */
   const firstName = `${prefix}-${"0".repeat(13)}-${"0".repeat(6)}`;
-  const ownName = new RegExp(`^${prefix.replace(/\./g, "\\.")}-\\d{13}-[0-9a-f]{6}$`);
+  const ownName = indexNames(prefix);
   let isUsable = false;
   let hasBeenThere = false;
 
@@ -221,11 +224,4 @@ export function searchIndices({ engine, prefix, shards, clock }: IndicesParts) {
 
 function isEarlier(one: KnownIndex, other: KnownIndex): boolean {
   return one.createdAt < other.createdAt || (one.createdAt === other.createdAt && one.name < other.name);
-}
-
-/** Empty when there is none: the engine leaves out what is empty. */
-function recordIn(value: unknown, ...path: readonly string[]): Json {
-  let at = value;
-  for (const name of path) at = isRecord(at) ? at[name] : undefined;
-  return isRecord(at) ? at : {};
 }
