@@ -28,6 +28,7 @@ import { movingClock } from "../support/moving-clock.ts";
 import { openOffloading } from "../support/offloading.ts";
 import { type Interference, s3Proxy } from "../support/s3-proxy.ts";
 import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { s3Copies } from "./s3-copies.ts";
 
 const BUCKET = "longshore";
 const MIB = 1024 ** 2;
@@ -235,6 +236,8 @@ function withServer(server: S3Server): void {
     // diff(1) finds nothing to tell.
     execFileSync("diff", ["-r", join(base, "crawl"), fileURLToPath(back.folder)]);
   });
+
+  s3Copies({ settings, url: server.url, client: () => client, bucket: BUCKET, newPlace, put, keysAt });
 
   test("every request is counted by operation and outcome, and those that are sent again once more", async (t) => {
     const proxy = await s3Proxy(server.url);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { CompletedPart } from "@aws-sdk/client-s3";
+import type { CompletedPart, CreateMultipartUploadCommandInput, UploadPartCopyCommandInput } from "@aws-sdk/client-s3";
 import { AppError } from "../../core/errors.ts";
 import { mapInOrder } from "../../core/streams.ts";
 import type { S3Store } from "./client.ts";
@@ -93,7 +93,7 @@ export async function sendObject(
     const first = (await parts.next()).value;
     const second = (await parts.next()).value;
     if (!second) return await putObject(store, path, first?.bytes ?? Buffer.alloc(0), options);
-    const upload = await beginParts(store, path, options.signal);
+    const upload = await beginParts(store, path, { signal: options.signal });
     try {
       const sent = mapInOrder(following([first, second], parts), PARTS_AT_ONCE, ({ index, bytes: part }) =>
         upload.send(index, part),
@@ -114,14 +114,28 @@ export async function sendObject(
 export interface PartedUpload {
   /** @param index from 0; every part but the last is of {@link partBytes}. */
   send(index: number, bytes: Uint8Array, md5?: Buffer): Promise<void>;
+  /** As `send`, of an object that the server has already. */
+  copy(index: number, sizeBytes: number, from: PartSource): Promise<void>;
   /** Puts the parts together. @returns the entity tag; `undefined` when the condition did not hold. */
   complete(condition?: SendCondition): Promise<string | undefined>;
   /** Removes the parts, which would be paid for. What that meets is not told: there is something worse to tell. */
   abort(): Promise<void>;
 }
 
+export type PartSource = Pick<UploadPartCopyCommandInput, "CopySource" | "CopySourceIfMatch" | "CopySourceRange">;
+
+export interface PartsOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What is kept beside the bytes. */
+  readonly about?: Omit<CreateMultipartUploadCommandInput, "Bucket" | "Key">;
+}
+
 /** @throws AppError storage_unavailable, storage_full; as do all of its methods. */
-export async function beginParts(store: S3Store, path: string, signal?: AbortSignal): Promise<PartedUpload> {
+export async function beginParts(
+  store: S3Store,
+  path: string,
+  { signal, about }: PartsOptions = {},
+): Promise<PartedUpload> {
   const { client, driver, bucket, prefix } = store;
   const object = { Bucket: bucket, Key: `${prefix}${path}` };
   const telling = async <T>(work: Promise<T>): Promise<T> => {
@@ -132,7 +146,8 @@ export async function beginParts(store: S3Store, path: string, signal?: AbortSig
       throw storageFailure(error, path);
     }
   };
-  const { UploadId } = await telling(client.send(new driver.CreateMultipartUploadCommand(object), abortable(signal)));
+  const begin = new driver.CreateMultipartUploadCommand({ ...about, ...object });
+  const { UploadId } = await telling(client.send(begin, abortable(signal)));
   const upload = { ...object, UploadId };
   const parts: CompletedPart[] = [];
   let sizeBytes = 0;
@@ -166,6 +181,13 @@ export async function beginParts(store: S3Store, path: string, signal?: AbortSig
             found: answer.ETag ?? null,
           });
       }
+    },
+
+    async copy(index, partSize, from) {
+      const command = new driver.UploadPartCopyCommand({ ...upload, ...from, PartNumber: index + 1 });
+      const { CopyPartResult } = await telling(client.send(command, abortable(signal)));
+      parts[index] = { ETag: CopyPartResult?.ETag, PartNumber: index + 1 };
+      sizeBytes += partSize;
     },
 
     async complete({ onlyIf } = {}) {

@@ -19,7 +19,7 @@ export interface TargetOpener {
   /** Where it really is, without a slash at the end: what begins with it and a slash lies in it. */
   placeOf?(url: URL): Promise<string>;
   /** From another store of this scheme. */
-  between?(source: URL, target: URL, way: DirectWay): Conveyance;
+  between?(source: URL, target: URL, way: DirectWay): Promise<Conveyance> | Conveyance;
 }
 
 /** @param openers of the schemes that this server can write to. */

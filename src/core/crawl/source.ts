@@ -14,6 +14,8 @@ export interface SourceEntry {
   readonly modifiedAt: number | null;
   /** Permission bits of a local file; `null` elsewhere. */
   readonly mode: number | null;
+  /** Of files: what the store calls this very version by, where it has a name for it. */
+  readonly tag?: string;
 }
 
 /** What one folder holds, in parts: a folder may have millions of names. */

@@ -1,7 +1,9 @@
 import { AppError } from "../../../core/errors.ts";
 import { type S3Settings, s3Place } from "../../s3/client.ts";
+import type { CopyLimits } from "../../s3/copy.ts";
 import type { EndpointOpener } from "../open-endpoint.ts";
 import type { TargetOpener } from "../open-target.ts";
+import { s3Conveyance } from "./conveyance.ts";
 import { s3Source } from "./source.ts";
 import { s3Target } from "./target.ts";
 
@@ -28,9 +30,11 @@ export interface S3TargetsParts {
   readonly settings: S3Settings;
   /** URLs of what may be written, and removed from. */
   readonly writable: readonly string[];
+  /** Of copies by the server. */
+  readonly limits?: CopyLimits;
 }
 
-export function s3Targets({ settings, writable }: S3TargetsParts): TargetOpener {
+export function s3Targets({ settings, writable, limits = {} }: S3TargetsParts): TargetOpener {
   const places = writable.map((url) => s3Place(new URL(url)));
   function placeAt(url: URL): string {
     const place = s3Place(url);
@@ -40,6 +44,8 @@ export function s3Targets({ settings, writable }: S3TargetsParts): TargetOpener 
   return {
     check: (url) => urlOf(placeAt(url)),
     open: (url) => s3Target({ place: placeAt(url), settings }),
+    between: (source, target, { isMove }) =>
+      s3Conveyance({ source: isMove ? placeAt(source) : s3Place(source), target: placeAt(target), settings, limits }),
   };
 }
 

@@ -97,8 +97,10 @@ export async function s3Source({ place, settings }: S3SourceParts): Promise<Sour
 
     for (const { Prefix } of found.CommonPrefixes ?? [])
       take(Prefix, { kind: "folder", sizeBytes: 0, modifiedAt: null, mode: null });
-    for (const { Key, Size = 0, LastModified } of found.Contents ?? [])
-      take(Key, { kind: "file", sizeBytes: Size, modifiedAt: LastModified?.getTime() ?? null, mode: null });
+    for (const { Key, Size = 0, LastModified, ETag: tag } of found.Contents ?? []) {
+      const modifiedAt = LastModified?.getTime() ?? null;
+      take(Key, { kind: "file", sizeBytes: Size, modifiedAt, mode: null, ...(tag !== undefined && { tag }) });
+    }
     return { entries, problems };
   }
 

@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 import type { Target } from "../../../core/crawl/target.ts";
 import { factsOfStream, multiHash, type StreamFacts } from "../../../core/digest.ts";
 import { AppError } from "../../../core/errors.ts";
-import { openS3Store, type S3Settings } from "../../s3/client.ts";
+import { openS3Store, type S3Settings, type S3Store } from "../../s3/client.ts";
 import { storageFailure } from "../../s3/failure.ts";
 import { readable } from "../../s3/read.ts";
 import { sendObject } from "../../s3/send.ts";
@@ -22,7 +22,6 @@ export interface S3TargetParts {
  */
 export async function s3Target({ place, settings }: S3TargetParts): Promise<Target> {
   const store = await openS3Store(place, settings);
-  const { client, driver, bucket, prefix } = store;
 
   /** @throws AppError request_invalid for what is not plainly below the prefix. */
   function requireBelow(path: string): void {
@@ -40,29 +39,39 @@ export async function s3Target({ place, settings }: S3TargetParts): Promise<Targ
 
     async facts(path, signal) {
       requireBelow(path);
-      try {
-        return await factsOfStream(await readable(store, path, undefined, { refusal, signal }), ["sha256"], signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof AppError)) throw error;
-        const { reason, status } = error.details;
-        if (status === 404 && reason === "NoSuchKey") return undefined;
-        throw new AppError("storage_unavailable", { path, reason: reason ?? error.message }, { cause: error });
-      }
+      return factsAt(store, path, signal);
     },
 
     async remove(path) {
       requireBelow(path);
-      const object = { Bucket: bucket, Key: `${prefix}${path}` };
-      await client.send(new driver.DeleteObjectCommand(object)).catch((error: unknown) => {
-        throw storageFailure(error, path);
-      });
+      await removeAt(store, path);
     },
 
     async close() {
-      client.destroy();
+      store.client.destroy();
     },
   };
+}
+
+/** Reads an object. @returns `undefined` when it is not there. @throws AppError storage_unavailable; the signal's reason. */
+export async function factsAt(store: S3Store, path: string, signal: AbortSignal): Promise<StreamFacts | undefined> {
+  try {
+    return await factsOfStream(await readable(store, path, undefined, { refusal, signal }), ["sha256"], signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof AppError)) throw error;
+    const { reason, status } = error.details;
+    if (status === 404 && reason === "NoSuchKey") return undefined;
+    throw new AppError("storage_unavailable", { path, reason: reason ?? error.message }, { cause: error });
+  }
+}
+
+/** Idempotent. @throws AppError storage_unavailable. */
+export async function removeAt({ client, driver, bucket, prefix }: S3Store, path: string): Promise<void> {
+  const object = { Bucket: bucket, Key: `${prefix}${path}` };
+  await client.send(new driver.DeleteObjectCommand(object)).catch((error: unknown) => {
+    throw storageFailure(error, path);
+  });
 }
 
 /** Looks at bytes on their way. */

@@ -22,7 +22,7 @@ export type Outcome = { readonly proof: Proof } | { readonly problem: Problem };
 /**
  * A way for files from one store into another.
  *
- * Through this process: `through-here.ts`. Without: `adapters/source/globus/conveyance.ts`.
+ * Through this process: `through-here.ts`. Without: `adapters/source/{globus,s3}/conveyance.ts`.
  */
 export interface Conveyance {
   /** How many files one call takes at most. */
