@@ -160,7 +160,8 @@ async function* clock(dataDir: string): AsyncGenerator<Finding> {
 }
 
 async function* credentials(config: Config, tokens: boolean | undefined): AsyncGenerator<Finding> {
-  if (isLoopback(config.host))
+  if (config.openid) yield ok("access", `by token, and by signing in at ${config.openid.issuer}, on ${config.host}`);
+  else if (isLoopback(config.host))
     yield ok("access", tokens ? "by token only" : `open to everybody on this machine (${config.host})`);
   else if (tokens) yield ok("access", `by token, on ${config.host}`);
   else if (config.trustedProxies.length > 0) yield ok("access", `through the trusted proxies, on ${config.host}`);
@@ -169,7 +170,7 @@ async function* credentials(config: Config, tokens: boolean | undefined): AsyncG
     yield fail(
       "access",
       `${config.host} can be reached from other machines, and there is no token`,
-      "Make one: longshore token create --owner NAME --scope admin. Or set LONGSHORE_TRUSTED_PROXIES.",
+      "Make one: longshore token create --owner NAME --scope admin. Or set LONGSHORE_TRUSTED_PROXIES, or LONGSHORE_OPENID_ISSUER.",
     );
 }
 

@@ -29,7 +29,8 @@ export function personOf(claims: Claims, rules: PersonRules): Person {
   const name = typeof said === "string" ? said.trim() : "";
   if (!NAME.test(name)) throw refused("nameless", { claim: ownerClaim });
   // Whoever can write an address into an account somewhere is not yet its owner.
-  if (ownerClaim === "email" && claims.email_verified !== true) throw refused("unverified", { name });
+  if (neededClaims(rules).includes("email_verified") && claims.email_verified !== true)
+    throw refused("unverified", { name });
   const granted = [
     ...defaultScopes,
     ...groupsIn(claimOf(claims, groupsClaim)).flatMap((one) => groupScopes.get(one) ?? []),
@@ -40,13 +41,13 @@ export function personOf(claims: Claims, rules: PersonRules): Person {
 }
 
 /** Whether there is everything that the rules look at. */
-export function hasNeeded(claims: Claims, { ownerClaim, groupsClaim, groupScopes }: PersonRules): boolean {
-  const needed = [
-    ownerClaim,
-    ...(ownerClaim === "email" ? ["email_verified"] : []),
-    ...(groupScopes.size > 0 ? [groupsClaim] : []),
-  ];
-  return needed.every((name) => claimOf(claims, name) !== undefined);
+export function hasNeeded(claims: Claims, rules: PersonRules): boolean {
+  return neededClaims(rules).every((name) => claimOf(claims, name) !== undefined);
+}
+
+function neededClaims({ ownerClaim, groupsClaim, groupScopes }: PersonRules): readonly string[] {
+  const needed = [ownerClaim, ...(groupScopes.size > 0 ? [groupsClaim] : [])];
+  return needed.includes("email") ? [...needed, "email_verified"] : needed;
 }
 
 /** By its name; or, where there is none of that name, by a path, such as `realm_access.roles`. */

@@ -119,6 +119,12 @@ describe("who is let in", () => {
       await assert.rejects(door.authenticate({}), { code: "token_missing" });
     }));
 
+  test("a server at which people can sign in lets in nobody without a credential, not even from its machine", () =>
+    withStores(async (stores, clock) => {
+      const door = access(stores.tokens, clock, { loopback: true, hasProvider: true });
+      await assert.rejects(door.authenticate({}), { code: "token_missing" });
+    }));
+
   test("a trusted proxy's user may deposit and read; a trusted proxy without a user is nobody, open or not", () =>
     withStores(async (stores, clock) => {
       const door = access(stores.tokens, clock, { loopback: true });

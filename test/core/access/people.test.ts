@@ -46,6 +46,9 @@ describe("who somebody is by a provider's word", () => {
         details: { reason: "unverified", name: "ada@example.org" },
       });
     assert.equal(personOf({ email: "ada@example.org", email_verified: true }, byMail).name, "ada@example.org");
+    const people = { LONGSHORE_OPENID_GROUPS_CLAIM: "email", LONGSHORE_OPENID_GROUP_SCOPES: "ada@example.org=admin" };
+    const claimed = { preferred_username: "eve", email: "ada@example.org" };
+    assert.throws(() => personOf(claimed, rulesOf(people)), { details: { reason: "unverified", name: "eve" } });
   });
 
   test("who may do nothing is refused", () => {
