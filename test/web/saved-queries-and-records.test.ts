@@ -3,11 +3,33 @@ import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { extractionId } from "../../src/core/ids.ts";
 import { webFace } from "../../src/web/face.ts";
+import { clustersOf, WORLD } from "../../src/web/map.ts";
 import { crawlRows, record } from "../conformance/crawl-rows.ts";
 import { type RealServer, realServer } from "../http/real-server.ts";
 import { until } from "../support/until.ts";
+import { testBrowser, withoutBrowser } from "./browser.ts";
 
 const HOSTILE = "<img src=x onerror=alert(1)>";
+
+test("places are together by the cells of a grid, and those at the edges of the world are in one", () => {
+  const places = [
+    [90, 180],
+    [89, 179],
+    [-90, -180],
+    [0, 0],
+    [91, 0],
+  ].map(([latitude = 0, longitude = 0]) => ({ latitude, longitude }));
+  const clusters = clustersOf(WORLD, places);
+  assert.deepEqual(
+    clusters.map(({ count, area }) => [count, ...Object.values(area)]),
+    [
+      [2, 80, 90, 160, 180],
+      [1, -90, -80, -180, -160],
+      [1, 0, 20, 0, 20],
+    ],
+  );
+  assert.deepEqual(clusters[0]?.middle, { latitude: 89.5, longitude: 179.5 });
+});
 
 describe("pages of saved queries and of records", () => {
   let server: RealServer;
@@ -15,6 +37,7 @@ describe("pages of saved queries and of records", () => {
     server = await realServer({ face: webFace, worker: false });
   });
   after(() => server.stop());
+  const { crawling, wantedExtraction } = crawlRows(() => server.stores);
   const textOf = async (path: string) => (await fetch(`${server.url}${path}`)).text();
   const send = (path: string, fields: Record<string, string> = {}) =>
     fetch(`${server.url}${path}`, { method: "POST", body: new URLSearchParams(fields), redirect: "manual" });
@@ -37,7 +60,6 @@ describe("pages of saved queries and of records", () => {
   });
 
   test("a record has a page with its extractor, files and data, which a search leads to", async () => {
-    const { crawling, wantedExtraction } = crawlRows(() => server.stores);
     const { extractions } = server.stores;
     const id = extractionId(randomUUID());
     await extractions.create(wantedExtraction(await crawling(), { id, owner: "local" }));
@@ -58,6 +80,55 @@ describe("pages of saved queries and of records", () => {
     await until("it is indexed", async () =>
       (await textOf("/search?q=extractor:tabular")).includes(`href="/extractions/${id}/records/1"`),
     );
+  });
+
+  test("what was found is on a map, each place a link to what lies there", async () => {
+    const { extractions } = server.stores;
+    const id = extractionId(randomUUID());
+    await extractions.create(wantedExtraction(await crawling(), { id, owner: "local" }));
+    await extractions.update(id, ["waiting"], { status: "extracting" });
+    const places = [
+      { latitude: 59.91, longitude: 10.75 }, // Oslo
+      { latitude: 57.71, longitude: 11.97 }, // Gothenburg
+      { latitude: -33.87, longitude: 151.21 }, // Sydney
+    ];
+    const records = places.map((place, at) =>
+      record(`placed-${at}`, { data: { gps: { ...place, altitudeMetres: null } } }),
+    );
+    const counts = { pulled: 3, success: 3, failed: 0, unknown: 0 };
+    assert.ok(await extractions.keep(id, 0, { seq: 1, records, counts, pending: 0 }, 4_000));
+    await until("it is indexed", async () => (await textOf("/search?q=placed")).includes("3 have coordinates"));
+    const world = await textOf("/search?q=placed+OR+nothing");
+    assert.equal([...world.matchAll(/<circle /g)].length, 2);
+    const [, north = ""] = /<li><a href="([^"]+)">2 at 40° N to 60° N, 0° E to 20° E</.exec(world) ?? [];
+    const near = await textOf(north.replaceAll("&amp;", "&"));
+    assert.match(near, /2 found/);
+    assert.match(near, /value="\(placed OR nothing\) latitude:40\.\.&lt;60 longitude:0\.\.&lt;20"/);
+    assert.equal([...near.matchAll(/<circle /g)].length, 2, "each in a cell of its own, as cells are smaller now");
+    assert.match(near, /viewBox="0 -60 20 20"/);
+    assert.match(near, /href="\/search\?q=%28placed\+OR\+nothing%29">Everywhere/);
+    assert.doesNotMatch(await textOf("/search?q=quokka"), /class="map"/, "nowhere is no place");
+    const land = await fetch(`${server.url}/search/land.svg`);
+    assert.equal(land.headers.get("content-type"), "image/svg+xml");
+    assert.match(await land.text(), /^<svg [^>]*><path id="land" [^>]*d="M/);
+
+    if (withoutBrowser()) return;
+    const browser = await testBrowser();
+    try {
+      for (const colorScheme of ["light", "dark"] as const) {
+        const opened = await browser.open(`${server.url}/search?q=placed`, { colorScheme });
+        await opened.assertAccessible();
+        await opened.page
+          .getByRole("link", { name: /^1 at 40° S to 20° S/ })
+          .first()
+          .press("Enter");
+        await opened.page.getByText("1 found").waitFor();
+        opened.assertQuiet();
+        await opened.close();
+      }
+    } finally {
+      await browser.close();
+    }
   });
 
   test("a query that was saved for some types finds these alone", async () => {
