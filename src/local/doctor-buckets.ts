@@ -75,7 +75,7 @@ async function* writing(check: string, place: string, below: string, { s3 }: Con
       yield fail(
         check,
         "the server does not heed If-None-Match",
-        "Take another server or release: two nodes could write over each other. docs/deployment.md names some.",
+        "Two nodes could write over each other. Take another server or release, or a bucket that keeps no versions.",
       );
     else if (!isSame || !isGone)
       yield fail(

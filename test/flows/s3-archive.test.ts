@@ -10,7 +10,10 @@ import {
   CreateBucketCommand,
   GetObjectCommand,
   ListObjectsV2Command,
+  PutBucketPolicyCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
+  PutObjectLockConfigurationCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
 import { runCli } from "../cli/run-cli.ts";
@@ -151,6 +154,13 @@ function archive(): void {
     assert.match(fixity.stdout, /^sound {2}2 transactions/, fixity.stderr);
     const { stdout } = await cli(["doctor"]);
     assert.match(stdout, /s3:\/\/longshore\/archive is an OCFL storage root/);
+    assert.match(stdout, /^ok +archive +objects can be written, read and removed$/m);
+    assert.doesNotMatch(stdout, /^warn/m);
+    assert.deepEqual(
+      (await keys()).filter((key) => key.includes("doctor")),
+      [],
+      "nothing of it stays",
+    );
   });
 
   test("a database is made anew from the bucket alone", async () => {
@@ -254,6 +264,33 @@ function archive(): void {
     const bytes = Buffer.from(await download.arrayBuffer());
     assert.ok(bytes.includes(large.subarray(0, 1000)));
     proxy.interfere(() => undefined);
+  });
+
+  test("doctor says what a bucket keeps, and what the access key may not do in it", async () => {
+    const [kept, locked, guarded] = ["kept", "locked", "guarded"];
+    for (const Bucket of [kept, guarded]) await client.send(new CreateBucketCommand({ Bucket }));
+    await client.send(new CreateBucketCommand({ Bucket: locked, ObjectLockEnabledForBucket: true }));
+    const VersioningConfiguration = { Status: "Enabled" } as const;
+    await client.send(new PutBucketVersioningCommand({ Bucket: kept, VersioningConfiguration }));
+    const Rule = { DefaultRetention: { Mode: "GOVERNANCE", Days: 30 } } as const;
+    const ObjectLockConfiguration = { ObjectLockEnabled: "Enabled", Rule } as const;
+    await client.send(new PutObjectLockConfigurationCommand({ Bucket: locked, ObjectLockConfiguration }));
+    const denied = { Effect: "Deny", Principal: "*", Action: "s3:DeleteObject", Resource: `arn:aws:s3:::${guarded}/*` };
+    const Policy = JSON.stringify({ Version: "2012-10-17", Statement: [denied] });
+    await client.send(new PutBucketPolicyCommand({ Bucket: guarded, Policy }));
+    const doctor = async (more: Readonly<Record<string, string>>) =>
+      (await cli(["doctor"], join(folder, "doctor"), more)).stdout;
+
+    const keeping = await doctor({
+      LONGSHORE_ARCHIVE_URL: `s3://${kept}/archive`,
+      LONGSHORE_SHARED_URL: `s3://${locked}/shared`,
+    });
+    assert.match(keeping, /^warn +archive +kept keeps versions of what is removed\n +Have a lifecycle rule/m);
+    assert.match(keeping, /^warn +shared place +locked locks every version \(GOVERNANCE, 30 days\)\n +What is under/m);
+    // Observed with Ceph 16.2: where it keeps versions, each PUT makes a new one, whatever the condition.
+    assert.match(keeping, /^fail +shared place .*not heed If-None-Match\n.*or a bucket that keeps no versions/m);
+    const refused = await doctor({ LONGSHORE_ARCHIVE_URL: `s3://${guarded}` });
+    assert.match(refused, /^fail +archive .*\/doctor-\S+ cannot be removed: the access key may not .*\n +Allow the/m);
   });
 
   test("a bucket that is not there, or holds something else, and a wrong key are said at start", async () => {
