@@ -42,7 +42,7 @@ export const ENGLISH = {
   "home.transactions": "Transactions",
   "home.files": "Files",
   "home.bytes": "Size",
-  "home.failedJobs": "{count} jobs have failed in the last week.",
+  "home.failedJobs": "Jobs that failed in the last week: {count}.",
   "home.fixity": "{count} transactions were not as they should be when they were last checked.",
   "home.silent": "The schedule {name} has not run for longer than it may.",
   "home.lastRunFailed": "The last run of the schedule {name} has failed.",

@@ -6,7 +6,7 @@ import { AppError } from "../../core/errors.ts";
 import { type TransactionId, transactionId } from "../../core/ids.ts";
 import { TransactionParams } from "../../http/api/schemas.ts";
 import { countText, sizeText, timeOf } from "../formats.ts";
-import { type Html, html } from "../html.ts";
+import { type Html, html, type Part } from "../html.ts";
 import { facts, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { cartButton } from "./cart-table.ts";
@@ -122,6 +122,12 @@ function cartButtons(reader: Reader, id: TransactionId, folder: string): Html {
   return html`${cartButton(reader, "carts.ofTransaction", chosen)}${folder !== TOP && cartButton(reader, "carts.ofFolder", part)}`;
 }
 
+/** As the depositor has it, where that is no time after all. */
+function modifiedOf(modifiedAt: string | null): Part {
+  const at = Date.parse(modifiedAt ?? "");
+  return Number.isNaN(at) ? modifiedAt : timeOf(at);
+}
+
 function folderView({ say, link }: Reader, id: TransactionId, folder: string, names: readonly FolderEntry[]): Html {
   const at = (path: string, more: Record<string, string> = {}) =>
     link(`/archive/${id}?${new URLSearchParams({ folder: path, ...more })}`);
@@ -139,7 +145,7 @@ function folderView({ say, link }: Reader, id: TransactionId, folder: string, na
           html`<a class="path" href="${link(`/files/${file.id}`)}">${name}</a>`,
           file.mediaType,
           sizeText(file.sizeBytes),
-          file.modifiedAt,
+          modifiedOf(file.modifiedAt),
         ],
   );
   return html`<h2>${say("transaction.folder")}</h2>

@@ -33,7 +33,7 @@ export function jobRow(reader: Reader, job: Job): readonly Part[] {
   const current = job.tasks.at(-1);
   return [
     html`<a href="${reader.link(`/jobs/${id}`)}">${String(id)}</a>`,
-    kind,
+    html`<span class="word">${kind}</span>`,
     stateBadge(reader, state),
     error ? error.message : state === "running" && current ? progressOf(current) : null,
     owner,

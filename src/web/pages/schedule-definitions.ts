@@ -103,7 +103,7 @@ ${checked(reader, query.expression, query.timeZone)}`,
         scripts: ["crontab.js"],
         body: html`${notice !== undefined && html`<p class="notice" role="alert">${notice}</p>`}
 ${Object.keys(problems).length > 0 && html`<p class="notice" role="alert">${say("scheduleForm.refused")} ${elsewhere}</p>`}
-<nav aria-label="${say("scheduleForm.kinds")}"><ul class="kinds">${kinds.map(
+<nav aria-label="${say("scheduleForm.kinds")}"><ul class="parts">${kinds.map(
           (one) =>
             html`<li><a href="${path}?kind=${one}"${one === kind && html` aria-current="page"`}>${say(`scheduleForm.${one}`)}</a></li>`,
         )}</ul></nav>

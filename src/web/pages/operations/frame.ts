@@ -36,7 +36,7 @@ export async function showPart(
 
 function navigation({ principal, say, link }: Reader, current: string): Html {
   const items = PARTS.filter(({ scope }) => principal && hasScope(principal, scope));
-  return html`<nav class="parts" aria-label="${say("operations.parts")}"><ul>${items.map(
+  return html`<nav aria-label="${say("operations.parts")}"><ul class="parts">${items.map(
     ({ path, label }) =>
       html`<li><a href="${link(path)}"${path === current && html` aria-current="page"`}>${say(label)}</a></li>`,
   )}</ul></nav>`;
