@@ -99,6 +99,19 @@ describe("pages for operators", () => {
   test("a token is made, shown this once, and revoked by who has signed in with it", async () => {
     const refused = await send("/operations/tokens", { owner: "ada", days: "30" });
     assert.equal(refused.status, 400); // it may do nothing
+    assert.match(await refused.text(), /Choose at least one thing that it may do/);
+    const wrong = { owner: HOSTILE, days: "7", rateLimit: "often", "scope-crawl": "on" };
+    const again = await (await send("/operations/tokens", wrong)).text();
+    assert.match(again, /role="alert">No token was made/);
+    assert.match(
+      again,
+      /id="rateLimit"[^>]*aria-invalid="true" value="often"[\s\S]{0,400}id="rateLimit-problem">This is neither/,
+    );
+    assert.match(again, /id="owner"[^>]* value="&lt;img src=x onerror=alert\(1\)&gt;"/);
+    assert.match(again, /name="scope-crawl" value="on" checked/);
+    assert.match(again, /<option value="7" selected>/);
+    assert.ok(!again.includes("<img") && !again.includes("owner-problem"));
+    assert.deepEqual(await server.deps.tokens.list(), []);
     assert.equal((await send("/operations/tokens", { owner: "ada", days: "31", "scope-read": "on" })).status, 400);
     const made = await send("/operations/tokens", { owner: "ada", days: "30", "scope-admin": "on" });
     const [token = ""] = /lsh_[0-9a-f]{12}_[\w-]{43}/.exec(await made.text()) ?? [];

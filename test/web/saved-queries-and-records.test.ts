@@ -51,8 +51,20 @@ describe("pages of saved queries and of records", () => {
     const shown = await textOf(path);
     assert.match(shown, /name="q" value="type:image"/);
     assert.ok(shown.includes("&lt;img src=x onerror=alert(1)&gt;</a>") && !shown.includes("<img"));
-    assert.equal((await send("/search/saved", { name: HOSTILE, query: "other" })).status, 409);
-    assert.equal((await send("/search/saved", { name: "", query: "other" })).status, 400);
+    const taken = await send("/search/saved", { name: HOSTILE, query: "other" });
+    assert.equal(taken.status, 409);
+    const again = await taken.text();
+    assert.match(
+      again,
+      /aria-invalid="true" required value="&lt;img[\s\S]*id="name-problem">You have a saved search of this name/,
+    );
+    assert.match(again, /name="query" value="other"/);
+    const nameless = await send("/search/saved", { name: "", query: "other" });
+    assert.equal(nameless.status, 400);
+    assert.match(await nameless.text(), /id="name-problem">Give it a name/);
+    const unclear = await send("/search/saved", { name: "unclear", query: '"open' });
+    assert.equal(unclear.status, 400);
+    assert.match(await unclear.text(), /value="unclear"[\s\S]*value="&quot;open"[\s\S]*id="query-problem">/);
     const [, remove = ""] = /action="(\/search\/saved\/[^"]+\/remove)"/.exec(shown) ?? [];
     assert.equal((await send(remove)).status, 303);
     assert.doesNotMatch(await textOf("/search"), /Saved searches/);

@@ -1,24 +1,45 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { SavedQuery } from "../../core/catalogue/saved-queries.ts";
+import { AppError } from "../../core/errors.ts";
 import { SavedQueryBody, SavedQueryParams } from "../../http/api/search-schemas.ts";
+import { type FormField, formRow, type Typed } from "../form-field.ts";
 import { type Html, html } from "../html.ts";
-import { formField, type Reader, table } from "../layout.ts";
+import { formField, type Page, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
-import { formOf } from "./form-body.ts";
+import { formOf, problemsIn, SentForm } from "./form-body.ts";
+
+const SavedQueryForm = formOf(SavedQueryBody, ({ name = "", query = "" }) => ({ name, query }));
 
 /** Searches that a reader keeps under a name; they are listed on the page of searches. */
 export const savedQueryRoutes =
   (context: PageContext): FastifyPluginAsyncZod =>
   async (app) => {
-    const { audit, link, search } = context;
+    const { audit, link, readerOf, search, show } = context;
 
     app.post(
       "/search/saved",
-      { config: { scope: "read", isForm: true }, schema: { body: formOf(SavedQueryBody) } },
-      async ({ principal, body }, reply) => {
-        const { id, name } = await search.save(principal, body);
-        await audit.record(principal.name, "saved-query.create", `saved-query/${id}`, { name });
-        return reply.redirect(link(`/search?saved=${id}`), 303);
+      { config: { scope: "read", isForm: true }, schema: { body: SentForm } },
+      async (request, reply) => {
+        const { principal, body: typed } = request;
+        const reader = readerOf(request);
+        const { say } = reader;
+        const { data: wanted, error: malformed } = SavedQueryForm.safeParse(typed);
+        if (malformed) {
+          const sentences = { name: say("saved.wrongName"), query: say("saved.wrongQuery") };
+          return show(request, reply.code(400), refusedPage(reader, typed, problemsIn(malformed, sentences)));
+        }
+        try {
+          const { id, name } = await search.save(principal, wanted);
+          await audit.record(principal.name, "saved-query.create", `saved-query/${id}`, { name });
+          return reply.redirect(link(`/search?saved=${id}`), 303);
+        } catch (error) {
+          const problems = refusal(reader, error);
+          return show(
+            request,
+            reply.code(problems.name === undefined ? 400 : 409),
+            refusedPage(reader, typed, problems),
+          );
+        }
       },
     );
 
@@ -32,6 +53,41 @@ export const savedQueryRoutes =
       },
     );
   };
+
+interface SavingProblems {
+  readonly name?: string;
+  readonly query?: string;
+}
+
+/** @throws what is no question of what was typed. */
+function refusal({ say }: Reader, error: unknown): SavingProblems {
+  if (error instanceof AppError && error.code === "saved_query_exists") return { name: say("saved.exists") };
+  if (error instanceof AppError && error.code === "query_invalid") return { query: error.message };
+  throw error;
+}
+
+/** The form once more, with what was typed and what is wrong with it. */
+function refusedPage(reader: Reader, typed: Typed, problems: SavingProblems): Page {
+  const { say, link, formToken } = reader;
+  const name: FormField = {
+    name: "name",
+    label: say("saved.name"),
+    isRequired: true,
+    control: { kind: "input", maxLength: 200 },
+  };
+  const query: FormField = { name: "query", label: say("saved.query"), control: { kind: "input", isCode: true } };
+  const back = link(`/search?${new URLSearchParams({ q: typed.query ?? "" })}`);
+  return {
+    title: say("saved.save"),
+    path: "/search",
+    body: html`<p class="notice" role="alert">${say("saved.refused")}</p>
+<form class="fields" method="post" action="${link("/search/saved")}">${formField(formToken)}
+${formRow(reader, name, typed, problems.name)}
+${formRow(reader, query, typed, problems.query)}
+<p class="actions"><button>${say("saved.save")}</button> <a class="button quiet" href="${back}">${say("saved.back")}</a></p>
+</form>`,
+  };
+}
 
 /** @param query to be saved; none: nothing is offered. */
 export function savedQueryList({ say, link, formToken }: Reader, saved: readonly SavedQuery[], query: string): Html {

@@ -1,3 +1,4 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { SCOPES } from "../../../core/access/access-stores.ts";
@@ -5,16 +6,29 @@ import type { TokenInfo } from "../../../core/access/tokens.ts";
 import { isoTime } from "../../../core/clock.ts";
 import { tokenId } from "../../../core/ids.ts";
 import { NewTokenBody } from "../../../http/api/tokens.ts";
+import { type Control, type FormField, formRow, type Typed } from "../../form-field.ts";
 import { timeOf } from "../../formats.ts";
 import { type Html, html, type Part } from "../../html.ts";
 import { badge, facts, formField, type Reader, table } from "../../layout.ts";
 import type { PageContext } from "../../page-context.ts";
-import { formOf } from "../form-body.ts";
+import { formOf, problemsIn, SentForm } from "../form-body.ts";
 import { showPart } from "./frame.ts";
 
 const PAGE = 100;
 const DAY_MS = 86_400_000;
 const LASTS_DAYS = [1, 7, 30, 90, 365];
+
+/** What a new token begins with. */
+const NEW: Typed = { days: "90" };
+
+/** What is wrong with the form, by the names of the API's body. */
+type TokenProblems = Readonly<Partial<Record<keyof z.output<typeof NewTokenBody>, string>>>;
+
+interface TokensPage {
+  readonly from?: number;
+  readonly typed?: Typed;
+  readonly problems?: TokenProblems;
+}
 
 const ListQuery = z.object({ from: z.coerce.number().int().nonnegative().default(0) });
 const TokenParams = z.object({ id: z.string().max(64).transform(tokenId) });
@@ -29,23 +43,31 @@ export const tokenPageRoutes =
     app.get(
       "/operations/tokens",
       { config: { scope: "admin" }, schema: { querystring: ListQuery } },
-      async (request, reply) => {
-        const reader = readerOf(request);
-        const { say } = reader;
-        const now = clock.now();
-        const { from } = request.query;
-        // Those that are valid first, as the list has them otherwise.
-        const found = (await tokens.list()).toSorted((a, b) => Number(hasEnded(a, now)) - Number(hasEnded(b, now)));
-        const rows = found.slice(from, from + PAGE).map((token) => tokenRow(reader, token, now));
-        const list = rows.length === 0 ? html`<p class="soft">${say("tokens.none")}</p>` : tokenTable(reader, rows);
-        const body = html`${request.principal.via === "local" && html`<p class="notice">${say("tokens.closes")}</p>`}
+      async (request, reply) => showTokens(request, reply, { from: request.query.from }),
+    );
+
+    /** The tokens, and below them the form to make one. */
+    async function showTokens(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      { from = 0, typed = NEW, problems = {} }: TokensPage,
+    ): Promise<FastifyReply> {
+      const reader = readerOf(request);
+      const { say } = reader;
+      const now = clock.now();
+      // Those that are valid first, as the list has them otherwise.
+      const found = (await tokens.list()).toSorted((a, b) => Number(hasEnded(a, now)) - Number(hasEnded(b, now)));
+      const rows = found.slice(from, from + PAGE).map((token) => tokenRow(reader, token, now));
+      const list = rows.length === 0 ? html`<p class="soft">${say("tokens.none")}</p>` : tokenTable(reader, rows);
+      const isRefused = Object.keys(problems).length > 0;
+      const body = html`${isRefused && html`<p class="notice" role="alert">${say("tokens.refused")}</p>`}
+${request.principal.via === "local" && html`<p class="notice">${say("tokens.closes")}</p>`}
 ${list}
 <p class="actions">${from > 0 && html`<a href="${back}">${say("operations.first")}</a>`}
 ${found.length > from + PAGE && html`<a href="${back}?from=${from + PAGE}">${say("operations.more")}</a>`}</p>
-${newForm(reader)}`;
-        return showPart(context, request, reply, "/operations/tokens", body);
-      },
-    );
+${newForm(reader, typed, problems)}`;
+      return showPart(context, request, reply, "/operations/tokens", body);
+    }
 
     const tokenForm = formOf(NewTokenBody, ({ owner, days, rateLimit, ...sent }) => ({
       owner,
@@ -58,9 +80,20 @@ ${newForm(reader)}`;
     // Answered with the token itself and not by leading on to it: no address may hold it.
     app.post(
       "/operations/tokens",
-      { config: { scope: "admin", isForm: true }, schema: { body: tokenForm } },
+      { config: { scope: "admin", isForm: true }, schema: { body: SentForm } },
       async (request, reply) => {
-        const { principal, body } = request;
+        const { principal, body: typed } = request;
+        const { say } = readerOf(request);
+        const { data: body, error } = tokenForm.safeParse(typed);
+        if (error) {
+          const sentences = {
+            owner: say("tokens.wrongOwner"),
+            scopes: say("tokens.wrongScopes"),
+            expiresAt: say("tokens.wrongDays"),
+            rateLimit: say("tokens.wrongRateLimit"),
+          };
+          return showTokens(request, reply.code(400), { typed, problems: problemsIn(error, sentences) });
+        }
         const expiresAt = body.expiresAt === null ? null : Date.parse(body.expiresAt);
         const { token, text } = await tokens.create({ ...body, expiresAt });
         const { id, owner, scopes, rateLimit } = token;
@@ -70,7 +103,6 @@ ${newForm(reader)}`;
           expiresAt: body.expiresAt,
           rateLimit,
         });
-        const { say } = readerOf(request);
         const shown = html`<p>${say("tokens.keep", { owner })}</p>
 <div class="copyable"><pre tabindex="0" data-copy="${say("copy.copy")}" data-copied="${say("copy.copied")}">${text}</pre></div>
 ${facts([
@@ -138,22 +170,31 @@ function tokenRow(reader: Reader, token: TokenInfo, now: number): readonly Part[
   ];
 }
 
-function newForm({ say, link, formToken }: Reader): Html {
+function newForm(reader: Reader, typed: Typed, problems: TokenProblems): Html {
+  const { say, link, formToken } = reader;
+  const days = LASTS_DAYS.map((count) => [String(count), say("tokens.days", { count })] as const);
+  const lasts: Control = { kind: "choice", choices: [...days, ["", say("tokens.forEver")]] };
+  const owner: FormField = {
+    name: "owner",
+    label: say("tokens.owner"),
+    isRequired: true,
+    control: { kind: "input", maxLength: 255 },
+  };
+  const rateLimit: FormField = {
+    name: "rateLimit",
+    label: say("tokens.rateLimit"),
+    hint: say("tokens.rateLimitHint"),
+    control: { kind: "input", maxLength: 200, isCode: true },
+  };
   return html`<h2>${say("tokens.new")}</h2>
-<form method="post" action="${link("/operations/tokens")}" autocomplete="off">${formField(formToken)}
-<fieldset class="choices"><legend>${say("tokens.scopes")}</legend>${SCOPES.map(
+<form class="fields" method="post" action="${link("/operations/tokens")}" autocomplete="off">${formField(formToken)}
+<fieldset class="choices"${problems.scopes !== undefined && html` aria-describedby="scopes-problem"`}><legend>${say("tokens.scopes")}</legend>${SCOPES.map(
     (scope) =>
-      html`<label><input type="checkbox" name="scope-${scope}" value="on"> <span>${say(`scope.${scope}`)}</span></label>`,
-  )}</fieldset>
-<div class="row">
-<label>${say("tokens.owner")}<input name="owner" required maxlength="255" autocapitalize="off"></label>
-<label>${say("tokens.lasts")}<select name="days">${LASTS_DAYS.map(
-    (days) =>
-      html`<option value="${days}"${days === 90 && html` selected`}>${say("tokens.days", { count: days })}</option>`,
-  )}<option value="">${say("tokens.forEver")}</option></select></label>
-<label>${say("tokens.rateLimit")}<input name="rateLimit" maxlength="200" aria-describedby="rate-hint"></label>
-<button>${say("tokens.make")}</button>
-</div>
-<p class="hint" id="rate-hint">${say("tokens.rateLimitHint")}</p>
+      html`<label><input type="checkbox" name="scope-${scope}" value="on"${typed[`scope-${scope}`] === "on" && html` checked`}> <span>${say(`scope.${scope}`)}</span></label>`,
+  )}${problems.scopes !== undefined && html`<p class="problem" id="scopes-problem">${problems.scopes}</p>`}</fieldset>
+${formRow(reader, owner, typed, problems.owner)}
+${formRow(reader, { name: "days", label: say("tokens.lasts"), control: lasts }, typed, problems.expiresAt)}
+${formRow(reader, rateLimit, typed, problems.rateLimit)}
+<p class="actions"><button>${say("tokens.make")}</button></p>
 </form>`;
 }
