@@ -28,6 +28,7 @@ import { recordRoutes } from "./pages/records.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
 import { registerRoutes } from "./pages/registers.ts";
 import { savedQueryRoutes } from "./pages/saved-queries.ts";
+import { calendarRoutes } from "./pages/schedule-calendar.ts";
 import { scheduleFormRoutes } from "./pages/schedule-definitions.ts";
 import { runRoutes } from "./pages/schedule-runs.ts";
 import { scheduleRoutes } from "./pages/schedules.ts";
@@ -130,6 +131,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         registerRoutes,
         entryRoutes,
         scheduleRoutes,
+        calendarRoutes,
         runRoutes,
         scheduleFormRoutes,
         crontabImportRoutes,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { monthOf } from "../../src/web/pages/schedule-calendar.ts";
 import { json } from "../http/client.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
@@ -10,6 +11,23 @@ const EVIL = `<script>alert("x")</script>`;
 
 /** What the form is shown with, before somebody types. */
 const UNTOUCHED = { timeZone: "UTC", overlap: "skip", misfire: "none", "notify.when": "failure" };
+
+test("a month has the days of its time zone, also those that are longer, and not every time of a busy day", () => {
+  const eachHour = (after: number) => (Math.floor(after / 3_600_000) + 1) * 3_600_000;
+  const now = Date.parse("2026-10-10T22:30Z");
+  const days = monthOf("2026-10", "Europe/London", eachHour, now);
+  assert.equal(days.length, 31);
+  // date -u -d 'TZ="Europe/London" 2026-10-25': summer time ends on that day, which has 25 hours.
+  const begins = [0, 24, 25].map((at) => new Date(days[at]?.begin ?? 0).toISOString());
+  assert.deepEqual(begins, ["2026-09-30T23:00:00.000Z", "2026-10-24T23:00:00.000Z", "2026-10-26T00:00:00.000Z"]);
+  assert.deepEqual([days[8]?.times, days[8]?.hasMore], [[], false]); // over
+  const [tenth, eleventh] = [days[9], days[10]];
+  assert.deepEqual([tenth?.times, tenth?.hasMore], [[], false]); // 23:00Z is the eleventh's first
+  assert.deepEqual(eleventh?.times[0], Date.parse("2026-10-10T23:00Z"));
+  assert.deepEqual([eleventh?.times.length, eleventh?.hasMore], [4, true]);
+  const never = monthOf("2026-02", "Asia/Kathmandu", () => null, now);
+  assert.deepEqual([never.length, never[0]?.begin], [28, Date.parse("2026-01-31T18:15Z")]); // UTC+5:45
+});
 
 describe("pages of schedules", { timeout: 120_000 }, () => {
   let server: ServerProcess;
@@ -29,6 +47,28 @@ describe("pages of schedules", { timeout: 120_000 }, () => {
     return answer.headers.get("location") ?? "";
   }
   const declared = (path: string) => json<Record<string, unknown>>(`${server.url}/api/v1${path}`);
+
+  test("a schedule is on a calendar, month by month, by the clocks that one asks for", async () => {
+    const path = await created("shell", {
+      name: "at noon",
+      expression: "0 12 * * *",
+      timeZone: "Asia/Tokyo",
+      "action.command": "true",
+    });
+    assert.match(await text(path), new RegExp(`href="${path}/calendar"`));
+    const year = new Date().getUTCFullYear() + 1;
+    const month = await text(`${path}/calendar?month=${year}-03`);
+    assert.match(month, new RegExp(`March ${year}`));
+    assert.equal([...month.matchAll(/<li>12:00<\/li>/g)].length, 31);
+    const elsewhere = await text(`${path}/calendar?month=${year}-03&timeZone=UTC`);
+    assert.equal([...elsewhere.matchAll(/<li>03:00<\/li>/g)].length, 31); // Tokyo is nine hours ahead
+    assert.ok(elsewhere.includes(`month=${year}-04&amp;timeZone=UTC`) && elsewhere.includes(`month=${year}-02&amp;`));
+    const refused = await get(`${path}/calendar?timeZone=${encodeURIComponent(EVIL)}`);
+    assert.equal(refused.status, 400);
+    assert.match(await refused.text(), /aria-invalid="true"/);
+    assert.equal((await get(`${path}/calendar?month=2026-13`)).status, 400);
+    assert.equal((await send(`${path}/remove`)).status, 303);
+  });
 
   test("each kind of action can be declared, as the API has it", async () => {
     const shell = await created("shell", {

@@ -12,9 +12,8 @@ import { badge, facts, formField, live, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { removal } from "../removal.ts";
 import { runBadge, runPath, runTable } from "./run-table.ts";
-import { calendar } from "./when.ts";
+import { calendar, dueInWords } from "./when.ts";
 
-/** Each is put into words, which takes half a millisecond. */
 const PAGE = 25;
 const RUNS = 25;
 const NEXT_RUNS = 10;
@@ -122,7 +121,7 @@ function scheduleRow(reader: Reader, { id, name, expression, timeZone, paused, n
   const { lastRun, silentSince } = one;
   return [
     html`<a href="${link(`/schedules/${id}`)}">${name}</a>`,
-    html`${timetable(expression, timeZone).describe()}<br><code class="soft">${expression}</code>`,
+    html`${dueInWords({ expression, timeZone })}<br><code class="soft">${expression}</code>`,
     paused ? badge("plain", say("schedules.paused")) : nextDueAt !== null && timeOf(nextDueAt),
     html`${lastRun && html`<a href="${link(runPath(lastRun))}">${runBadge(reader, lastRun)}</a>`} ${silentSince !== null && badge("bad", say("schedules.silent"))}`,
   ];
@@ -131,7 +130,7 @@ function scheduleRow(reader: Reader, { id, name, expression, timeZone, paused, n
 function scheduleFactList({ say }: Reader, schedule: ListedSchedule): Html {
   const { expression, timeZone, action, paused, owner, silentSince, changedAt } = schedule;
   return facts([
-    [say("schedules.when"), timetable(expression, timeZone).describe()],
+    [say("schedules.when"), dueInWords(schedule)],
     [say("schedule.expression"), html`<code>${expression}</code>`],
     [say("schedule.timeZone"), timeZone],
     [say("schedule.action"), html`${say(`scheduleForm.${action.kind}`)}<br><code>${inShort(action)}</code>`],
@@ -158,10 +157,12 @@ function inShort(action: Action): string {
   }
 }
 
-function nextRuns({ say }: Reader, { expression, timeZone, paused }: ListedSchedule, now: number): Html {
+function nextRuns({ say, link }: Reader, schedule: ListedSchedule, now: number): Html {
+  const { id, expression, timeZone, paused } = schedule;
   const times = timetable(expression, timeZone).nextRuns(now, NEXT_RUNS);
   if (times.length === 0) return html`<p class="soft">${say("schedule.noNextRuns")}</p>`;
-  return html`${paused && html`<p class="soft">${say("schedule.pausedHint")}</p>`}${calendar(times, timeZone)}`;
+  return html`${paused && html`<p class="soft">${say("schedule.pausedHint")}</p>`}${calendar(times, timeZone)}
+<p><a href="${link(`/schedules/${id}/calendar`)}">${say("schedule.calendar")}</a></p>`;
 }
 
 /** Buttons for what this reader may do: the service judges it once more. */

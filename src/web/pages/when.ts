@@ -24,6 +24,25 @@ ${table.warnings.map(({ message, hint }) => html`<p class="notice">${message.rep
 ${times.length === 0 ? html`<p class="soft">${say("when.never")}</p>` : calendar(times, timeZone)}`;
 }
 
+/** Lists say it of every schedule, every few seconds. */
+const described = new Map<string, string>();
+const DESCRIBED = 1_000;
+
+/** When a schedule is due, in words. */
+export function dueInWords({
+  expression,
+  timeZone,
+}: {
+  readonly expression: string;
+  readonly timeZone: string;
+}): string {
+  const key = `${expression} ${timeZone}`;
+  const words = described.get(key) ?? timetable(expression, timeZone).describe();
+  if (described.size >= DESCRIBED) described.clear();
+  described.set(key, words);
+  return words;
+}
+
 /** Times by day, by the clocks of the time zone; beside them as all times are. */
 export function calendar(times: readonly number[], timeZone: string): Html {
   const day = new Intl.DateTimeFormat("en-GB", {

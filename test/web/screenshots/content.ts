@@ -203,6 +203,7 @@ async function scheduled(client: Longshore) {
   return {
     schedules: "/schedules",
     schedule,
+    "schedule-calendar": `${schedule}/calendar`,
     "schedule-run": `${schedule}/runs/${number}`,
     "schedule-edit": `${schedule}/edit`,
     "schedule-new": "/schedules/new?kind=http",
