@@ -157,6 +157,8 @@ describe(`SQLite with ${FINISHED} finished jobs`, () => {
       "list of those never checked": () => fixity.list({ outcome: null, limit: 10 }),
       "audit by target": () => audit.list(5, 10, { target: "transaction/1", actions: ["event.ingestion"] }),
       "audit in order": () => audit.list(5, 10),
+      "audit by actor": () => audit.newest(undefined, 10, { actor: "ada" }),
+      "audit by action": () => audit.newest(50, 10, { actions: ["token.create"] }),
     };
     for (const [name, run] of Object.entries(work)) {
       // The index of failures holds nothing but them.
