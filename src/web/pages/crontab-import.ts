@@ -10,7 +10,7 @@ import { countText } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { badge, formField, type Page, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
-import { FormBody } from "./registers.ts";
+import { FormBody } from "./form-body.ts";
 
 const NEW: Typed = { form: "user", timeZone: "UTC", prefix: "line " };
 /** As many as somebody reads. */

@@ -4,7 +4,7 @@ import { z } from "zod";
 type Sent = Readonly<Record<string, string>>;
 
 /** A form that is judged by its route, to be shown again when it is refused. */
-export const SentForm = z.record(z.string().max(200), z.string());
+export const FormBody = z.record(z.string().max(200), z.string());
 
 /**
  * A form that is held against what the API takes: `formToken` is the page's own, and a field that was left empty is as good

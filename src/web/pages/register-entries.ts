@@ -14,7 +14,8 @@ import { facts, formField, live, type Page, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { removal } from "../removal.ts";
 import { entryFields, labelOf, problemsOf, sentFields, typedFields, valueText } from "./entry-form.ts";
-import { FormBody, fieldsRefused, refusalNotice, statusBadge } from "./registers.ts";
+import { FormBody } from "./form-body.ts";
+import { fieldsRefused, refusalNotice, statusBadge } from "./registers.ts";
 
 const EVENTS = 100;
 const EVERY_SECONDS = 5;

@@ -22,6 +22,7 @@ import {
   typedFields,
   valueText,
 } from "./entry-form.ts";
+import { FormBody } from "./form-body.ts";
 
 const PAGE = 50;
 /** Columns of fields: the rest is on the entry's own page. */
@@ -30,7 +31,6 @@ const CELL_CHARACTERS = 100;
 
 /** Names are those of controls, and of the list itself. */
 const Query = z.record(z.string().max(200), z.string().max(2_000));
-export const FormBody = z.record(z.string().max(200), z.string());
 
 /** The registers, what is in each, and the form to add something. */
 export const registerRoutes =

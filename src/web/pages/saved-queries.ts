@@ -6,7 +6,7 @@ import { type FormField, formRow, type Typed } from "../form-field.ts";
 import { type Html, html } from "../html.ts";
 import { formField, type Page, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
-import { formOf, problemsIn, SentForm } from "./form-body.ts";
+import { FormBody, formOf, problemsIn } from "./form-body.ts";
 
 const SavedQueryForm = formOf(SavedQueryBody, ({ name = "", query = "" }) => ({ name, query }));
 
@@ -18,7 +18,7 @@ export const savedQueryRoutes =
 
     app.post(
       "/search/saved",
-      { config: { scope: "read", isForm: true }, schema: { body: SentForm } },
+      { config: { scope: "read", isForm: true }, schema: { body: FormBody } },
       async (request, reply) => {
         const { principal, body: typed } = request;
         const reader = readerOf(request);

@@ -9,7 +9,7 @@ import { type FormField, formRow, type Typed } from "../form-field.ts";
 import { html } from "../html.ts";
 import { formField, type Page, type Reader } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
-import { FormBody } from "./registers.ts";
+import { FormBody } from "./form-body.ts";
 import {
   type ActionKind,
   actionFields,

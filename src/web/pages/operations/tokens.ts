@@ -11,7 +11,7 @@ import { timeOf } from "../../formats.ts";
 import { type Html, html, type Part } from "../../html.ts";
 import { badge, facts, formField, type Reader, table } from "../../layout.ts";
 import type { PageContext } from "../../page-context.ts";
-import { formOf, problemsIn, SentForm } from "../form-body.ts";
+import { FormBody, formOf, problemsIn } from "../form-body.ts";
 import { showPart } from "./frame.ts";
 
 const PAGE = 100;
@@ -80,7 +80,7 @@ ${newForm(reader, typed, problems)}`;
     // Answered with the token itself and not by leading on to it: no address may hold it.
     app.post(
       "/operations/tokens",
-      { config: { scope: "admin", isForm: true }, schema: { body: SentForm } },
+      { config: { scope: "admin", isForm: true }, schema: { body: FormBody } },
       async (request, reply) => {
         const { principal, body: typed } = request;
         const { say } = readerOf(request);
