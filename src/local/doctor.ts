@@ -77,6 +77,10 @@ export async function* examine(env: Readonly<Record<string, string | undefined>>
   for (const root of config.moveRoots) yield* moveRoot(root);
   if (config.policyFile !== undefined) yield* policyFile(config.policyFile);
   yield* remotes(config);
+  if (config.openid !== undefined) {
+    const { signIn } = await import("./doctor-openid.ts");
+    yield* signIn(config, config.openid);
+  }
   if (config.searchEngine !== undefined) {
     const { search } = await import("./doctor-search.ts"); // with what speaks to it
     yield* search(config, config.searchEngine);

@@ -33,7 +33,7 @@ export async function lyingProvider(clientId: string): Promise<LyingProvider> {
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "", issuer);
     const json = (body: unknown) => response.setHeader("content-type", "application/json").end(JSON.stringify(body));
-    if (pathname === "/.well-known/openid-configuration")
+    if (pathname.endsWith("/.well-known/openid-configuration"))
       json({
         issuer,
         authorization_endpoint: `${issuer}/auth`,

@@ -12,8 +12,8 @@ export type People = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 export interface OpenidProvider {
   readonly issuer: string;
-  /** Begins to answer, for a client at this address. */
-  serve(clientUrl: string): Promise<void>;
+  /** Begins to answer, for a client at this address that shows its secret in this way. */
+  serve(clientUrl: string, clientAuth?: "post" | "basic"): Promise<void>;
   /** Nobody answers any more, until `start`. */
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -43,13 +43,13 @@ export async function openidProvider(people: People): Promise<OpenidProvider> {
       if (server) await once(server, "close");
       server = undefined;
     },
-    async serve(clientUrl) {
+    async serve(clientUrl, clientAuth = "post") {
       const provider = new Provider(issuer, {
         clients: [
           {
             client_id: CLIENT_ID,
             client_secret: CLIENT_SECRET,
-            token_endpoint_auth_method: "client_secret_post",
+            token_endpoint_auth_method: `client_secret_${clientAuth}`,
             redirect_uris: [`${clientUrl}/sign-in/openid/callback`],
             post_logout_redirect_uris: [`${clientUrl}/sign-in`],
           },

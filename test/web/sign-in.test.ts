@@ -5,6 +5,7 @@ import { composeOpenid } from "../../src/compose/openid.ts";
 import { keyRing } from "../../src/core/access/key-ring.ts";
 import type { ProviderSignIn } from "../../src/core/access/provider-sign-in.ts";
 import { sealedSessions } from "../../src/core/access/sessions.ts";
+import { signIn as signInFindings } from "../../src/local/doctor-openid.ts";
 import { loadConfig } from "../../src/settings/config.ts";
 import { webFace } from "../../src/web/face.ts";
 import { bundle } from "../http/bundle.ts";
@@ -34,8 +35,10 @@ interface Place {
   ahead(ms: number): void;
 }
 
-async function placeAt(issuer: string, env: Record<string, string> = {}): Promise<Place> {
-  const config = loadConfig({
+type Env = Readonly<Record<string, string>>;
+
+const configOf = (issuer: string, env: Env = {}) =>
+  loadConfig({
     LONGSHORE_OPENID_ISSUER: issuer,
     LONGSHORE_OPENID_NAME: "Example House",
     LONGSHORE_OPENID_CLIENT_ID: CLIENT_ID,
@@ -43,6 +46,9 @@ async function placeAt(issuer: string, env: Record<string, string> = {}): Promis
     LONGSHORE_OPENID_GROUP_SCOPES: "depositors=deposit;operators=operate,deposit",
     ...env,
   });
+
+async function placeAt(issuer: string, env: Env = {}): Promise<Place> {
+  const config = configOf(issuer, env);
   let aheadMs = 0;
   let url = "";
   const clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
@@ -335,6 +341,15 @@ describe("a provider that does not say what is true", () => {
       assert.ok(!hasSession(browser));
     });
 
+  test("a provider that calls itself otherwise is none", async () => {
+    // As those do that let in anybody's accounts; and by the address of its metadata a provider is not known.
+    for (const path of ["/tenant", "/.well-known/openid-configuration"]) {
+      const config = configOf(`${provider.issuer}${path}`);
+      const openid = await composeOpenid(config, { keys: KEYS, clock: systemClock, publicUrl: () => place.server.url });
+      await assert.rejects(openid?.begin("/home") ?? assert.fail(), { code: "remote_unavailable" }, path);
+    }
+  });
+
   test("clocks may be half a minute apart", async () => {
     provider.tell({ claims: { iat: now() - 300, exp: now() - 30, groups: "operators" } });
     const browser = httpBrowser();
@@ -358,14 +373,23 @@ describe("a provider that does not say what is true", () => {
 test("a provider that is not there when the server starts is asked again by whoever wants to sign in", async () => {
   const provider = await openidProvider(PEOPLE);
   await provider.stop();
-  const place = await placeAt(provider.issuer);
+  const env = { LONGSHORE_OPENID_CLIENT_AUTH: "basic" };
+  const place = await placeAt(provider.issuer, env);
+  const lookedAt = async () => {
+    const config = configOf(provider.issuer, env);
+    return (await Array.fromAsync(signInFindings(config, config.openid ?? assert.fail())))[0];
+  };
   try {
     const asked = await httpBrowser().go(`${place.server.url}/sign-in/openid?to=/jobs`);
     assert.match(noticeOf(asked), /does not answer just now/);
     assert.equal(asked.status, 503);
     assert.match(asked.text, /<input name="token"/);
+    const { status, found = "" } = (await lookedAt()) ?? {};
+    assert.equal(status, "fail");
+    assert.match(found, /ECONNREFUSED/);
     await provider.start();
-    await provider.serve(place.server.url);
+    await provider.serve(place.server.url, "basic");
+    assert.equal((await lookedAt())?.status, "ok");
     assert.match((await signIn(place, "ada")).shown.text, /Signed in as ada/);
   } finally {
     await place.server.stop();

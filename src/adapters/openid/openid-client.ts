@@ -107,8 +107,8 @@ function discoveryOf(library: Library, options: OpenidClientOptions): Discovery 
       last = { config, at: clock.now() };
       return config;
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new AppError("remote_unavailable", { host: new URL(issuer).host, reason }, { cause: error });
+      const { host } = new URL(issuer);
+      throw new AppError("remote_unavailable", { host, reason: innermost(error) }, { cause: error });
     } finally {
       underWay = undefined;
     }
@@ -128,6 +128,12 @@ function discoveryOf(library: Library, options: OpenidClientOptions): Discovery 
         throw error;
       }),
   };
+}
+
+/** That a fetch has failed says less than why. */
+function innermost(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? innermost(error.cause) : error.message;
 }
 
 async function discover(library: Library, options: OpenidClientOptions): Promise<Configuration> {
