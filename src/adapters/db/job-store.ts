@@ -6,7 +6,7 @@ import type { JobFilter, JobStore, NewJob } from "../../core/jobs/job-store.ts";
 import { POSTGRES_TIME } from "./database-time.ts";
 import { grouped } from "./grouped.ts";
 import { changeJobs, createJobs, type Dequeue, type Enqueue, inTrace, type JobUpdate, jobOf } from "./job-writes.ts";
-import { jsonNumbers } from "./json-rows.ts";
+import { isOneOf } from "./json-rows.ts";
 import type { DialectName } from "./migrate.ts";
 import { fromJson, type Tables } from "./tables.ts";
 
@@ -52,7 +52,11 @@ export function sqlJobStore(
 
   const get = grouped(
     async (ids: readonly JobId[]) => {
-      const rows = await db.selectFrom("jobs").selectAll().where("id", "in", jsonNumbers(db, ids)).execute();
+      const rows = await db
+        .selectFrom("jobs")
+        .selectAll()
+        .where(isOneOf(db, "id", ids))
+        .execute();
       const jobs = new Map(rows.map((row) => [row.id, jobOf(row)]));
       return ids.map((id) => jobs.get(id));
     },

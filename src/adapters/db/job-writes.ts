@@ -4,7 +4,7 @@ import type { Job, JobEvent, JobState, Lane } from "../../core/jobs/job.ts";
 import type { JobChange, NewJob } from "../../core/jobs/job-store.ts";
 import { currentTrace } from "../../core/tracing.ts";
 import { withoutTrace, withTrace } from "./carried-trace.ts";
-import { type ColumnType, type ColumnValue, jsonRows } from "./json-rows.ts";
+import { type ColumnType, type ColumnValue, isPostgres, jsonRows } from "./json-rows.ts";
 import { fromJson, type JobRow, type Tables, toJson } from "./tables.ts";
 
 /** A job as the queue sees it. */
@@ -19,7 +19,12 @@ export interface QueueEntry {
 }
 
 /** Puts jobs into the database's queue as part of `tx`: claimable when that has committed, whether or not delivered before. */
-export type Enqueue = (tx: Kysely<Tables>, entries: readonly QueueEntry[]) => Promise<void>;
+export type Enqueue = (
+  tx: Kysely<Tables>,
+  entries: readonly QueueEntry[],
+  /** Whether it has never seen these jobs. */
+  options?: { readonly areNew?: boolean },
+) => Promise<void>;
 /** Takes jobs out of it as part of `tx`, whoever holds them. */
 export type Dequeue = (tx: Kysely<Tables>, jobs: readonly Pick<QueueEntry, "jobId" | "lane">[]) => Promise<void>;
 
@@ -77,6 +82,7 @@ export async function createJobs(
       await enqueue(
         tx,
         queued.map(({ id, now, priority = 0, ...job }) => ({ ...job, jobId: id, priority, dueAt: now })),
+        { areNew: true },
       );
     for (const { id, owner, idempotencyKey } of left.filter(({ id }) => !answers.has(id))) {
       const earlier = await tx
@@ -191,9 +197,11 @@ async function changeAlike(tx: Kysely<Tables>, alike: readonly JobUpdate[]): Pro
     ]),
   );
   const assigned = ["updated_at", ...columns.map(([name]) => name)].map((name) => `${name} = given.${name}`).join(", ");
-  // The cast keeps SQLite from reading all jobs of a state for each one that is given.
+  // Neither is to read all jobs of a state for those that are given: the state is hidden in an expression, and PostgreSQL, which
+  // expects a hundred rows of any JSON, is told how many ids there are.
+  const ids = isPostgres(tx) ? sql`jobs.id = any(${alike.map(({ id }) => id)}) and` : sql``;
   const { rows } = await sql<JobRow>`update jobs set ${sql.raw(assigned)} from ${given}
-    where jobs.id = given.id and cast(jobs.state as text) in (${sql.join(first.from)})
+    where ${ids} jobs.id = given.id and coalesce(jobs.state in (${sql.join(first.from)}), false)
     ${first.attempts === undefined ? sql`` : sql`and jobs.attempts = given.run`}
     returning ${ALL_COLUMNS}`.execute(tx);
   return rows;

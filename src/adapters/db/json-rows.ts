@@ -24,12 +24,12 @@ export function jsonRows(
   return sql`json_to_recordset(cast(${JSON.stringify(named)} as text)::json) as given (${sql.raw(types)})`;
 }
 
-/** Numbers for `in (…)`: bound as one parameter too. */
-export function jsonNumbers<N extends number>(db: Kysely<Tables>, numbers: readonly N[]): RawBuilder<N> {
+/** Whether a column holds one of many numbers: bound as one parameter too. */
+export function isOneOf(db: Kysely<Tables>, column: string, numbers: readonly number[]): RawBuilder<boolean> {
   return isPostgres(db)
-    ? sql`(select unnest(cast(${numbers} as bigint[])))`
-    : sql`(select value from json_each(${JSON.stringify(numbers)}))`;
+    ? sql`${sql.raw(column)} = any(${numbers})`
+    : sql`${sql.raw(column)} in (select value from json_each(${JSON.stringify(numbers)}))`;
 }
 
 /** What a connection of a database, or a transaction on it, says of itself. */
-const isPostgres = (db: Kysely<Tables>) => db.getExecutor().adapter instanceof PostgresAdapter;
+export const isPostgres = (db: Kysely<Tables>) => db.getExecutor().adapter instanceof PostgresAdapter;

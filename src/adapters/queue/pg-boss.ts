@@ -80,7 +80,7 @@ export async function pgBossJobQueue(
   });
 
   const remove = (tx: Kysely<Tables>, lane: Lane, deliveries: readonly Delivery[]) =>
-    affected(boss.deleteJob(lane, deliveries.map(attemptOf), through(tx)));
+    settled(boss.deleteJob(lane, deliveries.map(attemptOf), through(tx)));
 
   const finish = grouped(
     async (deliveries: readonly Delivery[]) => {
@@ -90,34 +90,19 @@ export async function pgBossJobQueue(
     { atOnce: 2, keyOf: ({ receipt }) => receipt, isUndone: () => false },
   );
 
-  const touch = (lane: Lane, deliveries: readonly Delivery[]) =>
-    affected(boss.touch(lane, deliveries.map(attemptOf), through(db)));
-
-  /** All at once as a rule. pg-boss tells how many are held, not which: when some are lost, each is asked for. */
-  async function heldOf(lane: Lane, deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
-    if ((await touch(lane, deliveries)) === deliveries.length) return deliveries;
-    if (deliveries.length === 1) return [];
-    const half = deliveries.length >> 1;
-    return [...(await heldOf(lane, deliveries.slice(0, half))), ...(await heldOf(lane, deliveries.slice(half)))];
-  }
-
-  const claimable = (lane: Lane) =>
-    sql`name = ${lane} and state < 'active' and not blocked and start_after <= pgboss.job_now()`;
-  const waiting = (lane: Lane) => sql`select from pgboss.job where ${claimable(lane)}`;
+  const waiting = (lane: Lane) => sql`select from pgboss.job
+    where name = ${lane} and state < 'active' and not blocked and start_after <= pgboss.job_now()`;
 
   const dequeue: Dequeue = async (tx, jobs) => {
     for (const [lane, ofLane] of Map.groupBy(jobs, (job) => job.lane)) {
       const keys = ofLane.map(({ jobId }) => String(jobId));
-      // The words of the condition are those of the unique index.
-      await sql`delete from pgboss.job
-        where name = ${lane} and coalesce(singleton_key, '') = any(${keys})
-        and state <= 'active' and policy = 'exclusive'`.execute(tx);
+      await sql`select dequeue_jobs(${lane}, ${keys})`.execute(tx);
     }
   };
 
-  const enqueue: Enqueue = async (tx, entries) => {
+  const enqueue: Enqueue = async (tx, entries, { areNew = false } = {}) => {
     // An entry that is there waits for another time, or is delivered to somebody who thereby loses it.
-    await dequeue(tx, entries);
+    if (!areNew) await dequeue(tx, entries);
     await insert(tx, entries);
   };
 
@@ -145,38 +130,19 @@ export async function pgBossJobQueue(
   const queue: JobQueue = {
     leaseMs: LEASE_SECONDS * 1000,
 
-    /**
-     * What pg-boss's `fetch` does (columns, order and index are the same), for some kinds only, and moving the line on in the
-     * same statement: unless another claim is just doing that, so that nobody waits.
-     */
     async claim(_worker, lane, limit, kinds) {
-      const { rows } = await sql<{ id: string; attempt: number; jobId: JobId; rank: number }>`
-        with next as materialized (
-          select id from pgboss.job
-          where ${claimable(lane)}
-          ${kinds === undefined ? sql`` : sql`and (group_id is null or group_id = any(${kinds}))`}
-          order by priority desc, created_on limit ${limit} for update skip locked
-        ), claimed as (
-          update pgboss.job as job set state = 'active', started_on = pgboss.job_now(), heartbeat_on = pgboss.job_now(),
-            retry_count = case when started_on is null then retry_count else retry_count + 1 end
-          from next where job.name = ${lane} and job.id = next.id
-          returning job.id, job.retry_count as attempt, cast(job.data ->> 'jobId' as bigint) as job_id, -job.priority as rank
-        ), moved as (
-          update job_lanes set reached = served.rank
-          from (select max(rank) as rank from claimed) as served,
-            (select lane from job_lanes where lane = ${lane} for update skip locked) as line
-          where job_lanes.lane = line.lane and reached < served.rank
-        )
-        select * from claimed order by rank, job_id`.execute(db);
+      const wanted = kinds === undefined ? null : [...kinds];
+      const { rows } = await sql<{ id: string; attempt: number; jobId: JobId }>`
+        select id, attempt, job_id from claim_jobs(${lane}, ${limit}, ${wanted})`.execute(db);
       return rows.map(({ id, attempt, jobId }) => ({ jobId, lane, receipt: `${id}:${attempt}` }));
     },
 
     async heartbeat(deliveries) {
       // Of one entry a process that slept may hold two deliveries; pg-boss names an entry once.
       const newest = new Map(deliveries.toSorted(byAttempt).map((delivery) => [attemptOf(delivery).id, delivery]));
-      const held = new Set<Delivery>();
+      const held = new Set<Delivery | undefined>();
       for (const [lane, ofLane] of Map.groupBy(newest.values(), ({ lane }) => lane))
-        for (const delivery of await heldOf(lane, ofLane)) held.add(delivery);
+        for (const id of await settled(boss.touch(lane, ofLane.map(attemptOf), through(db)))) held.add(newest.get(id));
       return deliveries.filter((delivery) => held.has(delivery));
     },
 
@@ -184,7 +150,7 @@ export async function pgBossJobQueue(
 
     async release(delivery, delayMs) {
       await db.transaction().execute(async (tx) => {
-        if ((await remove(tx, delivery.lane, [delivery])) === 0) return;
+        if ((await remove(tx, delivery.lane, [delivery])).length === 0) return;
         const job = await tx
           .selectFrom("jobs")
           .select(["kind", "lane", "owner", "priority"])
@@ -220,8 +186,8 @@ function attemptOf({ receipt }: Delivery): { id: string; retryCount: number } {
 
 const byAttempt = (a: Delivery, b: Delivery) => attemptOf(a).retryCount - attemptOf(b).retryCount;
 
-/** How many entries a command changed: pg-boss says so, but leaves it out of its types. */
-async function affected(answer: Promise<object>): Promise<number> {
-  const counted: { affected?: number } = await answer;
-  return counted.affected ?? 0;
+/** Which entries a command changed: pg-boss says so, but leaves it out of its types. */
+async function settled(answer: Promise<object>): Promise<readonly string[]> {
+  const told: { settled?: readonly string[] } = await answer;
+  return told.settled ?? [];
 }

@@ -238,10 +238,11 @@ export function startWorker(
     const deliveries = [...running.keys()];
     if (deliveries.length > 0) {
       const held = new Set((await queue.heartbeat(deliveries)).map((delivery) => delivery.receipt));
-      for (const delivery of deliveries) {
+      const look = async (delivery: Delivery) => {
         if (!held.has(delivery.receipt)) running.get(delivery)?.stop(LEASE_LOST);
         else if ((await jobs.get(delivery.jobId)).cancelRequested) running.get(delivery)?.stop(cancelled());
-      }
+      };
+      await Promise.all(deliveries.map(look));
     }
     if (!stopping.signal.aborted) await jobs.adoptStarved();
   }
