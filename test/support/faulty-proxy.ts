@@ -14,6 +14,11 @@ export interface FaultyProxy {
   cutAfter(bytes: () => number): void;
   /** Once this many bytes in all have gone to the server, no more do. @returns when that has happened. */
   stallAfter(bytes: number): Promise<void>;
+  /**
+   * What goes to the server next and has this in it is answered there, and its connection broken before the answer comes
+   * through: nobody here knows whether it has been done. @returns when that has happened.
+   */
+  loseAnswer(to: string): Promise<void>;
   /** Every connection is broken, and every new one, as long as it lasts. */
   sever(): void;
   /** No more faults; what was held back goes on. */
@@ -33,6 +38,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
   let receivedBytes = 0;
 
   let isSevered = false;
+  let losing: { readonly to: string; readonly lost: () => void } | undefined;
 
   const server = createServer((client) => {
     if (isSevered) {
@@ -43,6 +49,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
     const upstream = dial(Number(port), hostname);
     const limit = cutAfter();
     let passed = 0;
+    let whenAnswered: (() => void) | undefined;
     for (const [socket, peer] of [
       [client, upstream],
       [upstream, client],
@@ -77,10 +84,20 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
         await healed.promise;
         client.resume();
       }
+      if (losing && chunk.includes(losing.to)) {
+        whenAnswered = losing.lost;
+        losing = undefined;
+      }
       sentBytes += chunk.length;
       forward(chunk, upstream);
     });
-    upstream.on("data", (chunk: Buffer) => forward(chunk, client));
+    upstream.on("data", (chunk: Buffer) => {
+      if (!whenAnswered) return forward(chunk, client);
+      cuts++;
+      client.destroy();
+      upstream.destroy();
+      whenAnswered();
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -105,6 +122,10 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
       healed = Promise.withResolvers();
       return stalled.promise;
     },
+    loseAnswer: (to) =>
+      new Promise((lost) => {
+        losing = { to, lost };
+      }),
     sever() {
       isSevered = true;
       for (const socket of sockets) socket.destroy();
@@ -113,6 +134,7 @@ export async function faultyProxy(target: string): Promise<FaultyProxy> {
       isSevered = false;
       cutAfter = () => Number.POSITIVE_INFINITY;
       stallAfter = Number.POSITIVE_INFINITY;
+      losing = undefined;
       healed.resolve();
     },
     async close() {

@@ -14,6 +14,14 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
+/** One that can be away for a while. */
+export interface PausablePostgres extends TestPostgres {
+  /** Ends the server as its operator would, for an upgrade; what it has stays. */
+  pause(): Promise<void>;
+  /** Starts it again, at the same address. */
+  resume(): Promise<void>;
+}
+
 export interface PostgresWanted {
   /** Nobody else's, so that it can be cut off and stopped. */
   readonly isOwn?: boolean;
@@ -36,11 +44,27 @@ export async function startPostgres({ isOwn = false, isDurable = false }: Postgr
   return { freshDatabase: () => freshDatabase(url), stop };
 }
 
-/** @returns `url` of the server, without a database. */
-export async function startPostgresServer({ isDurable = false } = {}): Promise<{ url: string; stop(): Promise<void> }> {
+/** One of its own. */
+export async function startPausablePostgres(): Promise<PausablePostgres> {
+  const { url, ...server } = await startPostgresServer({ isLasting: true });
+  return { freshDatabase: () => freshDatabase(url), ...server };
+}
+
+interface Server extends Omit<PausablePostgres, "freshDatabase"> {
+  /** Without a database. */
+  readonly url: string;
+}
+
+interface ServerWanted {
+  readonly isDurable?: boolean;
+  /** Its files stay when it is paused. */
+  readonly isLasting?: boolean;
+}
+
+export async function startPostgresServer(wanted: ServerWanted = {}): Promise<Server> {
   for (let tries = 1; ; tries++) {
     try {
-      return await start(isDurable);
+      return await start(wanted);
     } catch (error) {
       if (tries === 3) throw error; // another process may have been given the same free port
     }
@@ -59,7 +83,7 @@ async function freshDatabase(server: string): Promise<string> {
   return `${server}/${name}`;
 }
 
-async function start(isDurable: boolean): Promise<{ url: string; stop(): Promise<void> }> {
+async function start({ isDurable = false, isLasting = false }: ServerWanted): Promise<Server> {
   const databaseDir = await mkdtemp(join(tmpdir(), "longshore-postgres-"));
   const port = await freePort();
   const log: string[] = [];
@@ -67,7 +91,7 @@ async function start(isDurable: boolean): Promise<{ url: string; stop(): Promise
   const server = new EmbeddedPostgres({
     databaseDir,
     port,
-    persistent: false,
+    persistent: isLasting,
     createPostgresUser: userInfo().uid === 0,
     initdbFlags: ["--encoding=UTF8", "--no-sync"],
     // Unless asked for, nothing here is meant to survive the machine; and a socket file would need a folder that both users may write.
@@ -87,7 +111,15 @@ async function start(isDurable: boolean): Promise<{ url: string; stop(): Promise
     await rm(databaseDir, { recursive: true, force: true });
     throw new Error(`PostgreSQL does not start here:\n${log.join("")}`, { cause: error });
   }
-  return { url: `postgres://postgres:password@127.0.0.1:${port}`, stop: () => server.stop() };
+  return {
+    url: `postgres://postgres:password@127.0.0.1:${port}`,
+    pause: () => server.stop(),
+    resume: () => server.start(),
+    async stop() {
+      await server.stop();
+      await rm(databaseDir, { recursive: true, force: true });
+    },
+  };
 }
 
 async function freePort(): Promise<number> {
