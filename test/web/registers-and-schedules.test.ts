@@ -74,6 +74,20 @@ describe("registers and schedules in a real browser", { skip: withoutBrowser(), 
     await close();
   });
 
+  test("what was typed before the script was there is judged, too", async () => {
+    const { page, close } = await browser.open("about:blank");
+    const script = Promise.withResolvers<void>();
+    await page.route(/\/crontab\.js$/, async (route) => {
+      await script.promise;
+      await route.continue();
+    });
+    await page.goto(`${server.url}/schedules/new`, { waitUntil: "commit" });
+    await page.getByLabel("Crontab expression").fill("0 25 * * 1");
+    script.resolve();
+    await page.locator("#when").getByText('hour "25"').waitFor();
+    await close();
+  });
+
   test("a crontab is judged while it is typed; nothing is kept before it is imported", async () => {
     const { page, assertQuiet, close } = await browser.open(`${server.url}/schedules/import`);
     await page.getByLabel("Text").pressSequentially("0 4 * * 9 true\n");

@@ -35,16 +35,21 @@ function checkAsTyped(part: HTMLElement): void {
     part.replaceChildren(...fresh.childNodes);
   }
 
+  /** Without an answer, or with the next one asked for already, the last one stays; sending the form checks again. */
+  function checkOnce(): void {
+    check().catch((error: unknown) => {
+      if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
+    });
+  }
+
   for (const control of controls)
     control.addEventListener("input", () => {
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        // Without an answer, or with the next one asked for already, the last one stays; sending the form checks again.
-        check().catch((error: unknown) => {
-          if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-        });
-      }, PAUSE_MS);
+      timer = setTimeout(checkOnce, PAUSE_MS);
     });
+  // Typed before this script was there, or kept by the browser when the page was loaded again.
+  if (Array.from(controls).some(({ value, defaultValue }) => defaultValue !== undefined && value !== defaultValue))
+    checkOnce();
 }
 
 for (const part of document.querySelectorAll<HTMLElement>("[data-check]")) checkAsTyped(part);

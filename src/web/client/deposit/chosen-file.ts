@@ -15,9 +15,13 @@ export function filesOf(input: HTMLInputElement): ChosenFile[] {
  * @throws DOMException when something cannot be read.
  */
 export async function droppedFiles({ items }: DataTransfer): Promise<ChosenFile[]> {
-  const entries = Array.from(items, (item) => item.webkitGetAsEntry());
+  // What lies in no file system, as a picture of another page, is a file all the same.
+  const entries = Array.from(items, (item) => item.webkitGetAsEntry() ?? item.getAsFile());
   const found: ChosenFile[] = [];
-  for (const entry of entries) if (entry) await collect(entry, entry.name, found);
+  for (const entry of entries) {
+    if (entry instanceof File) found.push({ path: entry.name, file: entry });
+    else if (entry) await collect(entry, entry.name, found);
+  }
   return found;
 }
 
