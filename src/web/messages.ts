@@ -9,6 +9,7 @@ import { REGISTERS } from "./messages/registers.ts";
 import { SAVED_QUERIES } from "./messages/saved-queries.ts";
 import { SCHEDULES } from "./messages/schedules.ts";
 import { SIGN_IN } from "./messages/sign-in.ts";
+import { STRUCTURE } from "./messages/structure.ts";
 
 /**
  * Every sentence of the pages, by name. Another language is another object of this type, and a choice in `messagesFor`.
@@ -99,6 +100,9 @@ export const ENGLISH = {
   "transaction.noKeyValues": "It has no further metadata.",
   "file.preview": "Preview",
   "file.noPreview": "There is no preview of this kind of file.",
+  "file.notDescribed":
+    "What scientific data, tables and workbooks are made of is shown when a crawl of the archive has described them.",
+  "file.openAlone": "Open it alone",
   "file.tooLarge": "The preview shows the first {size}.",
   "file.download": "Download",
   "file.facts": "Facts",
@@ -125,6 +129,8 @@ export const ENGLISH = {
   ...RECORDS,
 
   ...MAP,
+
+  ...STRUCTURE,
 
   ...SAVED_QUERIES,
 

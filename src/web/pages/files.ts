@@ -1,5 +1,6 @@
 import { buffer } from "node:stream/consumers";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import type { Principal } from "../../core/access/access.ts";
 import type { ArchivedFile } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
 import { readCsv } from "../../core/registers/csv.ts";
@@ -11,6 +12,8 @@ import { type Html, html } from "../html.ts";
 import { facts, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { cartButton } from "./cart-table.ts";
+import { recordOfFile } from "./file-record.ts";
+import { fileStructure, STRUCTURE_EXTRACTORS } from "./file-structure.ts";
 
 /** What of a text is shown. */
 const TEXT_BYTES = 64 * 1024;
@@ -18,6 +21,12 @@ const TABLE_ROWS = 50;
 
 /** What browsers show by themselves, and cannot be made to run anything: SVG only as a picture, never as a page. */
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp", "image/svg+xml"];
+const PDF = "application/pdf";
+/**
+ * Browsers show a PDF by a viewer of their own, which a sandbox would keep out; what stands in the PDF is no page of ours to
+ * it (and `nosniff` keeps it a PDF). Only pages of ours may frame it.
+ */
+const PDF_POLICY = "default-src 'none'; object-src 'self'; base-uri 'none'; frame-ancestors 'self'";
 const SOUND_AND_FILM = /^(audio|video)\/[\w.+-]+$/;
 const TEXTS = /^(text\/[\w.+-]+|application\/(json|xml|x-ndjson|yaml|toml|[\w.-]+\+(json|xml)))$/;
 const CSV = /\.csv$/i;
@@ -40,7 +49,7 @@ export const fileRoutes =
       const body = html`<div class="actions"><a class="button" href="${link(`/api/v1/files/${file.id}/content`)}" download>${say("file.download")}</a>
 ${cartButton(reader, "carts.ofFile", { name, file: file.id })}</div>
 <h2>${say("file.preview")}</h2>
-<div class="preview">${await preview(context, reader, found)}</div>
+<div class="preview">${await preview(context, request.principal, reader, found)}</div>
 <h2>${say("file.facts")}</h2>
 ${facts([
   [say("file.path"), html`<span class="path">${file.path}</span>`],
@@ -59,10 +68,13 @@ ${facts([
       url: "/files/:id/view",
       config: { scope: "read", uncounted: "continued downloads" },
       schema: { params: FileParams },
+      async onSend(_request, reply) {
+        if (reply.getHeader("content-type") === PDF)
+          reply.headers({ "content-disposition": "inline", "content-security-policy": PDF_POLICY });
+      },
       async handler(request, reply) {
         const found = await visibleFile(context, request.principal, request.params.id);
         if (!isShown(found.file)) throw new AppError("media_type_unsupported", { found: found.file.mediaType });
-        reply.header("content-security-policy", "sandbox; default-src 'none'");
         const meter = context.metrics.download("file");
         // Seeing a file in a page is no download: it is measured, not counted among the file's.
         return sendRepresentation(request, reply, fileRepresentation(storage, found), {
@@ -73,16 +85,26 @@ ${facts([
     });
   };
 
-const isShown = ({ mediaType }: ArchivedFile) => PICTURES.includes(mediaType) || SOUND_AND_FILM.test(mediaType);
+const isShown = ({ mediaType }: ArchivedFile) =>
+  PICTURES.includes(mediaType) || SOUND_AND_FILM.test(mediaType) || mediaType === PDF;
 
-async function preview(context: PageContext, { say, link }: Reader, found: VisibleFile): Promise<Html> {
+async function preview(context: PageContext, principal: Principal, reader: Reader, found: VisibleFile): Promise<Html> {
   const { file } = found;
+  const { say, link } = reader;
   const { mediaType } = file;
   const address = link(`/files/${file.id}/view`);
   if (file.sizeBytes > 0 && PICTURES.includes(mediaType)) return html`<img src="${address}" alt="${file.path}">`;
   if (mediaType.startsWith("audio/")) return html`<audio controls preload="metadata" src="${address}"></audio>`;
   if (mediaType.startsWith("video/")) return html`<video controls preload="metadata" src="${address}"></video>`;
-  if (!TEXTS.test(mediaType) || file.sizeBytes === 0) return html`<p class="soft">${say("file.noPreview")}</p>`;
+  if (file.sizeBytes === 0) return html`<p class="soft">${say("file.noPreview")}</p>`;
+  if (!TEXTS.test(mediaType)) {
+    const record = await recordOfFile(context, principal, file.id, STRUCTURE_EXTRACTORS);
+    const structure = record && fileStructure(reader, record);
+    if (mediaType === PDF)
+      return html`${structure}<iframe src="${address}" title="${file.path}"></iframe>
+<p><a href="${address}">${say("file.openAlone")}</a></p>`;
+    return structure ?? html`<p class="soft">${say("file.noPreview")} ${say("file.notDescribed")}</p>`;
+  }
   const text = await beginningOf(context, found);
   const isCut = file.sizeBytes > TEXT_BYTES;
   const delimiter = delimiterOf(file);
