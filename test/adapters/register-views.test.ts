@@ -41,7 +41,7 @@ except sqlite3.OperationalError as error:
     print(error)
 `;
 
-describe("views over registers", { timeout: 120_000 }, () => {
+describe("views over registers", () => {
   let folder: string;
   let path: string;
   let stores: Stores;

@@ -128,7 +128,7 @@ for (const [name, startServer] of Object.entries(SERVERS)) {
   );
 }
 
-describe("Source: http", { timeout: 60_000 }, () => {
+describe("Source: http", () => {
   const closers: (() => void)[] = [];
   after(() => {
     for (const close of closers) close();

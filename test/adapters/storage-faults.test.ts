@@ -61,7 +61,7 @@ async function assertWholeOrAbsent(storage: ObjectStorage): Promise<void> {
   assert.deepEqual(found, Object.keys(found).length === 0 ? {} : FILES);
 }
 
-describe("a deposit with one fault", { timeout: 120_000 }, () => {
+describe("a deposit with one fault", () => {
   test("the trace names every step once it has begun, in order", async () => {
     const storage = faultyStorage(memoryObjectStorage());
     await deposit(storage, FILES);

@@ -23,7 +23,7 @@ objectStorageConformance("fs", async () => {
   return { open: async () => fsObjectStorage({ root }), leftovers: () => inStaging(root) };
 });
 
-describe("fsObjectStorage", { timeout: 120_000 }, () => {
+describe("fsObjectStorage", () => {
   test("publishing never replaces a folder, not even an empty one", async () => {
     const root = freshRoot();
     const storage = fsObjectStorage({ root });

@@ -11,7 +11,7 @@ import { smallDisk } from "../support/small-disk.ts";
 const DISK_MIB = 24;
 const { folder: disk, skip } = smallDisk(DISK_MIB);
 
-describe("fsObjectStorage on a full disk", { skip, timeout: 60_000 }, () => {
+describe("fsObjectStorage on a full disk", { skip }, () => {
   let storage: ObjectStorage;
   let freeAtFirst: number;
   beforeEach(async () => {

@@ -12,7 +12,7 @@ import { until } from "../support/until.ts";
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
 
-describe("gathering from files, on threads of their own", { timeout: 60_000 }, () => {
+describe("gathering from files, on threads of their own", () => {
   let root: string;
   let storage: ObjectStorage;
   before(() => {

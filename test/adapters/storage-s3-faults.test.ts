@@ -20,7 +20,7 @@ function withServer(server: S3Server): void {
   const { client, settings, newPlace, opened, meddling } = s3Archives(server);
   const { accessKeyId } = server;
 
-  describe("s3ObjectStorage, when S3 does not do its part", { timeout: 180_000 }, () => {
+  describe("s3ObjectStorage, when S3 does not do its part", () => {
     const large = randomBytes(20 * MIB);
     const small = Array.from({ length: 30 }, (_, i) => [`v1/content/${i}`, randomBytes(2_000 * i)] as const);
 

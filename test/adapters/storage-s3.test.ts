@@ -33,10 +33,10 @@ function withServer(server: S3Server): void {
         leftovers: () => leftBehind(place),
       };
     },
-    { manyFiles: 1_300, timeout: 300_000 },
+    { manyFiles: 1_300 },
   );
 
-  describe("s3ObjectStorage", { timeout: 180_000 }, () => {
+  describe("s3ObjectStorage", () => {
     test("what makes a folder an object is the last to be there, and nobody else finds the tree before", async (t) => {
       const place = newPlace();
       const storage = await opened(t, { place });

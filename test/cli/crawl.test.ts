@@ -15,7 +15,7 @@ const FILES: Readonly<Record<string, string>> = {
   "store/.hidden": "x",
 };
 
-describe("longshore crawl, extract and offload", { timeout: 240_000 }, () => {
+describe("longshore crawl, extract and offload", () => {
   let folder: string;
   let server: ServerProcess;
   let client: Longshore;

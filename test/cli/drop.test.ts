@@ -52,22 +52,18 @@ test("a drop folder is declared, watched by the server, looked into and emptied 
   assert.match((await run("look", "scans")).stdout, /^\d found, \d taken/);
   let found: readonly WireDelivery[] = [];
   // The server looks by itself, every few seconds.
-  await until(
-    "both are settled",
-    async () => {
-      const url = `${server.url}/api/v1/drops/scans/deliveries`;
-      found = (await json<{ items: readonly WireDelivery[] }>(url)).items;
-      return found.length === 2 && found.every(({ state }) => state === "archived" || state === "quarantined");
-    },
-    60_000,
-  );
+  await until("both are settled", async () => {
+    const url = `${server.url}/api/v1/drops/scans/deliveries`;
+    found = (await json<{ items: readonly WireDelivery[] }>(url)).items;
+    return found.length === 2 && found.every(({ state }) => state === "archived" || state === "quarantined");
+  });
   const archived = found.find(({ name }) => name === "abc");
   const { stdout } = await run("deliveries", "scans", "--state", "quarantined");
   assert.match(stdout, /NOT +quarantined .*Its name does not follow the grammar of the drop folder\.$/m);
 
   const approved = await run("approve", "scans", String(archived?.id));
   assert.equal(approved.code, 0, approved.stderr);
-  await until("its file is removed", () => !existsSync(join(folder, "abc")), 60_000);
+  await until("its file is removed", () => !existsSync(join(folder, "abc")));
   const files = `${server.url}/api/v1/transactions/${archived?.transactionId}/files`;
   assert.equal((await json<{ items: { path: string }[] }>(files)).items[0]?.path, "data/abc");
 

@@ -98,7 +98,7 @@ describe("longshore package", () => {
     assert.equal(code, 0);
     assert.match(stdout, /^Package \S{22}: r \(datastore, csv\), (building|ready)$/m);
     assert.match(stdout, /^ {2}mail {8}me@example\.org$/m);
-    await until("the mail has arrived", () => mails.received.length > 0, 30_000);
+    await until("the mail has arrived", () => mails.received.length > 0);
     assert.deepEqual(mails.received[0]?.to, ["me@example.org"]);
   });
 
@@ -170,7 +170,7 @@ describe("longshore package", () => {
     run.child.stderr?.on("data", (text: string) => {
       said += text;
     });
-    await until("it waits", () => said.includes("is being made") && portal.requests.length > before, 30_000);
+    await until("it waits", () => said.includes("is being made") && portal.requests.length > before);
     run.child.kill("SIGINT");
     const { code, stderr } = await run.result;
     open.resolve();

@@ -23,7 +23,7 @@ async function overdueIn(folder: string): Promise<void> {
   await close();
 }
 
-describe("longshore schedule, and schedules over HTTP", { timeout: 240_000 }, () => {
+describe("longshore schedule, and schedules over HTTP", () => {
   let folder: string;
   let server: ServerProcess;
   let client: Longshore;

@@ -87,7 +87,7 @@ test("jobs that wait for a pause to end are run soon after", async () => {
     async () => (await json<{ state: string }>(`${server.url}/api/v1/jobs/${id}`)).state === "queued",
   );
   await run("resume", "fixity");
-  assert.equal((await finished(server, id, {}, 30_000)).state, "succeeded");
+  assert.equal((await finished(server, id)).state, "succeeded");
 });
 
 test("a name that is no switch is refused with those that are", async () => {

@@ -87,11 +87,7 @@ test("a register's webhook is signed, tried again under the same key, and settle
     }),
   );
   const { id } = await registers.create(OPERATOR, "films", { title: "Ü" });
-  await until(
-    "the service is told",
-    async () => (await registers.entry(OPERATOR, "films", id)).status === "Told",
-    30_000,
-  );
+  await until("the service is told", async () => (await registers.entry(OPERATOR, "films", id)).status === "Told");
   assert.equal(calls.length, 2);
   const [first, second] = calls;
   assert.ok(first && second);

@@ -57,9 +57,7 @@ function shake(root: string, random: (below: number) => number): void {
   }
 }
 
-test("a crawl that follows another tells what is new, changed and gone, as a difference of find(1)'s lists does", {
-  timeout: 120_000,
-}, async (t) => {
+test("a crawl that follows another tells what is new, changed and gone, as a difference of find(1)'s lists does", async (t) => {
   const { root, crawl, crawls } = await openCrawling(t);
   const random = seededRandom(t);
   shake(root, random);

@@ -11,9 +11,7 @@ import { seededRandom } from "../support/random.ts";
 const FOLDERS = 300;
 const NAMES_IN_ONE_FOLDER = 40_000;
 
-test("a tree that is torn down while it is crawled: the crawl ends, and whatever stayed is told once", {
-  timeout: 120_000,
-}, async (t) => {
+test("a tree that is torn down while it is crawled: the crawl ends, and whatever stayed is told once", async (t) => {
   const { root, crawls, ended, work } = await openCrawling(t);
   const random = seededRandom(t);
   const script = `for d in $(seq 0 ${FOLDERS - 1}); do mkdir -p stays/$d goes/$d/deep; touch stays/$d/{1..20} goes/$d/{1..20} goes/$d/deep/{1..5}; done`;
@@ -52,9 +50,7 @@ test("a tree that is torn down while it is crawled: the crawl ends, and whatever
   t.diagnostic(`${problems.length} problems, ${told.length} files`);
 });
 
-test("forty thousand names in one folder are told once each, and only the one that is gone is missed", {
-  timeout: 120_000,
-}, async (t) => {
+test("forty thousand names in one folder are told once each, and only the one that is gone is missed", async (t) => {
   const { root, crawl, crawls } = await openCrawling(t);
   execFileSync("bash", ["-c", `mkdir many; cd many; seq -f %06g.dat 1 ${NAMES_IN_ONE_FOLDER} | xargs touch`], {
     cwd: root,

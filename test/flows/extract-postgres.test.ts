@@ -48,7 +48,7 @@ test("on PostgreSQL a folder is crawled, described, written as records, searched
   // One for each family, and the manifest.
   assert.equal((await readdir(join(base, "records/all"))).length, FILES + 3);
 
-  await until("all is indexed", async () => (await search.index()).pending === 0, 60_000);
+  await until("all is indexed", async () => (await search.index()).pending === 0);
   const found = await search.find("zephyr", { facets: ["type"] }).page();
   assert.deepEqual(found.items.map(({ title }) => title).toSorted(), ["zephyr.json · generic", "zephyr.json · json"]);
   assert.deepEqual(found.facets.type?.[0], { value: "record", count: 2 });
@@ -61,6 +61,6 @@ test("on PostgreSQL a folder is crawled, described, written as records, searched
   assert.deepEqual(again.changes, { new: 1, changed: 1, same: FILES, gone: 1 });
 
   await crawls.remove(crawl.id);
-  await until("it is found no more", async () => (await search.find("zephyr").page()).total === 0, 60_000);
+  await until("it is found no more", async () => (await search.find("zephyr").page()).total === 0);
   assert.equal((await crawls.get(again.id)).status, "complete");
 });

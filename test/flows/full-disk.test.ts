@@ -106,7 +106,7 @@ describe("a server whose disk is full", { skip }, () => {
 
     // One that could not even be noted as failed is found silent after half a minute, and others wait for another try.
     const { items } = await json<{ readonly items: readonly WireJob[] }>(`${server.url}/api/v1/jobs?limit=1000`);
-    const jobs = await Promise.all(items.map(({ id }) => finished(server, id, {}, 90_000)));
+    const jobs = await Promise.all(items.map(({ id }) => finished(server, id)));
     const succeeded = jobs.filter(({ state }) => state === "succeeded");
     assert.deepEqual(
       taken.filter((id) => !succeeded.some((job) => job.id === id)),

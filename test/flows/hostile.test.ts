@@ -216,7 +216,7 @@ describe("one server, sent everything that is bad,", () => {
     assert.equal(response.status, 202, await response.clone().text());
     const { id } = (await response.json()) as WireJob;
     await Promise.all([bystander, honest()]);
-    const job = accept(await finished(server, id, {}, 180_000));
+    const job = accept(await finished(server, id));
     assert.equal(job.result?.files, MANY);
     const address = `${server.url}/api/v1/transactions/${id}/files`;
     const { items } = await json<FilePage>(`${address}?limit=1`);

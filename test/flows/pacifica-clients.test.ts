@@ -218,15 +218,11 @@ describe("a Longshore whose archive and ids are another's,", () => {
     fetch(`${door}/${uid}`, { method: "POST", body: JSON.stringify({ fileids }) });
   const settled = async (uid: string) => {
     let seen: [status: string | null, message: string | null] = [null, null];
-    await until(
-      `cart ${uid} is settled`,
-      async () => {
-        const { headers } = await fetch(`${door}/${uid}`, { method: "HEAD" });
-        seen = [headers.get("x-pacifica-status"), headers.get("x-pacifica-message")];
-        return seen[0] !== "staging";
-      },
-      30_000,
-    );
+    await until(`cart ${uid} is settled`, async () => {
+      const { headers } = await fetch(`${door}/${uid}`, { method: "HEAD" });
+      seen = [headers.get("x-pacifica-status"), headers.get("x-pacifica-message")];
+      return seen[0] !== "staging";
+    });
     return seen;
   };
 
@@ -297,14 +293,10 @@ describe("a Longshore whose archive and ids are another's,", () => {
     });
     const { id } = (await answer.json()) as { id: number };
     let state = "";
-    await until(
-      "the archive is verified",
-      async () => {
-        ({ state } = await json<{ state: string }>(`${archive.url}/api/v1/jobs/${id}`));
-        return state === "succeeded" || state === "failed";
-      },
-      30_000,
-    );
+    await until("the archive is verified", async () => {
+      ({ state } = await json<{ state: string }>(`${archive.url}/api/v1/jobs/${id}`));
+      return state === "succeeded" || state === "failed";
+    });
     assert.equal(state, "succeeded");
   });
 });

@@ -20,7 +20,7 @@ const FIELDS = Object.entries({ t: "text", n: "numeric", big: "int8", b: "bool",
   ([id, type]) => ({ id, type }),
 );
 
-describe("a real CKAN", { skip: noCkan, timeout: 180_000 }, () => {
+describe("a real CKAN", { skip: noCkan }, () => {
   let portal: RealCkan;
   before(async () => {
     portal = await realCkan({ fields: FIELDS, records: RECORDS });

@@ -35,9 +35,7 @@ const WORK = {
   initial: "Requested",
 };
 
-test(`${ENTRIES} entries are moved by ${WORKERS} workers that are killed, each exactly once in effect`, {
-  timeout: 600_000,
-}, async (t) => {
+test(`${ENTRIES} entries are moved by ${WORKERS} workers that are killed, each exactly once in effect`, async (t) => {
   // Where there is memory for it: a disk would be waited for 20,000 times. What is killed are processes, not the machine.
   const folder = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "register-crash-"));
   const path = join(folder, "shared.db");
@@ -85,7 +83,7 @@ test(`${ENTRIES} entries are moved by ${WORKERS} workers that are killed, each e
   for (let kills = 0; kills < KILLS; kills++) {
     // Any moment is as good as another.
     const enough = (await countDone()) + 200 + random(1_000);
-    await until("they go on", async () => failed !== undefined || (await countDone()) >= enough, 120_000);
+    await until("they go on", async () => failed !== undefined || (await countDone()) >= enough);
     assert.equal(failed, undefined);
     const own = random(WORKERS);
     const child = children.get(own);

@@ -32,7 +32,7 @@ function action({ statuses }: Example, status: string): Record<string, unknown> 
   return found;
 }
 
-describe("the registers that come as examples", { timeout: 240_000 }, () => {
+describe("the registers that come as examples", () => {
   let folder: string;
   let server: ServerProcess;
   let mail: MailServer;
@@ -88,14 +88,10 @@ describe("the registers that come as examples", { timeout: 240_000 }, () => {
     });
   async function reaches(entry: RegisterEntry, status: string): Promise<RegisterEntry> {
     let now = entry;
-    await until(
-      `entry ${entry.id} of ${entry.register} is ${status}`,
-      async () => {
-        now = await client.registers.entry(entry.register, entry.id);
-        return now.status === status;
-      },
-      60_000,
-    ).catch((error: unknown) => {
+    await until(`entry ${entry.id} of ${entry.register} is ${status}`, async () => {
+      now = await client.registers.entry(entry.register, entry.id);
+      return now.status === status;
+    }).catch((error: unknown) => {
       throw new Error(`It is ${now.status}: ${now.reason}\n${server.log().slice(-2_000)}`, { cause: error });
     });
     return now;

@@ -30,7 +30,7 @@ const BUCKET = "longshore";
 
 const isMissing = withoutS3();
 if (isMissing) test("an archive in S3", { skip: isMissing }, () => {});
-else describe("an archive in S3, from deposit to check", { timeout: 300_000 }, archive);
+else describe("an archive in S3, from deposit to check", archive);
 
 function archive(): void {
   let s3: S3Server;
@@ -95,7 +95,7 @@ function archive(): void {
       headers: { "content-type": "application/x-tar" },
     });
     const { id } = (await sent.json()) as { id: number };
-    const { state, error } = await finished(server, id, {}, 60_000);
+    const { state, error } = await finished(server, id);
     assert.equal(state, "succeeded", JSON.stringify(error));
     return id;
   }
@@ -219,11 +219,7 @@ function archive(): void {
     assert.deepEqual((await keys()).filter((key) => key.endsWith("0=ocfl_object_1.1")).length, 2);
 
     server = await startServer({ dataDir: join(folder, "data"), env: settings });
-    await until(
-      "the tree is discarded",
-      async () => !(await keys()).some((key) => key.includes("longshore-staging")),
-      120_000,
-    );
+    await until("the tree is discarded", async () => !(await keys()).some((key) => key.includes("longshore-staging")));
     await deposit({ "killed.raw": large });
     const verified = await cli(["verify"]);
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
@@ -256,10 +252,10 @@ function archive(): void {
     });
     const { id } = (await made.json()) as { id: string };
     const cart = () => json<{ status: string; [more: string]: unknown }>(`${server.url}/api/v1/carts/${id}`);
-    await until("the file was asked for", async () => isAsked, 60_000);
+    await until("the file was asked for", async () => isAsked);
     assert.notEqual((await cart()).status, "ready");
     isUp = true;
-    await until("the cart is ready", async () => (await cart()).status === "ready", 120_000);
+    await until("the cart is ready", async () => (await cart()).status === "ready");
     const download = await fetch(`${server.url}/api/v1/carts/${id}/download.tar`);
     const bytes = Buffer.from(await download.arrayBuffer());
     assert.ok(bytes.includes(large.subarray(0, 1000)));

@@ -53,13 +53,13 @@ async function aftermath(folder: string): Promise<{ scheduling: Scheduling; runs
   const [schedule] = await store.list({ limit: 1 });
   assert.ok(schedule);
   const all = () => store.runs(schedule.id, { limit: 10 });
-  await until("every run is over", async () => (await all()).every(({ finishedAt }) => finishedAt !== null), 30_000);
+  await until("every run is over", async () => (await all()).every(({ finishedAt }) => finishedAt !== null));
   return { scheduling, runs: await all() };
 }
 
 const linesOf = (file: string) => (existsSync(file) ? readFileSync(file, "utf8").split("\n").length - 1 : 0);
 
-describe("a process with schedules that is killed", { timeout: 240_000 }, () => {
+describe("a process with schedules that is killed", () => {
   for (const rerun of [false, true])
     test(`at any step: one run for the due time, and its command is run ${rerun ? "at least once, as it may be run again" : "at most once, and its history says so"}`, async (t) => {
       const base = await folderOf(t);

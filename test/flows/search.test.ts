@@ -37,14 +37,10 @@ async function everything({ search }: Longshore): Promise<readonly SearchHit[]> 
 }
 
 const indexed = (client: Longshore) =>
-  until(
-    "everything is indexed",
-    async () => {
-      const { pending, rebuild } = await client.search.index();
-      return pending === 0 && rebuild?.finishedAt !== null;
-    },
-    60_000,
-  );
+  until("everything is indexed", async () => {
+    const { pending, rebuild } = await client.search.index();
+    return pending === 0 && rebuild?.finishedAt !== null;
+  });
 
 test("what is deposited is found, also after a restart, and by a server that lost its index or its database", async (t) => {
   const dataDir = await folderFor(t);
@@ -147,5 +143,5 @@ test("of two servers on one folder, the second one searches when the first one i
   const client = longshore({ url: second.url });
   assert.equal((await client.search.find("").page()).total, 2);
   await deposit(client, { "b.txt": "b" });
-  await until("it indexes, too", async () => (await client.search.find("").page()).total === 4, 60_000);
+  await until("it indexes, too", async () => (await client.search.find("").page()).total === 4);
 });

@@ -18,7 +18,7 @@ const TAKEOVER_MS = 30_000;
 const SCHEDULES = 5;
 
 /** One after the other, each goes on with what the one before has left. */
-describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, () => {
+describe("two servers and two workers on one PostgreSQL", () => {
   let folder: string;
   let postgres: TestPostgres;
   let database: pg.Client;
@@ -72,19 +72,19 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
       body: "{}",
     });
     const verification = (await asked.json()) as WireJob;
-    assert.equal((await finished(first, verification.id, {}, 60_000)).state, "succeeded");
+    assert.equal((await finished(first, verification.id)).state, "succeeded");
     const waiting = await json<WireJob & { attempts: number }>(`${first.url}/api/v1/jobs/${job.id}`);
     assert.deepEqual([waiting.state, waiting.attempts], ["queued", 0]);
 
     worker = await startWorkerProcess(settings, ["--lanes", "fast:2,slow:1,run:8"]);
-    assert.equal((await finished(first, job.id, {}, 60_000)).state, "succeeded");
+    assert.equal((await finished(first, job.id)).state, "succeeded");
   });
 
   test("nodes know each other, and each duty is one's", async () => {
     second = await startServer({ dataDir: join(folder, "second"), env: { ...settings, LONGSHORE_WORKERS: "none" } });
     const { status } = await fetch(`${second.url}/readyz`);
     assert.equal(status, 200, "although its data folder was not there, and nothing has been put into it");
-    await until("all are seen", async () => (await livingNodes()).length === 4, 30_000);
+    await until("all are seen", async () => (await livingNodes()).length === 4);
     const nodes = await longshore({ url: second.url }).nodes.list();
     const of = ({ pid }: { readonly pid: number }): Node | undefined => nodes.find(({ id }) => id.includes(`:${pid}:`));
     assert.deepEqual([of(first)?.role, of(first)?.address], ["server", first.url]);
@@ -125,7 +125,7 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
       const decoder = new TextDecoder();
       for await (const chunk of events.body ?? []) told += decoder.decode(chunk, { stream: true });
     })();
-    await until("it is told to run", () => /event: state\ndata: .*"running"/.test(told), 30_000);
+    await until("it is told to run", () => /event: state\ndata: .*"running"/.test(told));
     const lastSeen = /^id: (\d+)$/gm.exec(told)?.[1] ?? "";
 
     const cancelledAt = performance.now();
@@ -163,7 +163,6 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
     await until(
       "each has run",
       async () => (await other.jobs.list({ kind: "run", state: "succeeded" }).page()).items.length === SCHEDULES,
-      60_000,
     );
     for (const id of ids) {
       const { items } = await other.schedules.runs(id).page();
@@ -173,10 +172,7 @@ describe("two servers and two workers on one PostgreSQL", { timeout: 300_000 }, 
         ["succeeded"],
       );
     }
-    assert.equal(
-      (await finished(second, (await deposit(second, bundle({ "b.txt": "b" }))).id, {}, 60_000)).state,
-      "succeeded",
-    );
+    assert.equal((await finished(second, (await deposit(second, bundle({ "b.txt": "b" }))).id)).state, "succeeded");
   });
 
   test("a node that is stopped in good order hands over at once, and is gone from the list", async () => {

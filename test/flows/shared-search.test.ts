@@ -45,9 +45,9 @@ test("servers on one database have one index; one that is killed while it makes 
   const names = Array.from({ length: FILES }, (_, i) => `part-${i % 10}/file-${i}.txt`);
   await deposit(first, names);
   for (const client of [first, second])
-    await until("it is found wherever it is looked for", async () => (await total(client, "1499")) === 1, 60_000);
+    await until("it is found wherever it is looked for", async () => (await total(client, "1499")) === 1);
   const indexed = async () => (await second.search.index()).pending === 0;
-  await until("all is indexed", indexed, 60_000);
+  await until("all is indexed", indexed);
   const everything = await second.search.find("", { facets: ["project"] }).page();
   assert.deepEqual(everything.facets, { project: [{ value: "1234a", count: FILES + 1 }] });
 
@@ -62,17 +62,13 @@ test("servers on one database have one index; one that is killed while it makes 
 
   // Asked of the one that does not do it. Nobody writes while the row is locked: so it dies half-way.
   const reindexing = left.search.reindex();
-  await until(
-    "a new index is being made",
-    async () => {
-      await database.query("BEGIN");
-      const { rows } = await database.query("SELECT building FROM longshore_search.state FOR UPDATE");
-      const isUnderWay = rows[0]?.building !== null;
-      if (!isUnderWay) await database.query("ROLLBACK");
-      return isUnderWay;
-    },
-    30_000,
-  );
+  await until("a new index is being made", async () => {
+    await database.query("BEGIN");
+    const { rows } = await database.query("SELECT building FROM longshore_search.state FOR UPDATE");
+    const isUnderWay = rows[0]?.building !== null;
+    if (!isUnderWay) await database.query("ROLLBACK");
+    return isUnderWay;
+  });
   await killed.end("SIGKILL");
   await database.query("ROLLBACK");
   assert.equal(await total(left, "1499"), 1, "the index in use answers");

@@ -26,7 +26,7 @@ const HTTP_ONLY = { LONGSHORE_WORKERS: "fast:0,slow:0,run:0" };
 
 const isMissing = withoutS3();
 if (isMissing) test("nodes that share a store", { skip: isMissing }, () => {});
-else describe("nodes that share PostgreSQL and S3, each with a data folder of its own", { timeout: 300_000 }, nodes);
+else describe("nodes that share PostgreSQL and S3, each with a data folder of its own", nodes);
 
 function nodes(): void {
   let folder: string;
@@ -111,7 +111,7 @@ function nodes(): void {
   }
 
   async function requireArchived(node: ServerProcess, job: number, content: Uint8Array): Promise<void> {
-    const { state, error } = await finished(node, job, {}, 60_000);
+    const { state, error } = await finished(node, job);
     assert.equal(state, "succeeded", JSON.stringify(error));
     const { items } = await json<{ items: { id: number }[] }>(`${node.url}/api/v1/transactions/${job}/files`);
     const stored = await fetch(`${node.url}/api/v1/files/${items[0]?.id}/content`);
@@ -234,14 +234,10 @@ function nodes(): void {
     assert.equal(ordered.status, 202, await ordered.clone().text());
     const { id } = (await ordered.json()) as WirePackage;
     let made: WirePackage | undefined;
-    await until(
-      "the package is ready, and who ordered it is told",
-      async () => {
-        made = await json<WirePackage>(`${second.url}/api/v1/packages/${id}`);
-        return made.link !== null;
-      },
-      60_000,
-    );
+    await until("the package is ready, and who ordered it is told", async () => {
+      made = await json<WirePackage>(`${second.url}/api/v1/packages/${id}`);
+      return made.link !== null;
+    });
     const link = `${second.url}${new URL(made?.link ?? "").pathname}`;
     const whole = Buffer.from(await (await fetch(link)).arrayBuffer());
     assert.equal(whole.length, made?.sizeBytes);

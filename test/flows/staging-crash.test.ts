@@ -55,9 +55,7 @@ async function cartOf(server: ServerProcess, { id }: WireCart): Promise<WireCart
   return (await (await fetch(`${server.url}/api/v1/carts/${id}`)).json()) as WireCart;
 }
 
-test("staging whose server is killed goes on where it was, and leaves nothing behind", {
-  timeout: 400_000,
-}, async (t) => {
+test("staging whose server is killed goes on where it was, and leaves nothing behind", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "longshore-staging-crash-"));
   const dataDir = join(folder, "data");
   const remote = await pacificaArchiveServer();

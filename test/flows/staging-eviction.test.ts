@@ -33,7 +33,7 @@ test("a cache that is smaller than all carts serves the last, and never a short 
   async function settled(...files: readonly string[]): Promise<WireCart> {
     const { id } = await ask<WireCart>("/carts", { files });
     const status = async () => (await ask<WireCart>(`/carts/${id}`)).status;
-    await until("the cart is settled", async () => !["waiting", "staging"].includes(await status()), 30_000);
+    await until("the cart is settled", async () => !["waiting", "staging"].includes(await status()));
     return ask(`/carts/${id}`);
   }
   const download = ({ id }: WireCart) => fetch(`${server.url}/api/v1/carts/${id}/download.tar`);

@@ -9,9 +9,7 @@ import { runCli } from "../cli/run-cli.ts";
 import { startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
-test("a server that is told to stop says so to load balancers, serves for a while, and waits for no request without end", {
-  timeout: 60_000,
-}, async (t) => {
+test("a server that is told to stop says so to load balancers, serves for a while, and waits for no request without end", async (t) => {
   const env = { LONGSHORE_DRAIN_SECONDS: "3", LONGSHORE_STOP_SECONDS: "2" };
   const server = await startServer({ env });
   t.after(() => server.stop());

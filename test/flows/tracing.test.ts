@@ -126,7 +126,7 @@ test("without a receiver, work goes on, and the log says that traces are lost", 
   try {
     const { id } = await deposit(server, bundle({ "m.txt": "untraced" }));
     assert.equal((await finished(server, id)).state, "succeeded");
-    await until("the log tells", () => server.log().includes('"during":"sending traces"'), 30_000);
+    await until("the log tells", () => server.log().includes('"during":"sending traces"'));
   } finally {
     await server.stop();
   }

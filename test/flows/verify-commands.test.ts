@@ -130,7 +130,7 @@ describe("longshore verify", () => {
     const good = readFileSync(bad);
     writeFileSync(bad, "?\n");
     const { child, result } = startCli(["verify", "--throttle", THROTTLE, "--parallel", "1"], { env: env(lab) });
-    await until("its progress is saved", () => existsSync(journal(lab)), 20_000);
+    await until("its progress is saved", () => existsSync(journal(lab)));
     child.kill("SIGKILL");
     await result;
     writeFileSync(bad, good);

@@ -24,7 +24,7 @@ interface Starting {
   waits(): readonly Readonly<Record<string, unknown>>[];
 }
 
-describe("a process that is started before what it needs", { timeout: 180_000 }, () => {
+describe("a process that is started before what it needs", () => {
   let folder: string;
   let postgres: TestPostgres;
   let endpoint: string;
@@ -80,7 +80,7 @@ describe("a process that is started before what it needs", { timeout: 180_000 },
     const url = new URL(target);
     url.port = String(port);
     const { child, ended, out, err, waits } = starting({ LONGSHORE_DATABASE_URL: url.href });
-    await until("it has waited twice", () => waits().length >= 2 || child.exitCode !== null, 60_000);
+    await until("it has waited twice", () => waits().length >= 2 || child.exitCode !== null);
     assert.equal(child.exitCode, null, err());
     const [first, second] = waits();
     assert.equal(first?.msg, "waiting for PostgreSQL");
@@ -96,7 +96,7 @@ describe("a process that is started before what it needs", { timeout: 180_000 },
     }).listen(port, "127.0.0.1");
     await once(forward, "listening");
     try {
-      await until("it works", () => out().startsWith("worker "), 60_000);
+      await until("it works", () => out().startsWith("worker "));
       child.kill("SIGTERM");
       await ended;
       assert.equal(child.exitCode, 0, err());
@@ -145,7 +145,7 @@ describe("a process that is started before what it needs", { timeout: 180_000 },
   test("is not kept from stopping", async () => {
     const url = `postgres://127.0.0.1:${await lastingPort()}/none`;
     const { child, ended, waits } = starting({ LONGSHORE_DATABASE_URL: url, LONGSHORE_START_WAIT: "3600" });
-    await until("it waits", () => waits().length === 1, 60_000);
+    await until("it waits", () => waits().length === 1);
     child.kill("SIGTERM");
     await ended;
     assert.equal(child.signalCode, null);

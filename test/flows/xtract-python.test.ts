@@ -97,7 +97,7 @@ const FILES: Readonly<Record<string, string>> = {
   "two/data.json": '{"x": 1}',
 };
 
-describe("Xtract's Python SDK", { skip: noXtract, timeout: 240_000 }, () => {
+describe("Xtract's Python SDK", { skip: noXtract }, () => {
   let folder: string;
   before(() => {
     folder = realpathSync(mkdtempSync(join(tmpdir(), "longshore-xtract-")));
@@ -114,7 +114,7 @@ describe("Xtract's Python SDK", { skip: noXtract, timeout: 240_000 }, () => {
   async function use(url: string, token: string, records: string): Promise<Said> {
     const env = { ...process.env, TOKEN: token, PYTHONPATH: join(folder, "python") };
     const words = [url, records, join(folder, "one"), join(folder, "two")];
-    const { stdout } = await run("python3", ["-c", USER, ...words], { env, cwd: folder, timeout: 120_000 });
+    const { stdout } = await run("python3", ["-c", USER, ...words], { env, cwd: folder });
     return JSON.parse(stdout) as Said;
   }
 

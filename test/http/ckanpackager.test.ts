@@ -65,7 +65,7 @@ async function mailed(server: PackageServer, count = 1): Promise<string> {
   return path;
 }
 
-describe("who comes to the ckanpackager door", { timeout: 120_000 }, () => {
+describe("who comes to the ckanpackager door", () => {
   test("must know the secret, at every address, or is refused as the original refuses", async (t) => {
     const server = await packageServer(t);
     const refusal: Answer = { status: 401, body: failed("NotAuthorizedError", "Wrong/missing secret") };
@@ -107,7 +107,7 @@ describe("who comes to the ckanpackager door", { timeout: 120_000 }, () => {
   });
 });
 
-describe("the ckanpackager door", { timeout: 120_000 }, () => {
+describe("the ckanpackager door", () => {
   test("says how many workers there are, whatever defaults a client sends along, with one slash or two", async (t) => {
     const server = await packageServer(t);
     for (const door of server.doors)

@@ -42,7 +42,7 @@ export async function finished(
   server: Pick<RealServer, "url">,
   id: number,
   headers: Fields = {},
-  limitMs = 10_000,
+  limitMs?: number,
 ): Promise<WireJob> {
   let job: WireJob | undefined;
   const isFinished = async () => {

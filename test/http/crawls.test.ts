@@ -48,7 +48,7 @@ type Headers = Readonly<Record<string, string>>;
 
 const UNKNOWN = "00000000-0000-4000-8000-000000000000";
 
-describe("crawls over HTTP", { timeout: 240_000 }, () => {
+describe("crawls over HTTP", () => {
   let server: ServerProcess;
   let folder: string;
   /** A store that keeps everybody waiting. */
@@ -102,7 +102,7 @@ describe("crawls over HTTP", { timeout: 240_000 }, () => {
       crawl = await json<WireCrawl>(api(`/crawls/${id}`), headers);
       return crawl.finishedAt !== null && crawl.extractions.every(({ finishedAt }) => finishedAt !== null);
     };
-    await until(`crawl ${id} has ended`, isOver, 60_000);
+    await until(`crawl ${id} has ended`, isOver);
     assert.ok(crawl);
     return crawl;
   }

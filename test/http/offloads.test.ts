@@ -11,7 +11,7 @@ import { fill } from "../support/crawling.ts";
 import { startGlobusServer } from "../support/globus-server.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 
-describe("offloads over HTTP", { timeout: 120_000 }, () => {
+describe("offloads over HTTP", () => {
   let server: ServerProcess;
   let client: Longshore;
   let base: string;
@@ -61,9 +61,7 @@ describe("offloads over HTTP", { timeout: 120_000 }, () => {
   });
 });
 
-test("a server whose settings name Globus crawls a collection, and offloads between two", {
-  timeout: 120_000,
-}, async (t) => {
+test("a server whose settings name Globus crawls a collection, and offloads between two", async (t) => {
   const base = await realpath(await mkdtemp(join(tmpdir(), "longshore-globus-")));
   fill(base, { "lab/run/a.txt": "a", "lab/run/deep/b.txt": "b", "shelf/.keep": "", "own/.keep": "" });
   const [lab, shelf, own] = ["1", "2", "3"].map((digit) => `${digit.repeat(8)}-6d04-11e5-ba46-22000b92c6ec`);

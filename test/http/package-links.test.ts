@@ -16,7 +16,7 @@ const ROWS = { kind: "datastore", resourceId: "r" };
 const BROWSER = { accept: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" };
 const HOUR_MS = 3_600_000;
 
-describe("the link to a package", { timeout: 120_000 }, () => {
+describe("the link to a package", () => {
   test("is the ZIP to whoever opens it, browser or curl, without any token", async (t) => {
     const server = await packageServer(t, { loopback: false });
     const made = await server.made(ROWS, await server.token("ada", "read"));

@@ -26,7 +26,7 @@ interface Statistics {
 
 const api = ({ url }: Pick<PackageServer, "url">, path: string) => `${url}/api/v1${path}`;
 
-describe("packages over HTTP", { timeout: 120_000 }, () => {
+describe("packages over HTTP", () => {
   test("an order is answered at once, with the address to ask at, and becomes a ZIP with a manifest", async (t) => {
     const server = await packageServer(t);
     const answer = await order(server.url, { ...ROWS, apiUrl: server.portal.apiUrl, key: "k-of-ada", limit: 10 });

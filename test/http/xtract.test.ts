@@ -43,7 +43,7 @@ async function told(method: string, url: string, document: unknown = {}): Promis
   return JSON.parse(text) as Answer;
 }
 
-describe("the door xtract", { timeout: 240_000 }, () => {
+describe("the door xtract", () => {
   let server: ServerProcess;
   let folder: string;
   let door: string;

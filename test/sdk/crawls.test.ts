@@ -8,7 +8,7 @@ import { type ServerProcess, startServer } from "../support/server.ts";
 
 const FILES = 250;
 
-describe("crawls of the SDK", { timeout: 120_000 }, () => {
+describe("crawls of the SDK", () => {
   let folder: string;
   let server: ServerProcess;
   let client: Longshore;

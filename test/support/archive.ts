@@ -69,7 +69,7 @@ export async function testArchive(
       const { id } = await services.ingest.receive(Readable.from([bundle(files)]), { owner });
       const worker = services.startWorker({ jobEnded: () => {}, trouble: (error) => console.error(error) });
       try {
-        await until(`job ${id} is over`, async () => (await services.jobs.get(id)).finishedAt !== null, 60_000);
+        await until(`job ${id} is over`, async () => (await services.jobs.get(id)).finishedAt !== null);
       } finally {
         await worker.stop();
       }

@@ -177,7 +177,7 @@ export async function chaosCluster(env: Readonly<Record<string, string>>): Promi
       }
       await Promise.all(underWay);
       if (failures.length > 0) throw new AggregateError(failures, `a node did not come back: ${failures.join("; ")}`);
-      await until("all are up", () => nodes.every(({ running }) => running !== undefined), 60_000);
+      await until("all are up", () => nodes.every(({ running }) => running !== undefined));
     },
     keysBelow: below,
     async unfinishedBelow(Prefix) {

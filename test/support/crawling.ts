@@ -101,7 +101,7 @@ export async function openCrawling(
   };
   async function ended(id: CrawlId): Promise<Crawl> {
     const isOver = async () => FINISHED_CRAWLS.includes((await crawls.get(OPERATOR, id)).status);
-    await until(`crawl ${id} ends`, isOver, 120_000);
+    await until(`crawl ${id} ends`, isOver);
     return crawls.get(OPERATOR, id);
   }
   return {

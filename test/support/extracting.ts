@@ -135,7 +135,7 @@ export async function openExtracting(options: ExtractingOptions = {}): Promise<E
   const workers: Worker[] = [];
   const troubles: unknown[] = [];
 
-  const ended: Extracting["ended"] = async ({ id }, limitMs = 60_000) => {
+  const ended: Extracting["ended"] = async ({ id }, limitMs) => {
     const over = ["complete", "failed", "cancelled"];
     await until(
       `extraction ${id} has ended`,

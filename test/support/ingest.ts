@@ -95,7 +95,7 @@ export async function openIngest(t: TestContext, options: IngestOptions = {}): P
       const bytes = bundle instanceof Readable ? bundle : Readable.from(inPieces(bundle), { objectMode: false });
       return fixture.over(await services.ingest.receive(bytes, { owner: "ada", ...request }));
     },
-    async over(job, limitMs = 10_000) {
+    async over(job, limitMs) {
       const isOver = async () => FINISHED_STATES.includes((await services.jobs.get(job.id)).state);
       await until(`job ${job.id} is over`, isOver, limitMs);
       return services.jobs.get(job.id);

@@ -156,7 +156,7 @@ export async function openOffloading(
   };
   async function ended(id: JobId): Promise<Job> {
     const isOver = async () => FINISHED_STATES.includes((await services.jobs.get(id)).state);
-    await until(`job ${id} ends`, isOver, 120_000);
+    await until(`job ${id} ends`, isOver);
     return services.jobs.get(id);
   }
   return {

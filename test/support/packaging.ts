@@ -132,7 +132,7 @@ export async function packaging(t: TestContext, options: PackagingOptions = {}):
     order: (given = {}) => services.packages.order({ recipe: recipe(), owner: "ada", door: false, ...given }),
     async settled(id) {
       const worker = work();
-      await until(`order ${id} is settled`, async () => (await get(id)).package.status !== "building", 60_000);
+      await until(`order ${id} is settled`, async () => (await get(id)).package.status !== "building");
       // The job itself may end a little later.
       await worker.stop();
       return get(id);

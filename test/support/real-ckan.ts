@@ -70,7 +70,7 @@ export async function realCkan(table: RealTable): Promise<RealCkan> {
       once(createInterface(server.stdout), "line"),
       ended.then(() => Promise.reject(new Error(`CKAN ended before it served:\n${log}`))),
     ])) as [string];
-    await until("CKAN answers", () => answers(port), 60_000);
+    await until("CKAN answers", () => answers(port));
     const origin = `http://127.0.0.1:${port}`;
     const { resource } = JSON.parse(line) as { resource: string };
     return { origin, apiUrl: `${origin}/api/action/datastore_search`, resourceId: resource, stop };

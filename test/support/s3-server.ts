@@ -84,7 +84,7 @@ async function startCluster(folder: string, daemons: ChildProcess[]): Promise<Om
   await ceph("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store);
   start("ceph-osd", "-i", "0");
   const isUp = async () => /\b1 up\b/.test((await ceph("ceph", "osd", "stat")).stdout);
-  await until("Ceph's store is up", isUp, 60_000);
+  await until("Ceph's store is up", isUp);
 
   const accessKeyId = "LONGSHORETEST";
   const secretAccessKey = randomUUID();
@@ -99,7 +99,7 @@ async function startCluster(folder: string, daemons: ChildProcess[]): Promise<Om
       () => false,
     );
   };
-  await until("Ceph's gateway answers", answers, 60_000);
+  await until("Ceph's gateway answers", answers);
   return { url, accessKeyId, secretAccessKey };
 }
 

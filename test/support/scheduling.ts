@@ -178,19 +178,15 @@ export async function openScheduling(options: SchedulingOptions = {}): Promise<S
     fire: () => kept(startScheduler(loop)),
     async ended({ number }) {
       let run: Run | undefined;
-      await until(
-        `run ${number} is over`,
-        async () => {
-          run = await store.run(number);
-          return run?.finishedAt != null;
-        },
-        30_000,
-      );
+      await until(`run ${number} is over`, async () => {
+        run = await store.run(number);
+        return run?.finishedAt != null;
+      });
       if (!run) throw new Error("It was over a moment ago.");
       return run;
     },
     async begun({ number }) {
-      await until(`run ${number} has begun`, async () => (await store.run(number))?.startedAt != null, 30_000);
+      await until(`run ${number} has begun`, async () => (await store.run(number))?.startedAt != null);
     },
     async close() {
       for (const one of running) await one.stop();

@@ -166,7 +166,7 @@ export async function openStaging(t: TestContext, options: StagingOptions = {}):
         assert.ok(found);
         return found;
       };
-      await until(`the job of ${id} is over`, async () => (await job()).finishedAt !== null, 60_000);
+      await until(`the job of ${id} is over`, async () => (await job()).finishedAt !== null);
       await running.stop();
       const cart = await stores.carts.get(id);
       assert.ok(cart);

@@ -6,7 +6,7 @@ import { deposit, finished } from "../http/client.ts";
 import { type RealServer, realServer } from "../http/real-server.ts";
 import { type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
 
-describe("pages in a real browser", { skip: withoutBrowser(), timeout: 120_000 }, () => {
+describe("pages in a real browser", { skip: withoutBrowser() }, () => {
   let server: RealServer;
   let browser: TestBrowser;
   before(async () => {

@@ -99,7 +99,7 @@ describe("pages of carts", () => {
     assert.equal((await send("/carts", { name: "blank", search: "  " })).status, 400);
   });
 
-  describe("in a browser", { skip: withoutBrowser(), timeout: 120_000 }, () => {
+  describe("in a browser", { skip: withoutBrowser() }, () => {
     let browser: TestBrowser;
     before(async () => {
       browser = await testBrowser();

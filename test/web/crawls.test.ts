@@ -31,7 +31,7 @@ test("an ending is a type, unless it is a number", () => {
   ]);
 });
 
-describe("pages of crawls", { timeout: 120_000 }, () => {
+describe("pages of crawls", () => {
   let server: ServerProcess;
   let folder: string;
   before(async () => {

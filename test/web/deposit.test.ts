@@ -15,7 +15,7 @@ import { seededRandom } from "../support/random.ts";
 import { lastingPort, startServer } from "../support/server.ts";
 import { type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 180_000 };
 const EVIL = "<img src=x onerror=alert(1)> & 'quotes' \u202Egnp.exe";
 
 /** A folder with files in it, to be removed by the caller. */
@@ -85,7 +85,7 @@ describe("the deposit page without a browser", () => {
 /** As for the chaos of several nodes: for a machine of one's own. */
 const IS_FULL = process.env.LONGSHORE_CHAOS === "full";
 
-describe("depositing from a browser", { skip: withoutBrowser(), timeout: 600_000 }, () => {
+describe("depositing from a browser", { skip: withoutBrowser() }, () => {
   let browser: TestBrowser;
   before(async () => {
     browser = await testBrowser();

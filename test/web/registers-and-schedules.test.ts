@@ -9,7 +9,7 @@ import { type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
 const EXAMPLE = new URL("../../examples/registers/preservation.json", import.meta.url);
 const PHONE = { viewport: { width: 360, height: 740 } };
 
-describe("registers and schedules in a real browser", { skip: withoutBrowser(), timeout: 120_000 }, () => {
+describe("registers and schedules in a real browser", { skip: withoutBrowser() }, () => {
   let server: RealServer;
   let browser: TestBrowser;
   before(async () => {

@@ -29,7 +29,7 @@ test("a month has the days of its time zone, also those that are longer, and not
   assert.deepEqual([never.length, never[0]?.begin], [28, Date.parse("2026-01-31T18:15Z")]); // UTC+5:45
 });
 
-describe("pages of schedules", { timeout: 120_000 }, () => {
+describe("pages of schedules", () => {
   let server: ServerProcess;
   before(async () => {
     server = await startServer();

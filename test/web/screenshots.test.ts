@@ -19,7 +19,7 @@ const ON_A_PHONE = ["home", "deposit", "transaction", "register", "schedule"];
 /** Pictures of the documentation are smaller than the window. */
 const SCALE = 0.75;
 
-describe("every page, looked at", { skip: withoutBrowser(), timeout: 300_000 }, () => {
+describe("every page, looked at", { skip: withoutBrowser() }, () => {
   let filled: FilledServer;
   let browser: TestBrowser;
   let opened: OpenPage;

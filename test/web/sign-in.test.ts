@@ -285,7 +285,7 @@ describe("signing in at a provider", () => {
     assert.equal((await browser.go(answer)).url, `${place.server.url}/home`);
   });
 
-  test("people sign in and out in a real browser", { skip: withoutBrowser(), timeout: 120_000 }, async () => {
+  test("people sign in and out in a real browser", { skip: withoutBrowser() }, async () => {
     const browser = await testBrowser();
     try {
       const { page, assertAccessible, assertQuiet, close } = await browser.open(`${place.server.url}/jobs`);

@@ -85,7 +85,6 @@ test("what was found is described while the crawl goes on", async (t) => {
   await until(
     "the first file is described",
     async () => (await extractions.get(ADA, extraction.id)).counts.success === 1,
-    60_000,
   );
   assert.equal((await crawls.get(ADA, begun.id)).status, "crawling");
   assert.equal((await extractions.get(ADA, extraction.id)).status, "extracting");

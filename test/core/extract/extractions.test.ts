@@ -62,7 +62,7 @@ test("a cancelled extraction keeps what it had, and can be continued", async (t)
   });
   const crawl = await crawled();
   const { id, job } = await extractions.start(ADA, crawl.id, { extractors: ["json"] });
-  await until("some are described", async () => (await extractions.get(ADA, id)).counts.success > 0, 60_000);
+  await until("some are described", async () => (await extractions.get(ADA, id)).counts.success > 0);
   await asked.promise;
   await extractions.cancel(ADA, id);
   cancelling.resolve();
@@ -75,7 +75,7 @@ test("a cancelled extraction keeps what it had, and can be continued", async (t)
   await assert.rejects(extractions.cancel(ADA, id), { code: "crawl_state_conflict" });
 
   await jobs.retry(job, "ada");
-  await until("it is complete", async () => (await extractions.get(ADA, id)).status === "complete", 60_000);
+  await until("it is complete", async () => (await extractions.get(ADA, id)).status === "complete");
   const complete = await extractions.get(ADA, id);
   assert.equal(complete.counts.success, 101);
   assert.equal(complete.error, null);

@@ -85,7 +85,7 @@ describe("a fixity run", () => {
         const worker = startWorker(jobs, stores.queue, handlersOf(given), clock, options);
         try {
           const isOver = async () => FINISHED_STATES.includes((await jobs.get(id)).state);
-          await until(`run ${id} is over`, isOver, 30_000);
+          await until(`run ${id} is over`, isOver);
         } finally {
           await worker.stop();
         }

@@ -65,7 +65,7 @@ async function send({ deposit, over, jobs }: FaultyIngest, bundle: Uint8Array): 
   const told = await deposit(bundle).catch((error: unknown) => error);
   const [job] = await jobs.list({ limit: 1 });
   assert.ok(job);
-  return { job: await over(job, 30_000), told };
+  return { job: await over(job), told };
 }
 
 const full = () => new AppError("storage_full");
@@ -82,7 +82,7 @@ describe("a storage that fails once, at any step,", { concurrency: 6 }, () => {
     look: (fixture: FaultyIngest, job: Job, told: unknown) => Promise<void>,
   ) {
     for (let lane = 0; lane < AT_ONCE; lane++)
-      test(`${what} (steps ${lane + 1}, ${lane + 1 + AT_ONCE} …)`, { timeout: 120_000 }, async (t) => {
+      test(`${what} (steps ${lane + 1}, ${lane + 1 + AT_ONCE} …)`, async (t) => {
         const fixture = await openFaulty(t);
         const trace = fixture.strike();
         await send(fixture, bundle);

@@ -38,7 +38,7 @@ async function elsewhere(t: TestContext, listener: RequestListener): Promise<str
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-describe("packages of rows", { timeout: 120_000 }, () => {
+describe("packages of rows", () => {
   test("every format has the member that consumers expect", async (t) => {
     const here = await packaging(t);
     for (const format of ["csv", "tsv", "xlsx", "jsonl", "parquet"] as const) {
@@ -168,7 +168,7 @@ describe("packages of rows", { timeout: 120_000 }, () => {
   });
 });
 
-describe("packages of a file by URL", { timeout: 120_000 }, () => {
+describe("packages of a file by URL", () => {
   const content = Buffer.from("a,b\n1,2\n".repeat(50_000));
 
   test("the file comes as it is, under the last part of its path", async (t) => {
@@ -282,7 +282,7 @@ describe("packages of a file by URL", { timeout: 120_000 }, () => {
   });
 });
 
-describe("what packages leave", { timeout: 120_000 }, () => {
+describe("what packages leave", () => {
   test("a package that was published by a worker that died is made once more, and the first ZIP goes", async (t) => {
     const here = await packaging(t);
     const { order, package: ordered } = await here.order();

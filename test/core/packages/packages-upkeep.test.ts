@@ -15,7 +15,7 @@ async function ready(here: Packaging, resourceId = "r") {
 
 const ids = (...some: readonly Awaited<ReturnType<typeof ready>>[]) => some.map(({ package: made }) => made.id);
 
-describe("eviction", { timeout: 60_000 }, () => {
+describe("eviction", () => {
   test("a package goes when the last link to it has expired, and not before", async (t) => {
     const here = await packaging(t, { env: { LONGSHORE_PACKAGE_KEEP_HOURS: "10" } });
     const one = await ready(here);
@@ -87,7 +87,7 @@ describe("eviction", { timeout: 60_000 }, () => {
   });
 });
 
-describe("statistics of packages", { timeout: 60_000 }, () => {
+describe("statistics of packages", () => {
   test("an order is counted when its requester has been told, and not before", async (t) => {
     const here = await packaging(t);
     const { order } = await here.order({ email: "Ada@x.org", recipe: here.recipe({ limit: 30 }) });

@@ -19,7 +19,7 @@ import { until } from "../../support/until.ts";
 const HOUR_MS = 3_600_000;
 const tokenOf = (link: string | null) => /\/links\/([^/]+)\/[^/]+\.zip$/.exec(link ?? "")?.[1] ?? "";
 
-describe("packages", { timeout: 120_000 }, () => {
+describe("packages", () => {
   test("an order becomes a ZIP with the rows, a link that leads to it, and a mail with the link", async (t) => {
     const here = await packaging(t);
     const ordered = await here.order({ email: "ada@example.org", door: true });

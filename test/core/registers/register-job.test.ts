@@ -104,7 +104,7 @@ test("an entry that the action is not for goes on at once", async (t) => {
   await reaches(id, "Idle");
 });
 
-test("a cancel is honoured until the point of no return, and refused after it", { timeout: 60_000 }, async (t) => {
+test("a cancel is honoured until the point of no return, and refused after it", async (t) => {
   const go = Promise.withResolvers<void>();
   const reached: string[] = [];
   const { request, reaches, registers, worker, jobs } = await working(t, async ({ entry, settle, signal }) => {

@@ -17,7 +17,7 @@ async function working(t: TestContext, options: SchedulingOptions = {}) {
   };
 }
 
-describe("runs of schedules", { timeout: 120_000 }, () => {
+describe("runs of schedules", () => {
   test("a command that ends well has succeeded, another has failed with its exit code, and both outputs are kept in order", async (t) => {
     const { create, run, output, jobs } = await working(t);
     const { id } = await create({ action: shell("echo one; echo two >&2; echo three; exit 4") });
@@ -235,7 +235,7 @@ describe("runs of schedules", { timeout: 120_000 }, () => {
   });
 });
 
-test("what cannot be a schedule is refused before it is kept, saying what is wrong", { timeout: 60_000 }, async (t) => {
+test("what cannot be a schedule is refused before it is kept, saying what is wrong", async (t) => {
   const { create, close, schedules } = await openScheduling();
   t.after(close);
   const refused = (given: Parameters<typeof create>[0], code: string) => assert.rejects(create(given), { code });

@@ -25,7 +25,7 @@ async function opened(t: TestContext, options: Omit<SchedulingOptions, "clock"> 
   return { ...scheduling, clock, history, hourly, tick: () => tick(scheduling.loop) };
 }
 
-describe("the loop that fires schedules", { timeout: 60_000 }, () => {
+describe("the loop that fires schedules", () => {
   test("each due time is one run, and nothing is run before", async (t) => {
     const { hourly, clock, tick: look, history } = await opened(t);
     const { id } = await hourly();

@@ -21,7 +21,7 @@ import { until } from "../../../support/until.ts";
 
 const MIB = 1024 * 1024;
 
-describe("a download put together of many files", { timeout: 120_000 }, () => {
+describe("a download put together of many files", () => {
   let root: string;
   let archive: ObjectStorage;
   beforeEach(() => {

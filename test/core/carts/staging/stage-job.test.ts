@@ -33,7 +33,7 @@ async function archived(
   return { path: name, sizeBytes: bytes.length, location: { at: "archive", path: name }, ...known };
 }
 
-describe("a cart with files of a remote archive", { timeout: 120_000 }, () => {
+describe("a cart with files of a remote archive", () => {
   test("is ready when they have been copied, and knows of each what it must", async (t) => {
     const fixture = await openStaging(t);
     fixture.remote.put("7", HELLO, { modifiedAt: 1_459_203_299.5 });
@@ -252,7 +252,7 @@ describe("a cart with files of a remote archive", { timeout: 120_000 }, () => {
   });
 });
 
-describe("a cart with files of the archive", { timeout: 120_000 }, () => {
+describe("a cart with files of the archive", () => {
   const known = { crc32: HELLO_CRC32, digest: HELLO_SHA512 };
 
   test("waits for those that lie in cold storage, says when they are expected, and copies nothing", async (t) => {
@@ -315,7 +315,7 @@ describe("a cart with files of the archive", { timeout: 120_000 }, () => {
   });
 });
 
-describe("a stage job", { timeout: 120_000 }, () => {
+describe("a stage job", () => {
   test("that is cancelled leaves a cart in error and nothing of the copy that was under way", async (t) => {
     const fixture = await openStaging(t);
     const { remote, stores } = fixture;
@@ -386,7 +386,7 @@ describe("a stage job", { timeout: 120_000 }, () => {
     await until("the cart is being staged", async () => (await stores.carts.get(asked.id))?.status === "staging");
     await stores.carts.remove(asked.id);
     const isOver = async () => (await fixture.jobs.get(asked.stageJob)).finishedAt !== null;
-    await until("the job is over, which may be put off", isOver, 60_000);
+    await until("the job is over, which may be put off", isOver);
     await worker.stop();
     assert.equal((await fixture.jobs.get(asked.stageJob)).error?.code, "cart_unknown");
     await assert.rejects(fixture.jobs.retry(asked.stageJob, "ada"), { code: "job_state_conflict" });

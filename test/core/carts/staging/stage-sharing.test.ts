@@ -13,7 +13,7 @@ const BIG = Buffer.alloc(300_000, "0123456789abcdef");
 const factsOf = (problems: readonly Problem[]) => problems.map(({ message: _, ...facts }) => facts);
 const countOf = (requests: readonly string[], name: string) => requests.filter((request) => request === name).length;
 
-describe("carts that share the staging cache", { timeout: 120_000 }, () => {
+describe("carts that share the staging cache", () => {
   test("copy a file once that both need at the same time", async (t) => {
     const fixture = await openStaging(t);
     const { remote } = fixture;

@@ -59,7 +59,7 @@ async function abandon({ stores, cache, clock }: StagingFixture, key: string, si
   return path;
 }
 
-describe("the staging cache", { timeout: 120_000 }, () => {
+describe("the staging cache", () => {
   test("keeps a file under its key, with its digests and CRC-32", async (t) => {
     const { staging, clock } = await openStaging(t);
     const before = clock.now();
