@@ -5,6 +5,8 @@ import { composeOpenid } from "../../src/compose/openid.ts";
 import { keyRing } from "../../src/core/access/key-ring.ts";
 import type { ProviderSignIn } from "../../src/core/access/provider-sign-in.ts";
 import { sealedSessions } from "../../src/core/access/sessions.ts";
+import { attemptCookies, farewellCookie } from "../../src/http/provider-cookies.ts";
+import { sessionCookie } from "../../src/http/session-cookie.ts";
 import { signIn as signInFindings } from "../../src/local/doctor-openid.ts";
 import { loadConfig } from "../../src/settings/config.ts";
 import { webFace } from "../../src/web/face.ts";
@@ -302,6 +304,9 @@ describe("signing in at a provider", () => {
       await page.getByRole("button", { name: "Sign out" }).click();
       await page.getByRole("button", { name: "Yes, sign me out" }).click();
       await page.waitForURL(`${place.server.url}/sign-in`);
+      await page.goto(`${place.server.url}/sign-in/openid/callback?state=none`);
+      assert.equal(await page.getByRole("alert").count(), 1);
+      await assertAccessible();
       await close();
     } finally {
       await browser.close();
@@ -395,6 +400,19 @@ test("a provider that is not there when the server starts is asked again by whoe
     await place.server.stop();
     await provider.stop();
   }
+});
+
+test("behind a proxy, cookies are for our own paths, over HTTPS alone", () => {
+  const attempt = { state: "0123456789abcdef0123", sealed: "sealed" };
+  const options = { publicUrl: "https://archive.example.org/longshore" };
+  const other = { cookie: "longshore_attempt_x=1" };
+  assert.deepEqual(attemptCookies(other, attempt, 600, options), [
+    "longshore_attempt_0123456789abcdef=sealed; Path=/longshore/sign-in/openid; Max-Age=600; HttpOnly; SameSite=Lax; Secure",
+  ]);
+  assert.match(sessionCookie("sealed", 60, options), /; Path=\/longshore; .*; Secure$/);
+  assert.match(sessionCookie("sealed", 60, { publicUrl: "https://archive.example.org" }), /; Path=\/; /);
+  // Longer than browsers keep: it is left out, and an earlier one is forgotten.
+  assert.match(farewellCookie("x".repeat(4_000), 60, options), /^longshore_farewell=; .*Max-Age=0/);
 });
 
 test("nobody's word of a provider counts that is not, or not any more, the one of the settings", () => {
