@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Stores } from "../adapters/db/stores.ts";
 import { builtInExtractors } from "../adapters/sandbox/built-in.ts";
@@ -65,6 +66,8 @@ export async function composeCrawling(config: Config, parts: CrawlingParts): Pro
     outputBytes: config.extractOutputBytes,
   };
   const processes = config.extractProcesses;
+  // A process that may read a folder that is not there yet may not read what comes to lie in it (Node's permission model).
+  await mkdir(scratch, { recursive: true, mode: 0o700 });
   const builtIn = builtInExtractors({ readable: [...config.crawlRoots, scratch], limits, processes });
   let report: Parameters<Crawling["reportTo"]>[0] | undefined;
   const extractors = extractorRegistry(builtIn, await registered());

@@ -6,6 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { endingOf } from "../../src/core/crawl/sizes.ts";
 import { markupOf } from "../../src/web/html.ts";
 import { treeMap } from "../../src/web/tree-map.ts";
+import { bundle } from "../http/bundle.ts";
+import { deposit, finished } from "../http/client.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 import { type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
@@ -30,6 +32,37 @@ test("an ending is a type, unless it is a number", () => {
     ...["txt", "", "", "gz", "", "7z"],
   ]);
 });
+
+/** One variable on one dimension: the classic format as the NetCDF Users' Guide, appendix B, writes it down. */
+function smallNetcdf(): Buffer {
+  const int = (value: number) => Buffer.from([value >> 24, value >> 16, value >> 8, value]);
+  const words = (text: string) => [int(text.length), Buffer.from(text.padEnd(Math.ceil(text.length / 4) * 4, "\0"))];
+  const [dimension, variable, attribute, char, float] = [10, 11, 12, 2, 5];
+  const attributes = (name: string, value: string) => [
+    int(attribute),
+    int(1),
+    ...words(name),
+    int(char),
+    ...words(value),
+  ];
+  const head = [
+    ...[Buffer.from("CDF\x01"), int(0)],
+    ...[int(dimension), int(1), ...words("lat"), int(3)],
+    ...attributes("title", "Test"),
+    ...[int(variable), int(1), ...words("t"), int(1), int(0), ...attributes("units", "K<b>"), int(float), int(12)],
+  ];
+  const before = Buffer.concat(head);
+  return Buffer.concat([before, int(before.length + 4), Buffer.alloc(12)]);
+}
+
+/** A page with nothing on it; readers find its objects without a table of them. */
+const SMALL_PDF = `%PDF-1.4
+1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj
+2 0 obj <</Type /Pages /Kids [3 0 R] /Count 1>> endobj
+3 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 200 100]>> endobj
+trailer <</Root 1 0 R>>
+%%EOF
+`;
 
 describe("pages of crawls", () => {
   let server: ServerProcess;
@@ -84,6 +117,33 @@ describe("pages of crawls", () => {
     assert.equal(((await flushed.json()) as { items: unknown[] }).items.length, 3);
   });
 
+  test("of archived files that a crawl has described, the page of each shows what it is made of", async () => {
+    for (const [name, bytes, mediaType] of [
+      ["grid.nc", smallNetcdf(), "application/x-netcdf"],
+      ["paper.pdf", Buffer.from(SMALL_PDF), "application/pdf"],
+    ] as const) {
+      const { id } = await deposit(server, bundle({ [name]: bytes }, { mediaType }));
+      assert.equal((await finished(server, id)).state, "succeeded");
+    }
+    assert.match(await text("/files/1"), /shown when a crawl of the archive has described them/);
+    assert.equal((await send("/crawls", { url: "archive:", grouper: "file_is_group", describe: "on" })).status, 303);
+    await until("they are described", async () => (await text("/files/1")).includes("Dimensions"), 30_000);
+    const grid = await text("/files/1");
+    assert.match(grid, /<li>Dimensions<ul><li>lat = 3<\/li><\/ul><\/li>/);
+    assert.match(grid, /<code>float t\(lat\)<\/code><ul><li><code>units<\/code> = K&lt;b&gt;<\/li><\/ul>/);
+    assert.match(grid, /<a href="\/extractions\/[^"]+\/records\/\d+">All that is known/);
+    await until("the other is, too", async () => /<dt>Pages<\/dt><dd>1</.test(await text("/files/2")), 30_000);
+    assert.match(await text("/files/2"), /<iframe src="\/files\/2\/view" title="data\/paper.pdf">/);
+    const [pdf, download] = await Promise.all(
+      ["/files/2/view", "/api/v1/files/2/content"].map((path) => fetch(`${server.url}${path}`)),
+    );
+    assert.equal(pdf?.headers.get("content-disposition"), "inline");
+    assert.match(pdf?.headers.get("content-security-policy") ?? "", /default-src 'none'.*frame-ancestors 'self'/);
+    assert.equal(pdf?.headers.get("x-content-type-options"), "nosniff");
+    assert.match(download?.headers.get("content-security-policy") ?? "", /sandbox/);
+    assert.match(download?.headers.get("content-disposition") ?? "", /^attachment/);
+  });
+
   test("what cannot be crawled is said, and nothing is begun", async () => {
     const refused = await send("/crawls", { url: tmpdir(), grouper: "file_is_group" });
     assert.match(await refused.text(), /endpoint_refused/);
@@ -113,6 +173,16 @@ describe("pages of crawls", () => {
         opened.assertQuiet();
         await opened.close();
       }
+    });
+
+    test("files that were described are shown accessibly in light and dark", async () => {
+      for (const colorScheme of ["light", "dark"] as const)
+        for (const path of ["/files/1", "/files/2"]) {
+          const opened = await browser.open(`${server.url}${path}`, { colorScheme });
+          await opened.assertAccessible();
+          opened.assertQuiet();
+          await opened.close();
+        }
     });
   });
 });

@@ -19,6 +19,8 @@ export interface Representation extends Validators {
   readonly fileName: string;
   /** Of the whole. Left out where nobody has ever read the whole, as of an archive that is never built. */
   readonly digests?: Digests;
+  /** Of what may be shown in a page, those that are otherwise than a download's. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Exactly the bytes of the range, of the whole without one; or the iteration throws. */
   read(range: SatisfiableRange | undefined, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
@@ -67,7 +69,7 @@ export async function sendRepresentation(
 }
 
 /** What the head of 200, 206 and 304 says of the whole alike. */
-function describe({ etag, modifiedAt, mediaType, fileName, digests }: Representation): Record<string, string> {
+function describe({ etag, modifiedAt, mediaType, fileName, digests, headers }: Representation): Record<string, string> {
   return {
     etag,
     ...(modifiedAt === null ? {} : { "last-modified": new Date(modifiedAt).toUTCString() }),
@@ -80,6 +82,7 @@ function describe({ etag, modifiedAt, mediaType, fileName, digests }: Representa
     "cross-origin-resource-policy": "same-origin",
     // A copy may be kept, but whether this caller may still see it is asked every time.
     "cache-control": "private, no-cache",
+    ...headers,
   };
 }
 

@@ -26,7 +26,10 @@ const PDF = "application/pdf";
  * Browsers show a PDF by a viewer of their own, which a sandbox would keep out; what stands in the PDF is no page of ours to
  * it (and `nosniff` keeps it a PDF). Only pages of ours may frame it.
  */
-const PDF_POLICY = "default-src 'none'; object-src 'self'; base-uri 'none'; frame-ancestors 'self'";
+const PDF_HEADERS = {
+  "content-disposition": "inline",
+  "content-security-policy": "default-src 'none'; object-src 'self'; base-uri 'none'; frame-ancestors 'self'",
+};
 const SOUND_AND_FILM = /^(audio|video)\/[\w.+-]+$/;
 const TEXTS = /^(text\/[\w.+-]+|application\/(json|xml|x-ndjson|yaml|toml|[\w.-]+\+(json|xml)))$/;
 const CSV = /\.csv$/i;
@@ -68,19 +71,14 @@ ${facts([
       url: "/files/:id/view",
       config: { scope: "read", uncounted: "continued downloads" },
       schema: { params: FileParams },
-      async onSend(_request, reply) {
-        if (reply.getHeader("content-type") === PDF)
-          reply.headers({ "content-disposition": "inline", "content-security-policy": PDF_POLICY });
-      },
       async handler(request, reply) {
         const found = await visibleFile(context, request.principal, request.params.id);
         if (!isShown(found.file)) throw new AppError("media_type_unsupported", { found: found.file.mediaType });
         const meter = context.metrics.download("file");
         // Seeing a file in a page is no download: it is measured, not counted among the file's.
-        return sendRepresentation(request, reply, fileRepresentation(storage, found), {
-          meter,
-          begins: async () => meter.begun(),
-        });
+        const shown = found.file.mediaType === PDF ? { headers: PDF_HEADERS } : {};
+        const representation = { ...fileRepresentation(storage, found), ...shown };
+        return sendRepresentation(request, reply, representation, { meter, begins: async () => meter.begun() });
       },
     });
   };
