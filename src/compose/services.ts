@@ -41,11 +41,13 @@ import { type NumberedFiles, numberedFiles } from "../core/ingest/numbered-files
 import type { Policy } from "../core/ingest/policy/policy.ts";
 import type { UploadStore } from "../core/ingest/upload-store.ts";
 import type { Job } from "../core/jobs/job.ts";
+import type { QueuedKind } from "../core/jobs/job-store.ts";
 import { type Jobs, jobService } from "../core/jobs/jobs.ts";
 import { tidyHistory } from "../core/jobs/tidy-history.ts";
 import { startUpkeep, type Upkeep } from "../core/jobs/upkeep.ts";
 import { type JobHandler, startWorker, type Worker } from "../core/jobs/worker.ts";
 import { type Nodes, nodeService } from "../core/nodes/nodes.ts";
+import { unservedWatch } from "../core/nodes/unserved.ts";
 import { mailChannel, webhookChannel } from "../core/notify/channels.ts";
 import type { Mailer } from "../core/notify/mailer.ts";
 import { MAIL_CHANNEL, WEBHOOK_CHANNEL } from "../core/notify/notices.ts";
@@ -126,7 +128,7 @@ export interface Services extends IndexingServices {
   /** Turns what is due into runs until it is stopped. */
   startSchedules(log: Pick<WorkLog, "trouble">): Scheduler;
   /** Lets carts and packages expire, counts downloads, and sweeps what is removed, until it is stopped. */
-  startUpkeep(log: Pick<WorkLog, "trouble">): Upkeep;
+  startUpkeep(log: Pick<WorkLog, "trouble" | "unserved">): Upkeep;
   /** Looks at drop folders when it is their time, until it is stopped. */
   startLooks(log: Pick<WorkLog, "trouble">): Upkeep;
 }
@@ -134,6 +136,8 @@ export interface Services extends IndexingServices {
 export interface WorkLog {
   jobEnded(job: Job): void;
   trouble(error: unknown, during: string): void;
+  /** Told when what waits with no node that takes it has become something else; of nothing when that is over. */
+  unserved?(kinds: readonly QueuedKind[]): void;
 }
 
 /** Under which clients reach the server, as far as the settings say. */
@@ -304,9 +308,11 @@ export async function composeServices(
   const drops = dropping.service(jobs);
   const shown = [fileIndex(stores.catalogue), registerIndices(registers)];
 
+  const nodes = nodeService(stores.nodes, stores.leases, stores.jobs);
+
   return {
     node,
-    nodes: nodeService(stores.nodes, stores.leases),
+    nodes,
     switches,
     drops,
     jobs,
@@ -398,6 +404,15 @@ export async function composeServices(
           round: (signal) => tidyHistory(history, signal),
         }),
       );
+      if (log.unserved)
+        running.push(
+          startUpkeep({
+            what: "what nobody takes",
+            clock,
+            onTrouble: log.trouble,
+            round: unservedWatch(nodes.unserved, log.unserved),
+          }),
+        );
       return {
         async stop() {
           await Promise.all(running.map((one) => one.stop()));

@@ -5,6 +5,7 @@ import { systemClock } from "../adapters/system-clock.ts";
 import { keyRing } from "../core/access/key-ring.ts";
 import { isoTime } from "../core/clock.ts";
 import { AppError } from "../core/errors.ts";
+import type { QueuedKind } from "../core/jobs/job-store.ts";
 import { CLOCKS_APART_MS, type Node, nodeService } from "../core/nodes/nodes.ts";
 import type { Config } from "../settings/config.ts";
 import { knownSecretKey } from "../settings/secret-key.ts";
@@ -31,7 +32,9 @@ export async function* database(config: Config): AsyncGenerator<Finding, boolean
       const { transactions, files } = await stores.catalogue.totals();
       yield ok("database", `opens, schema up to date; ${transactions} transactions, ${files} files`);
       yield* secrets(config, stores);
-      yield* nodes(await nodeService(stores.nodes, stores.leases).list());
+      const found = nodeService(stores.nodes, stores.leases, stores.jobs);
+      yield* nodes(await found.list());
+      yield* unserved(await found.unserved());
       if (config.databaseUrl !== undefined) yield* clocks(stores);
       yield* backlog(stores);
       return await stores.tokens.anyActive(systemClock.now());
@@ -116,6 +119,19 @@ async function* nodes(found: readonly Node[]): AsyncGenerator<Finding> {
       `${count}; silent: ${silent.map(({ name, seenAt }) => `${name} since ${isoTime(seenAt)}`).join(", ")}`,
       "They died, or do not reach the database; what they did is done by others. longshore nodes shows all.",
     );
+}
+
+/** Says nothing when all that waits is taken by somebody. */
+async function* unserved(kinds: readonly QueuedKind[]): AsyncGenerator<Finding> {
+  if (kinds.length === 0) return;
+  const each = kinds.map(
+    ({ lane, kind, jobs, queuedAt }) => `${jobs} ${kind} in the lane ${lane}, the oldest since ${isoTime(queuedAt)}`,
+  );
+  yield warn(
+    "jobs",
+    `no running process takes what waits: ${each.join("; ")}`,
+    "Start one that does: longshore serve, or longshore worker whose --lanes and --tasks name it.",
+  );
 }
 
 /** Those that were sealed under another key cannot be read: whatever needs them is refused. */

@@ -4,6 +4,7 @@ import type { Foundation } from "../compose/foundation.ts";
 import type { S3Watch } from "../compose/s3.ts";
 import type { Services } from "../compose/services.ts";
 import type { Job } from "../core/jobs/job.ts";
+import type { QueuedKind } from "../core/jobs/job-store.ts";
 import { type NodeFacts, startPresence } from "../core/nodes/nodes.ts";
 import type { Config } from "../settings/config.ts";
 import { VERSION } from "../version.ts";
@@ -137,6 +138,10 @@ export function workLog(log: Logger) {
       else log.warn({ ...line, code: error.code, message: error.message }, "job");
     },
     trouble: troubleLog(log),
+    unserved(kinds: readonly QueuedKind[]) {
+      if (kinds.length === 0) log.info("every kind of job that waits is taken by some node again");
+      else log.warn({ kinds }, "jobs wait that no running process takes: see --lanes and --tasks of the workers");
+    },
     duty(duty: string, leads: boolean) {
       log.info({ duty }, leads ? "this node has the duty" : "this node gave up the duty");
     },

@@ -307,6 +307,12 @@ export function jobStoreConformance(name: string, open: () => Promise<Opened>): 
       await create({ lane: "fast", now: 7_000 });
       await create({ lane: "slow", now: 6_000 });
       assert.deepEqual(await store.oldestQueued(), { fast: 5_000, slow: 6_000 });
+      await create({ lane: "fast", kind: "another", now: 8_000 });
+      assert.deepEqual(await store.queuedKinds(), [
+        { lane: "fast", kind: "another", jobs: 1, queuedAt: 8_000 },
+        { lane: "fast", kind: "ingest", jobs: 2, queuedAt: 5_000 },
+        { lane: "slow", kind: "ingest", jobs: 1, queuedAt: 6_000 },
+      ]);
       await store.update(id, ["queued"], { state: "running" }, 9_000);
       assert.deepEqual(await store.oldestQueued(), { fast: 7_000, slow: 6_000 });
     });

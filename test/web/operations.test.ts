@@ -54,6 +54,20 @@ describe("pages for operators", () => {
     assert.match(text, /host-1<[\s\S]*alive<[\s\S]*scheduler<[\s\S]*fast 2, slow 1, run 0/);
   });
 
+  test("what waits for a node that is not there is shown, by its kind", async () => {
+    await server.deps.jobs.submit({ kind: "odd", lane: "run", owner: "ada", input: {} });
+    assert.match(await textOf("/operations/nodes"), /1 jobs of the kind odd wait in the lane run/);
+    await server.stores.nodes.see({
+      name: "host-2",
+      address: null,
+      role: "worker",
+      version: "1",
+      lanes: { fast: 0, slow: 0, run: 1 },
+      tasks: ["odd"],
+    });
+    assert.doesNotMatch(await textOf("/operations/nodes"), /of the kind odd/);
+  });
+
   test("a check begins as a job", async () => {
     const begun = await send("/operations/fixity/runs", { minutes: "5" });
     const [, id = ""] = /^\/jobs\/(\d+)$/.exec(begun.headers.get("location") ?? "") ?? [];

@@ -125,6 +125,18 @@ export function sqlJobStore(
       return Object.fromEntries(rows.map(({ lane, queuedAt }) => [lane, queuedAt]));
     },
 
+    async queuedKinds() {
+      return db
+        .selectFrom("jobs")
+        .select((row) => ["lane", "kind", row.fn.countAll<number>().as("jobs"), row.fn.min("updatedAt").as("queuedAt")])
+        .where("state", "=", "queued")
+        .where(OPEN)
+        .groupBy(["lane", "kind"])
+        .orderBy("lane")
+        .orderBy("kind")
+        .execute();
+    },
+
     async listStarved(now, limit) {
       const ahead = await databaseAhead();
       const rows = await db

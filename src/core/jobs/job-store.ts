@@ -51,6 +51,15 @@ export interface JobFilter {
   readonly limit: number;
 }
 
+/** Jobs of one kind that are queued in one lane. */
+export interface QueuedKind {
+  readonly lane: Lane;
+  readonly kind: string;
+  readonly jobs: number;
+  /** Since when the oldest of them is; epoch milliseconds. */
+  readonly queuedAt: number;
+}
+
 /**
  * Jobs as rows. Whatever puts a job into the state `queued` also puts it into the queue, in the same transaction: the
  * adapter is made with the queue of its database. So a job is never queued twice nor forgotten, wherever a process dies.
@@ -72,6 +81,8 @@ export interface JobStore {
   countOpen(): Promise<Readonly<Record<"queued" | "running", number>>>;
   /** When the job that has been queued for longest was queued, in each lane that has one. */
   oldestQueued(): Promise<Readonly<Partial<Record<Lane, number>>>>;
+  /** By lane and kind. */
+  queuedKinds(): Promise<readonly QueuedKind[]>;
   /**
    * Compare-and-set: applies `change` when the job is in one of the states `from`, and appends `events`.
    * @param attempts when given, only while the job has been begun this often: whoever works on a job that another has

@@ -1,6 +1,8 @@
 import type { Clock } from "../clock.ts";
 import type { Lane } from "../jobs/job.ts";
+import type { JobStore, QueuedKind } from "../jobs/job-store.ts";
 import type { Lease, LeaseStore } from "./leases.ts";
+import { unservedOf } from "./unserved.ts";
 
 /** A process of Longshore that shares the database with others. */
 export interface NodeFacts {
@@ -47,6 +49,8 @@ export interface Node extends KeptNode {
 export interface Nodes {
   list(): Promise<readonly Node[]>;
   duties(): Promise<readonly Lease[]>;
+  /** What waits for a node that takes it, and there is none. */
+  unserved(): Promise<readonly QueuedKind[]>;
 }
 
 const SEE_MS = 5_000;
@@ -57,10 +61,12 @@ export const CLOCKS_APART_MS = 5_000;
 /** For so long it is shown that a node died. */
 const KEPT_MS = 24 * 3_600_000;
 
-export function nodeService(store: NodeStore, leases: LeaseStore): Nodes {
+export function nodeService(store: NodeStore, leases: LeaseStore, jobs: Pick<JobStore, "queuedKinds">): Nodes {
+  const list = async () => (await store.list()).map((node) => ({ ...node, isAlive: node.silentMs < ALIVE_MS }));
   return {
-    list: async () => (await store.list()).map((node) => ({ ...node, isAlive: node.silentMs < ALIVE_MS })),
+    list,
     duties: () => leases.held(),
+    unserved: async () => unservedOf(await jobs.queuedKinds(), await list()),
   };
 }
 

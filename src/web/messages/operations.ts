@@ -47,6 +47,7 @@ export const OPERATIONS = {
 
   "nodes.hint": "The processes that share this database. One that stopped in good order is not listed.",
   "nodes.none": "No process has made itself known.",
+  "nodes.unserved": "{jobs} jobs of the kind {kind} wait in the lane {lane}, and no process takes them.",
   "nodes.name": "Node",
   "nodes.role": "Role",
   "nodes.server": "server",

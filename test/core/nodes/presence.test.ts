@@ -25,7 +25,7 @@ test("a node is there from its start to its stop, dead when it falls silent, and
   const [theirs, ours] = [movingClock(), movingClock()];
   const stores = await openSqlite({ path: join(folder, "nodes.db"), clock: theirs });
   t.after(() => stores.close());
-  const nodes = nodeService(stores.nodes, stores.leases);
+  const nodes = nodeService(stores.nodes, stores.leases, stores.jobs);
   const alive = async () => (await nodes.list()).map(({ isAlive }) => isAlive);
   const apart: number[] = [];
   const presence = startPresence({

@@ -18,7 +18,7 @@ export const nodePageRoutes =
     app.get("/operations/nodes", { config: { scope: "operate" } }, async (request, reply) => {
       const reader = readerOf(request);
       const { say } = reader;
-      const [found, held] = await Promise.all([nodes.list(), nodes.duties()]);
+      const [found, held, unserved] = await Promise.all([nodes.list(), nodes.duties(), nodes.unserved()]);
       const dutiesOf = (name: string) => held.filter(({ holder }) => holder === name).map(({ duty }) => duty);
       const heads = [
         say("nodes.name"),
@@ -31,6 +31,7 @@ export const nodePageRoutes =
       ];
       const rows = found.map((node) => nodeRow(reader, node, dutiesOf(node.name)));
       const body = html`<p class="hint">${say("nodes.hint")}</p>
+${unserved.map(({ jobs, kind, lane }) => html`<p>${badge("bad", say("nodes.unserved", { jobs, kind, lane }))}</p>`)}
 ${rows.length === 0 ? html`<p class="soft">${say("nodes.none")}</p>` : table(say("operations.nodes"), heads, rows)}`;
       return showPart(context, request, reply, "/operations/nodes", live("nodes", EVERY_SECONDS, body));
     });
