@@ -26,6 +26,7 @@ import { packagePageRoutes } from "./pages/packages.ts";
 import { receiptRoutes } from "./pages/receipt.ts";
 import { recordRoutes } from "./pages/records.ts";
 import { entryRoutes } from "./pages/register-entries.ts";
+import { registerFormRoutes } from "./pages/register-forms.ts";
 import { registerRoutes } from "./pages/registers.ts";
 import { savedQueryRoutes } from "./pages/saved-queries.ts";
 import { calendarRoutes } from "./pages/schedule-calendar.ts";
@@ -129,6 +130,7 @@ function pages(context: ServerContext, authentication: Authentication): FastifyP
         crawlPageRoutes,
         extractionRoutes,
         registerRoutes,
+        registerFormRoutes,
         entryRoutes,
         scheduleRoutes,
         calendarRoutes,

@@ -41,7 +41,7 @@ describe("pages of registers", () => {
   const cookies: Record<string, string> = {};
   before(async () => {
     server = await realServer({ face: webFace, worker: false });
-    const scopes: Record<string, Scope[]> = { ada: ["read"], eve: ["read"], ops: ["operate"] };
+    const scopes: Record<string, Scope[]> = { ada: ["read"], eve: ["read"], ops: ["operate"], boss: ["admin"] };
     await server.deps.registers.declare(JSON.stringify(LOANS));
     for (const [name, own] of Object.entries(scopes)) {
       const { authorization } = await server.token(name, ...own);
@@ -241,5 +241,43 @@ describe("pages of registers", () => {
     const saved = await get("eve", address);
     assert.match(saved.headers.get("content-disposition") ?? "", /^attachment; filename="loans-/);
     assert.match(await saved.text(), /^id,title,mail/);
+  });
+
+  test("a register is declared from the page, once nothing is wrong with it", async () => {
+    const blank = await text("boss", "/declare-register");
+    const formToken = hidden(blank, "formToken");
+    assert.match(await text("boss", "/registers"), /href="\/declare-register"/);
+    assert.doesNotMatch(await text("ops", "/registers"), /declare-register/);
+    assert.equal((await get("ops", "/declare-register")).status, 403);
+    const declaration = { ...LOANS, name: "books", title: "Books", initial: "Lost" };
+    const declare = (what: object, verb: string) =>
+      send("boss", "/declare-register", { formToken, text: JSON.stringify(what), do: verb });
+    const wrong = await declare({ ...declaration, title: EVIL }, "declare");
+    assert.equal(wrong.status, 400);
+    const told = await wrong.text();
+    assert.match(told, /<strong>initial<\/strong>: there is no status &quot;Lost&quot;/);
+    assert.ok(told.includes(`&quot;title&quot;:&quot;&lt;script&gt;`) && !told.includes(EVIL)); // what was typed is kept
+    const right = { ...declaration, initial: "Requested" };
+    assert.match(await (await declare(right, "check")).text(), /Nothing is wrong with books/);
+    assert.equal((await get("boss", "/registers/books")).status, 404);
+    assert.equal((await declare(right, "declare")).headers.get("location"), "/registers/books");
+    assert.match(await text("boss", "/registers/books/declaration"), /&quot;initial&quot;:&quot;Requested&quot;/);
+  });
+
+  test("entries are imported from the page: all of them, or none, with each line that is wrong", async () => {
+    const page = await text("ops", "/registers/loans/import");
+    assert.match(await text("ops", "/registers/loans"), /href="\/registers\/loans\/import"/);
+    const importing = (lines: string) =>
+      send("ops", "/registers/loans/import", { formToken: hidden(page, "formToken"), format: "csv", text: lines });
+    const head = "title,mail,copies\r\n";
+    const wrong = await importing(`${head}First,a@example.org,1\r\nSecond,a@example.org,99\r\n`);
+    assert.equal(wrong.status, 422);
+    assert.match(await wrong.text(), /<strong>line 3, copies<\/strong>/);
+    assert.match(await text("ops", "/registers/loans?field.title=First"), /There is no such entry/);
+    const made = await importing(`${head}First,a@example.org,1\r\n`);
+    assert.equal(made.headers.get("location"), "/registers/loans");
+    assert.match(await text("ops", "/registers/loans?field.title=First"), />First</);
+    const [entry] = await server.deps.audit.newest(undefined, 1);
+    assert.deepEqual([entry?.action, entry?.target], ["register.import", "register/loans"]);
   });
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
+import { hasScope } from "../../core/access/access.ts";
 import { AppError, type DetailValue } from "../../core/errors.ts";
 import { type Declaration, statusOf, typedValue } from "../../core/registers/declaration.ts";
 import type { Entry, Fields } from "../../core/registers/entry.ts";
@@ -40,6 +41,7 @@ export const registerRoutes =
 
     app.get("/registers", { config: { scope: "read" } }, async (request, reply) => {
       const { say } = readerOf(request);
+      const mayDeclare = hasScope(request.principal, "admin");
       const rows = (await registers.list()).map(({ declaration: { name, title, statuses } }) => [
         html`<a href="${link(`/registers/${name}`)}">${title}</a>`,
         html`<code>${name}</code>`,
@@ -50,7 +52,11 @@ export const registerRoutes =
         rows.length === 0
           ? html`<p class="soft">${say("registers.none")}</p>`
           : cardTable(say("registers.title"), heads, rows);
-      return show(request, reply, { title: say("registers.title"), path: "/registers", body });
+      return show(request, reply, {
+        title: say("registers.title"),
+        path: "/registers",
+        body: html`${mayDeclare && html`<p class="actions"><a class="button" href="${link("/declare-register")}">${say("registers.declare")}</a></p>`}${body}`,
+      });
     });
 
     app.get(
@@ -71,7 +77,9 @@ export const registerRoutes =
         const shown = found.slice(0, PAGE);
         const page = link(`/registers/${name}`);
         const later = new URLSearchParams({ ...wanted(query), after: String(shown.at(-1)?.id ?? "") });
-        const body = html`<p class="actions">${may(principal, permissions.create, principal.name) && html`<a class="button" href="${page}/new">${say("register.add")}</a>`}
+        const mayAdd = may(principal, permissions.create, principal.name);
+        const body = html`<p class="actions">${mayAdd && html`<a class="button" href="${page}/new">${say("register.add")}</a> <a class="button quiet" href="${page}/import">${say("register.import")}</a>`}
+${hasScope(principal, "admin") && html`<a class="button quiet" href="${page}/declaration">${say("register.declaration")}</a>`}
 <a href="${link(`/api/v1/registers/${name}/export?format=csv`)}">${say("register.exportCsv")}</a>
 <a href="${link(`/api/v1/registers/${name}/export?format=json`)}">${say("register.exportJson")}</a></p>
 ${filterForm(reader, declaration, query, page)}

@@ -181,6 +181,8 @@ async function registered(client: Longshore) {
   return {
     registers: "/registers",
     register,
+    "register-declaration": `${register}/declaration`,
+    "register-import": `${register}/import`,
     "register-new": `${register}/new`,
     entry: `${register}/entries/2`,
     "entry-edit": `${register}/entries/1/edit`,
