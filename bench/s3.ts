@@ -2,188 +2,131 @@
  * What an archive in S3 costs beside the plain SDK: a bundle's files through the storage's writer and publication, against
  * `Upload` of @aws-sdk/lib-storage (one large file) and `PutObject`, 32 at a time (many small ones); and reading them back as
  * a cart does (windows of 1 MiB, three under way), against `GetObject`. Both go to the same server, Ceph's object gateway on
- * this machine with its store in memory, in turn. Ours hashes SHA-512 and SHA-1, as an ingest does; the plain SDK does not.
+ * this machine with its store in memory, in turn, each from a process of its own. Ours hashes SHA-512 and SHA-1, as an ingest
+ * does; the plain SDK does not.
  *
- *     node bench/s3.ts [--runs 3] [--mib 256] [--files 2000] [--kib 64]
+ *     node bench/s3.ts [--rounds 5] [--mib 1024] [--files 5000] [--kib 64]
  *
- * Prints one JSON line for each measure: MiB/s are medians, `ratio` is ours to the plain SDK's.
+ * Prints one JSON line for each measure: MiB/s, processor seconds and peak memory are medians; `ratio` is ours to the plain
+ * SDK's in the same round, with the least and the most of all rounds. Who comes first changes from round to round. Memory:
+ * the store's is twice the large file at most.
  */
-import { randomBytes, randomUUID } from "node:crypto";
-import { PassThrough, Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { fork } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import { Upload } from "@aws-sdk/lib-storage";
-import { s3ObjectStorage } from "../src/adapters/storage/s3.ts";
-import { gatherFrom } from "../src/core/archive/many-files.ts";
-import type { GatherPart, ObjectStorage } from "../src/core/archive/object-storage.ts";
-import { eachAtOnce, mapInOrder } from "../src/core/streams.ts";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { startS3Server } from "../test/support/s3-server.ts";
-import { cpuSecondsOf, forgetPeak, MACHINE, median, memoryMiBOf, rounded } from "./measure.ts";
+import { MACHINE, median, rounded } from "./measure.ts";
+import type { ClientOptions, Measured, Order, Side, Workload } from "./s3-client.ts";
 
 const MIB = 1024 ** 2;
 const BUCKET = "bench";
-const AT_ONCE = 32;
-const WINDOW_BYTES = MIB;
-const WINDOWS_AHEAD = 3;
-/** What a socket hands over at a time. */
-const CHUNK_BYTES = 64 * 1024;
+/** What was removed is taken back by the store within seconds, but not at once. */
+const STORE_BYTES = 6 * 1024 ** 3;
 
 const { values } = parseArgs({
   options: {
-    runs: { type: "string", default: "3" },
-    mib: { type: "string", default: "256" },
-    files: { type: "string", default: "2000" },
+    rounds: { type: "string", default: "5" },
+    mib: { type: "string", default: "1024" },
+    files: { type: "string", default: "5000" },
     kib: { type: "string", default: "64" },
   },
 });
 
-interface Workload {
-  readonly name: string;
-  readonly files: number;
-  readonly fileBytes: number;
-}
+/** With 0 MiB or no files, one is left out. */
 const WORKLOADS: readonly Workload[] = [
   { name: "large", files: 1, fileBytes: Number(values.mib) * MIB },
   { name: "small", files: Number(values.files), fileBytes: Number(values.kib) * 1024 },
-];
+].filter(({ files, fileBytes }) => files * fileBytes > 0);
 
-interface Measured {
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly peakMiB: number;
-}
+type Rounds = Readonly<Record<Side, Measured[]>>;
 
-const noise = randomBytes(MIB);
-const server = await startS3Server();
+const server = await startS3Server({ storeBytes: STORE_BYTES });
+const { url: endpoint, accessKeyId, secretAccessKey } = server;
+const access = { endpoint, region: "us-east-1", credentials: { accessKeyId, secretAccessKey } };
+const clients = { ours: clientOf("ours"), plain: clientOf("plain") };
 try {
-  const access = { endpoint: server.url, region: "us-east-1", credentials: server };
   const client = new S3Client({ ...access, forcePathStyle: true });
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
-  const storage = await s3ObjectStorage({
-    place: `${BUCKET}/archive`,
-    settings: { ...access, pathStyle: true },
-    isHeldBack: (path) => !path.includes("/"),
-  });
-  for (const workload of WORKLOADS) await compare(workload, client, storage);
-  await storage.close();
   client.destroy();
+  // Connections, code that is compiled: what comes once.
+  for (const workload of WORKLOADS) await round({ ...workload, fileBytes: Math.min(workload.fileBytes, 16 * MIB) }, 0);
+  for (const workload of WORKLOADS) await compare(workload);
 } finally {
+  for (const { child, ended } of Object.values(clients)) {
+    child.disconnect();
+    await ended;
+  }
   await server.stop();
 }
 
-async function compare(workload: Workload, client: S3Client, storage: ObjectStorage): Promise<void> {
-  const measured: Record<string, Measured[]> = { ingest: [], read: [], upload: [], download: [] };
-  for (let run = 0; run < Number(values.runs); run++) {
-    const prefix = randomUUID();
-    measured.upload?.push(await timed(() => upload(workload, client, `plain/${prefix}`)));
-    measured.ingest?.push(await timed(() => ingest(workload, storage, prefix)));
-    measured.download?.push(await timed(() => download(workload, client, `plain/${prefix}`)));
-    measured.read?.push(await timed(() => read(workload, storage, prefix)));
-  }
-  const mib = (workload.files * workload.fileBytes) / MIB;
-  for (const [ours, plain] of [
-    ["ingest", "upload"],
-    ["read", "download"],
-  ] as const) {
-    const speed = (name: string) => mib / median(measured[name]?.map(({ seconds }) => seconds) ?? []);
-    const of = (name: string, key: keyof Measured) => rounded(median(measured[name]?.map((one) => one[key]) ?? []));
-    console.log(
-      JSON.stringify({
-        measure: `${workload.name} ${ours}`,
-        files: workload.files,
-        mib,
-        mibPerSecond: rounded(speed(ours), 1),
-        plainMibPerSecond: rounded(speed(plain), 1),
-        ratio: rounded(speed(ours) / speed(plain)),
-        cpuSeconds: of(ours, "cpuSeconds"),
-        plainCpuSeconds: of(plain, "cpuSeconds"),
-        peakMiB: rounded(of(ours, "peakMiB"), 0),
-        plainPeakMiB: rounded(of(plain, "peakMiB"), 0),
-        runs: Number(values.runs),
-        ...MACHINE,
-      }),
-    );
-  }
+function clientOf(side: Side) {
+  const options: ClientOptions = { side, bucket: BUCKET, access };
+  const child = fork(new URL("s3-client.ts", import.meta.url), [JSON.stringify(options)]);
+  return { child, ended: once(child, "exit") };
 }
 
-async function timed(work: () => Promise<void>): Promise<Measured> {
-  forgetPeak(process.pid);
-  const cpu = cpuSecondsOf(process.pid);
-  const from = performance.now();
-  await work();
-  const seconds = (performance.now() - from) / 1000;
-  return { seconds, cpuSeconds: cpuSecondsOf(process.pid) - cpu, peakMiB: memoryMiBOf(process.pid, "peak") };
+async function told(side: Side, order: Order): Promise<Measured> {
+  const { child, ended } = clients[side];
+  const answer = once(child, "message");
+  child.send(order);
+  const [measured] = await Promise.race([answer, ended]);
+  if (typeof measured === "object") return measured as Measured;
+  throw new Error(`The client (${side}) ended with ${measured}.`);
 }
 
-function* chunks(sizeBytes: number): Generator<Buffer> {
-  for (let at = 0; at < sizeBytes; at += CHUNK_BYTES) {
-    const from = at % noise.length;
-    yield noise.subarray(from, from + Math.min(CHUNK_BYTES, sizeBytes - at));
-  }
+async function round(workload: Workload, number: number) {
+  const prefix = randomUUID();
+  const sides: readonly Side[] = number % 2 === 0 ? ["plain", "ours"] : ["ours", "plain"];
+  const found: Record<"send" | "read", Partial<Record<Side, Measured>>> = { send: {}, read: {} };
+  for (const what of ["send", "read"] as const)
+    for (const side of sides) found[what][side] = await told(side, { what, workload, prefix });
+  for (const side of sides) await told(side, { what: "remove", workload, prefix });
+  return found;
 }
 
-async function upload({ files, fileBytes }: Workload, client: S3Client, prefix: string): Promise<void> {
-  if (files === 1) {
-    const Body = new PassThrough({ highWaterMark: MIB });
-    const params = { Bucket: BUCKET, Key: `${prefix}/0`, Body };
-    const sending = new Upload({ client, params, queueSize: 4, partSize: 8 * MIB }).done();
-    await Promise.all([pipeline(Readable.from(chunks(fileBytes)), Body), sending]);
-    return;
-  }
-  const put = async (i: number) => {
-    const Body = Buffer.concat([...chunks(fileBytes)]);
-    await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: `${prefix}/${i}`, Body }));
-  };
-  await eachAtOnce(Array(files).keys(), () => AT_ONCE, put);
-}
-
-async function ingest({ files, fileBytes }: Workload, storage: ObjectStorage, prefix: string): Promise<void> {
-  const tree = await storage.stage(prefix);
-  const writer = tree.writer(["sha512", "sha1"]);
-  for (let i = 0; i < files; i++) {
-    writer.begin(`v1/content/data/${i}`);
-    for (const chunk of chunks(fileBytes)) {
-      const behind = writer.write(chunk);
-      if (behind) await behind;
+async function compare(workload: Workload): Promise<void> {
+  const sent: Rounds = { ours: [], plain: [] };
+  const read: Rounds = { ours: [], plain: [] };
+  const load = loadavg()[0] ?? 0;
+  for (let number = 0; number < Number(values.rounds); number++) {
+    const found = await round(workload, number);
+    for (const side of ["ours", "plain"] as const) {
+      sent[side].push(...[found.send[side] ?? []].flat());
+      read[side].push(...[found.read[side] ?? []].flat());
     }
-    writer.end();
   }
-  await writer.finish();
-  await tree.put("inventory.json", Buffer.from("{}"));
-  await tree.publish(["inventory.json"]);
+  const loads = [load, loadavg()[0] ?? 0].map((one) => rounded(one, 0));
+  for (const [name, rounds] of [
+    ["in", sent],
+    ["out", read],
+  ] as const)
+    report(`${workload.name} ${name}`, workload, rounds, loads);
 }
 
-async function download({ files }: Workload, client: S3Client, prefix: string): Promise<void> {
-  const get = async (i: number) => {
-    const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: `${prefix}/${i}` }));
-    for await (const _ of Body as Readable);
-  };
-  await eachAtOnce(Array(files).keys(), () => AT_ONCE, get);
-}
-
-async function read(workload: Workload, storage: ObjectStorage, prefix: string): Promise<void> {
-  const { signal } = new AbortController();
-  const windows = mapInOrder(windowsOf(workload, prefix), WINDOWS_AHEAD, (parts) =>
-    gatherFrom(storage, new Uint8Array(WINDOW_BYTES), parts, signal),
+function report(measure: string, { files, fileBytes }: Workload, { ours, plain }: Rounds, load: readonly number[]) {
+  const mib = (files * fileBytes) / MIB;
+  const ratios = ours.map(({ seconds }, at) => (plain[at]?.seconds ?? Number.NaN) / seconds);
+  const of = (side: readonly Measured[], key: keyof Measured) => median(side.map((one) => one[key]));
+  console.log(
+    JSON.stringify({
+      measure,
+      files,
+      mib,
+      ratio: rounded(median(ratios)),
+      least: rounded(Math.min(...ratios)),
+      most: rounded(Math.max(...ratios)),
+      mibPerSecond: rounded(mib / of(ours, "seconds"), 1),
+      plainMibPerSecond: rounded(mib / of(plain, "seconds"), 1),
+      cpuSeconds: rounded(of(ours, "cpuSeconds")),
+      plainCpuSeconds: rounded(of(plain, "cpuSeconds")),
+      peakMiB: rounded(of(ours, "peakMiB"), 0),
+      plainPeakMiB: rounded(of(plain, "peakMiB"), 0),
+      rounds: ours.length,
+      load,
+      ...MACHINE,
+    }),
   );
-  for await (const _ of windows);
-}
-
-/** Which parts of files each window holds. */
-function* windowsOf({ files, fileBytes }: Workload, prefix: string): Generator<readonly GatherPart[]> {
-  let parts: GatherPart[] = [];
-  let used = 0;
-  for (let i = 0; i < files; i++) {
-    for (let start = 0; start < fileBytes; ) {
-      const sizeBytes = Math.min(fileBytes - start, WINDOW_BYTES - used);
-      parts.push({ path: `${prefix}/v1/content/data/${i}`, start, sizeBytes, at: used, crc: true });
-      start += sizeBytes;
-      used += sizeBytes;
-      if (used < WINDOW_BYTES) continue;
-      yield parts;
-      [parts, used] = [[], 0];
-    }
-  }
-  if (parts.length > 0) yield parts;
 }

@@ -24,11 +24,16 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
+export interface S3ServerOptions {
+  /** What the store may hold, in memory. */
+  readonly storeBytes?: number;
+}
+
 /**
  * Starts a real S3 server, which takes some ten seconds: Ceph's object gateway, on one monitor and one store in memory. All of
  * it are processes of ours on loopback, and what they write is in a temporary folder.
  */
-export async function startS3Server(): Promise<S3Server> {
+export async function startS3Server({ storeBytes = 2 * 1024 ** 3 }: S3ServerOptions = {}): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), "longshore-s3-"));
   const daemons: ChildProcess[] = [];
   const killAll = () => {
@@ -47,14 +52,18 @@ export async function startS3Server(): Promise<S3Server> {
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    return { ...(await startCluster(folder, daemons)), stop };
+    return { ...(await startCluster(folder, storeBytes, daemons)), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function startCluster(folder: string, daemons: ChildProcess[]): Promise<Omit<S3Server, "stop">> {
+async function startCluster(
+  folder: string,
+  storeBytes: number,
+  daemons: ChildProcess[],
+): Promise<Omit<S3Server, "stop">> {
   const [first = 0, second = 0, port = 0] = await freePorts(3);
   const monitor = `[v2:127.0.0.1:${first},v1:127.0.0.1:${second}]`;
   const id = randomUUID();
@@ -63,7 +72,7 @@ async function startCluster(folder: string, daemons: ChildProcess[]): Promise<Om
   const map = join(folder, "monmap");
   await mkdir(join(folder, "mon"));
   await mkdir(join(folder, "osd"));
-  await writeFile(settings, settingsOf({ folder, id, monitor, port }));
+  await writeFile(settings, settingsOf({ folder, id, monitor, port, storeBytes }));
 
   const ceph = (program: string, ...words: string[]) => run(program, ["-c", settings, ...words]);
   const start = (program: string, ...words: string[]) => {
@@ -109,8 +118,15 @@ const KEYS = [
   ["osd.0", "mon", "osd"],
 ] as const;
 
-function settingsOf(at: { folder: string; id: string; monitor: string; port: number }): string {
-  const { folder, id, monitor, port } = at;
+interface ClusterFacts {
+  readonly folder: string;
+  readonly id: string;
+  readonly monitor: string;
+  readonly port: number;
+  readonly storeBytes: number;
+}
+
+function settingsOf({ folder, id, monitor, port, storeBytes }: ClusterFacts): string {
   return `[global]
 fsid = ${id}
 mon_host = ${monitor}
@@ -133,7 +149,7 @@ mon_allow_pool_size_one = true
 mon_data_avail_crit = 1
 mon_data_avail_warn = 2
 osd_objectstore = memstore
-memstore_device_bytes = 2147483648
+memstore_device_bytes = ${storeBytes}
 [mon.a]
 mon_data = ${folder}/mon
 host = localhost
@@ -142,6 +158,8 @@ osd_data = ${folder}/osd
 [client.rgw]
 rgw_frontends = beast endpoint=127.0.0.1:${port}
 rgw_enable_ops_log = false
+rgw_gc_obj_min_wait = 5
+rgw_gc_processor_period = 5
 rgw_dns_name = s3.test
 `;
 }
