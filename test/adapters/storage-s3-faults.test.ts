@@ -82,6 +82,29 @@ function withServer(server: S3Server): void {
       await assert.rejects(storage.open("file").then(buffer), { code: "storage_unavailable" });
     });
 
+    test("files that are gathered, or their beginnings, are whole though bodies come short or break off", async (t) => {
+      const proxy = await meddling(t);
+      const storage = await opened(t, { url: proxy.url });
+      const bytes = large.subarray(0, 200_000);
+      await storage.put("file", bytes);
+      const gathered = async (sizeBytes: number) => {
+        const part = { path: "file", start: 0, sizeBytes, at: 0, crc: true };
+        const found = await storage.gather?.(new Uint8Array(sizeBytes), [part]);
+        return Buffer.from(found?.buffer ?? []).equals(bytes.subarray(0, sizeBytes));
+      };
+      const isRead = ({ method, path }: S3Request) => method === "GET" && path.endsWith("/file");
+      for (const fault of [{ half: true }, { lost: true }] as const) {
+        let faults = 2;
+        proxy.interfere((request) => (isRead(request) && faults-- > 0 ? fault : undefined));
+        for (const sizeBytes of [200_000, 199_999, 1]) assert.ok(await gathered(sizeBytes));
+        assert.ok(faults < 0);
+      }
+      proxy.interfere((request) => (isRead(request) ? { half: true } : undefined));
+      await assert.rejects(gathered(200_000), { code: "storage_unavailable" });
+      proxy.interfere(() => undefined);
+      await assert.rejects(gathered(200_001), { code: "object_corrupt" });
+    });
+
     test("an entity tag that is not that of what was sent: it is sent again, and given up", async (t) => {
       const proxy = await meddling(t);
       const storage = await opened(t, { url: proxy.url });

@@ -12,6 +12,22 @@ export interface ReadOptions {
   refusal(error: unknown, path: string): AppError;
 }
 
+/** A whole object, as one request brings it. @throws AppError as `refusal` says, until its first byte. */
+export async function wholeBody(
+  { client, driver, bucket, prefix }: S3Store,
+  path: string,
+  { signal, refusal }: ReadOptions,
+): Promise<{ readonly body: Readable; readonly sizeBytes: number }> {
+  try {
+    const command = new driver.GetObjectCommand({ Bucket: bucket, Key: `${prefix}${path}` });
+    const { Body, ContentLength = 0 } = await client.send(command, { abortSignal: signal });
+    return { body: Body as Readable, sizeBytes: ContentLength };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw refusal(error, path);
+  }
+}
+
 /**
  * The bytes of an object; a range that reaches past its last byte ends there, one that starts right behind it is empty.
  * When the body breaks off or is shorter than it should be, the rest is asked for, of the very same object.

@@ -5,7 +5,7 @@ import { AppError } from "../../core/errors.ts";
 import { mapInOrder } from "../../core/streams.ts";
 import { openS3Store, PATIENT_TRIES, type S3Settings } from "../s3/client.ts";
 import { s3Failure, storageFailure } from "../s3/failure.ts";
-import { readable } from "../s3/read.ts";
+import { readable, wholeBody } from "../s3/read.ts";
 import { headOf, putObject } from "../s3/send.ts";
 import { isPlainPath } from "../source/plain-path.ts";
 import { isStaging } from "./fs/layout.ts";
@@ -76,7 +76,19 @@ export async function s3ObjectStorage(parts: S3ObjectStorageParts): Promise<Obje
     return stream;
   }
 
-  const ahead = readAhead(open);
+  async function openWhole(path: string) {
+    if (isStaging(path)) throw new AppError("object_missing", { path });
+    const whole = await wholeBody(store, path, { signal: closing.signal, refusal });
+    try {
+      await requireVisible(path);
+    } catch (error) {
+      whole.body.destroy();
+      throw error;
+    }
+    return whole;
+  }
+
+  const ahead = readAhead({ open, openWhole });
 
   /** The size of a file that exists, visible or not. */
   async function sizeOf(path: string): Promise<number | undefined> {

@@ -16,6 +16,12 @@ export interface ReadAhead {
   close(): void;
 }
 
+export interface ReadAheadParts {
+  open(path: string, range: ByteRange): Promise<Readable>;
+  /** The whole file, asked for once: what comes may break off. */
+  openWhole(path: string): Promise<{ readonly body: Readable; readonly sizeBytes: number }>;
+}
+
 /** A body that is read part after part. */
 interface Run {
   readonly path: string;
@@ -35,7 +41,7 @@ interface Run {
  * Parts of a large file that are asked for one after the other come from one request, not from one each: of 128 MiB in windows
  * of 1 MiB, that is what takes most of the time (74 MiB/s, where one request brings 200; 2026-11-22).
  */
-export function readAhead(open: (path: string, range: ByteRange) => Promise<Readable>): ReadAhead {
+export function readAhead({ open, openWhole }: ReadAheadParts): ReadAhead {
   const runs = new Set<Run>();
 
   function begin(path: string, start: number): Run {
@@ -86,6 +92,31 @@ export function readAhead(open: (path: string, range: ByteRange) => Promise<Read
     return found;
   }
 
+  /**
+   * The beginning of a file, asked for without a range: Ceph answers sooner then.
+   * @returns whether it came: what is shorter than it should be, or breaks off, is asked for by its range, which tells why.
+   */
+  async function fromBeginning({ path, sizeBytes }: Parameters<ReadPart>[0], target: Uint8Array): Promise<boolean> {
+    const { body, sizeBytes: length } = await openWhole(path);
+    body.on("error", () => undefined);
+    let found = 0;
+    try {
+      for await (const chunk of body.iterator({ destroyOnReturn: false })) {
+        const some = (chunk as Uint8Array).subarray(0, sizeBytes - found);
+        target.set(some, found);
+        found += some.byteLength;
+        if (found === sizeBytes) break;
+      }
+    } catch {
+      return false;
+    } finally {
+      // A little more is read, so that the connection can be used again.
+      if (found === sizeBytes && length - sizeBytes <= LEAST_BYTES) body.resume();
+      else body.destroy();
+    }
+    return found === sizeBytes;
+  }
+
   async function plainly({ path, start, sizeBytes }: Parameters<ReadPart>[0], target: Uint8Array): Promise<number> {
     let found = 0;
     for await (const chunk of (await open(path, { start, end: start + sizeBytes - 1 })) as AsyncIterable<Uint8Array>) {
@@ -99,7 +130,10 @@ export function readAhead(open: (path: string, range: ByteRange) => Promise<Read
     async read(part, target) {
       const { path, start, sizeBytes } = part;
       const going = [...runs].find((one) => one.path === path && one.next === start && start + sizeBytes <= one.end);
-      if (!going && sizeBytes < LEAST_BYTES) return plainly(part, target);
+      if (!going && sizeBytes < LEAST_BYTES) {
+        const isBegun = start === 0 && sizeBytes > 0 && (await fromBeginning(part, target));
+        return isBegun ? sizeBytes : plainly(part, target);
+      }
       const run = going ?? begin(path, start);
       clearTimeout(run.idle);
       run.idle = undefined;
