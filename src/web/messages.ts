@@ -10,6 +10,7 @@ import { SAVED_QUERIES } from "./messages/saved-queries.ts";
 import { SCHEDULES } from "./messages/schedules.ts";
 import { SIGN_IN } from "./messages/sign-in.ts";
 import { STRUCTURE } from "./messages/structure.ts";
+import { TIMELINE } from "./messages/timeline.ts";
 
 /**
  * Every sentence of the pages, by name. Another language is another object of this type, and a choice in `messagesFor`.
@@ -131,6 +132,8 @@ export const ENGLISH = {
   ...MAP,
 
   ...STRUCTURE,
+
+  ...TIMELINE,
 
   ...SAVED_QUERIES,
 

@@ -71,6 +71,13 @@ describe("pages of a server that is open to its machine", () => {
     const top = await (await page(`/archive/${id}`)).text();
     assert.ok(top.includes("&lt;img src=x onerror=alert(1)&gt;.txt"));
     assert.ok(!top.includes("<img"));
+    assert.match(
+      top,
+      /<strong>Digests computed<\/strong> <span class="badge good">succeeded[\s\S]*<strong>Ingested<\/strong>/,
+    );
+    const [, after = ""] = /href="([^"]+premis)"/.exec(top) ?? assert.fail("no PREMIS");
+    assert.equal((await page(after)).status, 200);
+    assert.match(await (await page(`/archive/${id}?events=1000000`)).text(), /Nothing is noted/);
     const sub = await (await page(`/archive/${id}?folder=data%2Fsub`)).text();
     const fileCalled = (text: string, name: string) =>
       new RegExp(`href="(/files/\\d+)">${name}<`).exec(text)?.[1] ?? assert.fail(name);

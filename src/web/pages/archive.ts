@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import { z } from "zod";
 import { hasScope, maySee, type Principal } from "../../core/access/access.ts";
+import { preservationEvents } from "../../core/archive/premis-events.ts";
 import type { FolderEntry, Transaction } from "../../core/catalogue/catalogue-store.ts";
 import { AppError } from "../../core/errors.ts";
 import { type TransactionId, transactionId } from "../../core/ids.ts";
@@ -10,6 +11,7 @@ import { type Html, html, type Part } from "../html.ts";
 import { facts, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { cartButton } from "./cart-table.ts";
+import { EVENTS_SHOWN, timeline } from "./timeline.ts";
 
 const TRANSACTIONS = 50;
 const NAMES = 200;
@@ -18,13 +20,19 @@ const KEY_VALUES = 200;
 const TOP = "data";
 
 const ListQuery = z.object({ before: z.coerce.number().int().positive().optional() });
-const FolderQuery = z.object({ folder: z.string().max(4_096).prefault(TOP), after: z.string().max(4_096).optional() });
+const FolderQuery = z.object({
+  folder: z.string().max(4_096).prefault(TOP),
+  after: z.string().max(4_096).optional(),
+  /** Events after this one. */
+  events: z.coerce.number().int().nonnegative().default(0),
+});
 
 /** Transactions, and what is in each, like folders. */
 export const archiveRoutes =
   (context: PageContext): FastifyPluginAsyncZod =>
   async (app) => {
-    const { catalogue, link, show, readerOf } = context;
+    const { audit, catalogue, link, show, readerOf } = context;
+    const history = preservationEvents(audit);
 
     app.get("/archive", { config: { scope: "read" }, schema: { querystring: ListQuery } }, async (request, reply) => {
       const reader = readerOf(request);
@@ -51,9 +59,10 @@ ${found.length > TRANSACTIONS && html`<a href="${link(`/archive?before=${shown.a
         const { principal, params, query } = request;
         const transaction = await visibleTransaction(context, principal, params.id);
         const { folder, after } = query;
-        const [names, keyValues] = await Promise.all([
+        const [names, keyValues, events] = await Promise.all([
           catalogue.listFolder(transaction.id, { folder, limit: NAMES + 1, ...(after !== undefined && { after }) }),
           catalogue.keyValues(transaction.id),
+          history.list(transaction.id, query.events, EVENTS_SHOWN + 1),
         ]);
         const own = keyValues.filter(({ fileId }) => fileId === null).slice(0, KEY_VALUES);
         const body = html`<div class="actions">${cartButtons(reader, transaction.id, folder)}</div>
@@ -61,7 +70,8 @@ ${found.length > TRANSACTIONS && html`<a href="${link(`/archive?before=${shown.a
 <section class="card"><h2>${say("transaction.metadata")}</h2>
 ${own.length === 0 ? html`<p class="soft">${say("transaction.noKeyValues")}</p>` : facts(own.map(({ key, value }) => [key, value]))}
 </section></div>
-${folderView(reader, transaction.id, folder, names)}`;
+${folderView(reader, transaction.id, folder, names)}
+${timeline(reader, transaction.id, events)}`;
         return show(request, reply, {
           title: say("transaction.title", { id: transaction.id }),
           path: "/archive",
