@@ -250,7 +250,10 @@ async function measure(measured: Measured) {
     databaseMiB: Math.round(await measured.sizeMiB()),
   });
 
+  const [cpuBefore, serverBefore] = [process.cpuUsage(), await serverMicroseconds()];
   const raw = await measured.raw(jobCount, places);
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const rawMicroseconds = user + system + (await serverMicroseconds()) - serverBefore;
   const figures = await all();
   const { noOp, pickUp } = figures;
   if (finished > 0) {
@@ -259,6 +262,7 @@ async function measure(measured: Measured) {
   }
   return {
     rawJobsPerSecond: Math.round(raw),
+    rawMicrosecondsPerJob: rounded(rawMicroseconds / jobCount, 1),
     shareOfRaw: rounded(noOp.jobsPerSecond / raw, 3),
     ...figures,
     ...(finished > 0 && { behindFinished: await all() }),

@@ -5,6 +5,9 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { openSqlite } from "../../src/adapters/db/stores.ts";
+import { systemClock } from "../../src/adapters/system-clock.ts";
+import { jobId } from "../../src/core/ids.ts";
 import { longshore } from "../../src/sdk/index.ts";
 import { startServer } from "../support/server.ts";
 import { runCli } from "./run-cli.ts";
@@ -128,6 +131,24 @@ describe("commands on this machine's own data", () => {
       assert.equal(afterwards.code, 0, JSON.stringify(afterwards.checks));
       assert.match(afterwards.of("database")[0]?.found ?? "", /schema up to date/);
       assert.equal(afterwards.of("archive").at(-1)?.found, "is an OCFL storage root");
+
+      const { jobs, close } = await openSqlite({ path: join(dataDir, "longshore.sqlite"), clock: systemClock });
+      const job = {
+        id: jobId(7),
+        kind: "verify",
+        lane: "slow",
+        owner: "ada",
+        input: {},
+        idempotencyKey: null,
+      } as const;
+      await jobs.create({ ...job, fedUntil: null, now: Date.UTC(2026, 0, 1) });
+      await close();
+      const waits = await checks({});
+      assert.deepEqual([waits.code, waits.of("jobs")[0]?.status], [0, "warn"]);
+      assert.match(
+        waits.of("jobs")[0]?.found ?? "",
+        /takes what waits: 1 verify in the lane slow, the oldest since 2026-01-01T/,
+      );
     });
 
     test("a port that another program has is a failure with advice", async (t) => {
