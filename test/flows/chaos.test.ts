@@ -21,11 +21,11 @@ import { seededRandom } from "../support/random.ts";
 import { withoutS3 } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
 
-/** `LONGSHORE_CHAOS=full` is for a machine of one's own, and some ten minutes. */
+/** `LONGSHORE_CHAOS=full` is for a machine of one's own, and a quarter of an hour. */
 const LOAD =
   process.env.LONGSHORE_CHAOS === "full"
     ? { bundles: 500, carts: 200, packages: 100, misfortunes: 120 }
-    : { bundles: 60, carts: 20, packages: 10, misfortunes: 16 };
+    : { bundles: 30, carts: 10, packages: 5, misfortunes: 9 };
 const SCHEDULES = 3;
 /** At a time. */
 const [DEPOSITORS, TAKERS, ORDERERS] = [8, 4, 2];

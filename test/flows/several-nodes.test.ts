@@ -16,6 +16,9 @@ import { until } from "../support/until.ts";
 /** What is promised: a lease and a look. */
 const TAKEOVER_MS = 30_000;
 const SCHEDULES = 5;
+/** For a process whose clock is a minute ahead of all others'; time passes for it as for them. */
+const AHEAD = "const now = Date.now; Date.now = () => now() + 60_000;";
+const MINUTE_AHEAD = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(AHEAD)}` };
 
 /** One after the other, each goes on with what the one before has left. */
 describe("two servers and two workers on one PostgreSQL", () => {
@@ -81,7 +84,9 @@ describe("two servers and two workers on one PostgreSQL", () => {
   });
 
   test("nodes know each other, and each duty is one's", async () => {
-    second = await startServer({ dataDir: join(folder, "second"), env: { ...settings, LONGSHORE_WORKERS: "none" } });
+    // What follows holds although its clock is wrong.
+    const env = { ...settings, ...MINUTE_AHEAD, LONGSHORE_WORKERS: "none" };
+    second = await startServer({ dataDir: join(folder, "second"), env });
     const { status } = await fetch(`${second.url}/readyz`);
     assert.equal(status, 200, "although its data folder was not there, and nothing has been put into it");
     await until("all are seen", async () => (await livingNodes()).length === 4);
@@ -97,6 +102,18 @@ describe("two servers and two workers on one PostgreSQL", () => {
     const { stdout } = await runCli(["nodes"], { env: { LONGSHORE_URL: second.url } });
     assert.match(stdout, /^\S+\s+worker\s+alive\s+\S+\s+fast:2,slow:2\s+verify/m);
     assert.match(stdout, /^\S+\s+server\s+alive\s+\S+\s+none\s+all\s+\S*scheduler/m);
+  });
+
+  test("a node whose clock is apart from the database's says so, and so does doctor there", async () => {
+    const isTold = () => /"aheadMs":\d{5},.*clock and the database's are apart/.test(second.log());
+    await until("its log says so", isTold);
+    assert.ok(!worker.log().includes("are apart"), "and no other's");
+    const env = { ...settings, LONGSHORE_DATA_DIR: second.dataDir, LONGSHORE_PORT: "0" };
+    const there = await runCli(["doctor"], { env: { ...env, ...MINUTE_AHEAD } });
+    assert.match(there.stdout, /^warn +database clock +this machine's is \d\d\.\d s ahead of it\n +Synchronise/m);
+    const elsewhere = await runCli(["doctor"], { env });
+    assert.match(elsewhere.stdout, /^ok +database clock /m);
+    assert.match(elsewhere.stdout, /^ok +nodes +4 alive$/m);
   });
 
   test("a worker with a port for it tells how it is", async () => {

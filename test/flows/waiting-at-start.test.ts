@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,19 +29,21 @@ describe("a process that is started before what it needs", () => {
   let folder: string;
   let postgres: TestPostgres;
   let endpoint: string;
-  /** Begun before all else: its client tries for a while by itself. */
+  /** Begun before all else: its client tries for half a minute by itself. */
   let withoutStore: Starting;
+  let storePort: number;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "longshore-waiting-"));
-    endpoint = `http://127.0.0.1:${await lastingPort()}`;
+    storePort = await lastingPort();
+    endpoint = `http://127.0.0.1:${storePort}`;
     withoutStore = starting({
       LONGSHORE_ARCHIVE_URL: "s3://longshore/archive",
       LONGSHORE_S3_ENDPOINT: endpoint,
       LONGSHORE_S3_ACCESS_KEY_ID: "someone",
       LONGSHORE_S3_SECRET_ACCESS_KEY: "hidden",
-      LONGSHORE_START_ATTEMPTS: "2",
+      LONGSHORE_START_ATTEMPTS: "3",
     });
-    postgres = await startPostgres({ isOwn: true });
+    postgres = await startPostgres();
   });
   after(async () => {
     await postgres.stop();
@@ -132,16 +135,6 @@ describe("a process that is started before what it needs", () => {
     assert.equal(refused.child.exitCode, TEMPFAIL);
   });
 
-  test("waits for the archive in S3", async () => {
-    const { child, ended, err, waits } = withoutStore;
-    await ended;
-    assert.equal(waits().length, 1, err());
-    assert.deepEqual([waits()[0]?.msg, waits()[0]?.where], ["waiting for S3", endpoint]);
-    assert.match(err(), /error\[storage_unavailable\]/);
-    assert.equal(child.exitCode, TEMPFAIL);
-    assert.doesNotMatch(err(), /hidden/);
-  });
-
   test("is not kept from stopping", async () => {
     const url = `postgres://127.0.0.1:${await lastingPort()}/none`;
     const { child, ended, waits } = starting({ LONGSHORE_DATABASE_URL: url, LONGSHORE_START_WAIT: "3600" });
@@ -149,5 +142,28 @@ describe("a process that is started before what it needs", () => {
     child.kill("SIGTERM");
     await ended;
     assert.equal(child.signalCode, null);
+  });
+
+  test("waits for S3, then for the bucket, and its last words are what failed", async () => {
+    const { child, ended, err, waits } = withoutStore;
+    await until("it has waited", () => waits().length > 0 || child.exitCode !== null, 120_000);
+    assert.deepEqual([waits()[0]?.msg, waits()[0]?.where], ["waiting for S3", endpoint]);
+    assert.match(String(waits()[0]?.why), /ECONNREFUSED/);
+    // As Amazon's S3 says it.
+    const store = createHttpServer((_, response) => {
+      response.writeHead(404, { "content-type": "application/xml" });
+      response.end("<Error><Code>NoSuchBucket</Code></Error>");
+    }).listen(storePort, "127.0.0.1");
+    await once(store, "listening");
+    try {
+      await ended;
+    } finally {
+      store.close();
+    }
+    assert.equal(waits().length, 2, err());
+    assert.match(String(waits()[1]?.why), /there is no such bucket/);
+    assert.match(err(), /error\[storage_unavailable\].*there is no such bucket/);
+    assert.equal(child.exitCode, TEMPFAIL);
+    assert.doesNotMatch(err(), /hidden/);
   });
 });

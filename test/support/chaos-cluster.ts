@@ -163,7 +163,8 @@ export async function chaosCluster(env: Readonly<Record<string, string>>): Promi
       const failures: unknown[] = [];
       for (let n = 0; n < count && !signal.aborted; n++) {
         await setTimeout(within(PAUSE_MS));
-        const what = random(4);
+        // Each of them at least once.
+        const what = n < 3 ? n : random(4);
         const misfortune =
           what === 0
             ? cut(toDatabase, within(AWAY_MS)).then(() => void counts.databaseCuts++)
