@@ -17,7 +17,7 @@ import { once } from "node:events";
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
-import { startS3Server } from "../test/support/s3-server.ts";
+import { startOwnS3Server } from "../test/support/s3-server.ts";
 import { MACHINE, median, rounded } from "./measure.ts";
 import type { ClientOptions, Measured, Order, Side, Workload } from "./s3-client.ts";
 
@@ -43,7 +43,7 @@ const WORKLOADS: readonly Workload[] = [
 
 type Rounds = Readonly<Record<Side, Measured[]>>;
 
-const server = await startS3Server({ storeBytes: STORE_BYTES });
+const server = await startOwnS3Server({ storeBytes: STORE_BYTES });
 const { url: endpoint, accessKeyId, secretAccessKey } = server;
 const access = { endpoint, region: "us-east-1", credentials: { accessKeyId, secretAccessKey } };
 const clients = { ours: clientOf("ours"), plain: clientOf("plain") };

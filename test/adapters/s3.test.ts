@@ -27,10 +27,9 @@ import { faultyProxy } from "../support/faulty-proxy.ts";
 import { movingClock } from "../support/moving-clock.ts";
 import { openOffloading } from "../support/offloading.ts";
 import { type Interference, s3Proxy } from "../support/s3-proxy.ts";
-import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { BUCKET, type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 import { s3Copies } from "./s3-copies.ts";
 
-const BUCKET = "longshore";
 const MIB = 1024 ** 2;
 const isMissing = withoutS3();
 const { signal } = new AbortController();
@@ -279,7 +278,7 @@ function withServer(server: S3Server): void {
     assert.equal(await check(`s3://${BUCKET}/`, ADA), `s3://${BUCKET}`);
     assert.equal(await check("s3://other/in/a%20b é/", ADA), "s3://other/in/a%20b%20%C3%A9");
     assert.equal(await targets.check(`s3://${BUCKET}/shelf/x`, "write", ADA), `s3://${BUCKET}/shelf/x`);
-    for (const url of ["s3://other", "s3://other/inside", "s3://longshore2/x"])
+    for (const url of ["s3://other", "s3://other/inside", `s3://${BUCKET}2/x`])
       await assert.rejects(check(url, ADA), { code: "endpoint_refused" }, url);
     await assert.rejects(targets.check(`s3://${BUCKET}/shelves`, "remove", ADA), { code: "endpoint_refused" });
     for (const url of [

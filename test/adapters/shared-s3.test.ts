@@ -19,10 +19,9 @@ import { about, bytes, ID, sha1, uploadStoreConformance } from "../conformance/u
 import { faultyProxy } from "../support/faulty-proxy.ts";
 import { seededRandom } from "../support/random.ts";
 import { refusingProxy } from "../support/refusing-proxy.ts";
-import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { BUCKET, type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 import { until } from "../support/until.ts";
 
-const BUCKET = "longshore";
 const MIB = 1024 ** 2;
 const HOUR_MS = 3_600_000;
 

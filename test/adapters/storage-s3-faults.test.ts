@@ -6,9 +6,9 @@ import { PutObjectCommand } from "@aws-sdk/client-s3";
 import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
 import { seededRandom } from "../support/random.ts";
-import { BUCKET, s3Archives } from "../support/s3-archive.ts";
+import { s3Archives } from "../support/s3-archive.ts";
 import type { S3Request } from "../support/s3-proxy.ts";
-import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { BUCKET, type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 
 const MIB = 1024 ** 2;
 const isMissing = withoutS3();

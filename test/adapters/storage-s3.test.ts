@@ -12,8 +12,8 @@ import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
 import { eachAtOnce, mapInOrder } from "../../src/core/streams.ts";
 import { objectStorageConformance } from "../conformance/object-storage.ts";
 import { seededRandom } from "../support/random.ts";
-import { BUCKET, isAtTop, s3Archives } from "../support/s3-archive.ts";
-import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { isAtTop, s3Archives } from "../support/s3-archive.ts";
+import { BUCKET, type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 
 const MIB = 1024 ** 2;
 const isMissing = withoutS3();

@@ -21,13 +21,11 @@ import { bundle, sum } from "../http/bundle.ts";
 import { finished, json } from "../http/client.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
 import { type S3Proxy, s3Proxy } from "../support/s3-proxy.ts";
-import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { BUCKET, type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
 const MIB = 1024 ** 2;
-const BUCKET = "longshore";
-
 const isMissing = withoutS3();
 if (isMissing) test("an archive in S3", { skip: isMissing }, () => {});
 else describe("an archive in S3, from deposit to check", archive);

@@ -14,13 +14,12 @@ import { type FaultyProxy, faultyProxy } from "../support/faulty-proxy.ts";
 import { startWorkerProcess, type WorkerProcess } from "../support/nodes.ts";
 import { countedCsv, countedTable, unzipped } from "../support/packaging.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
+import { BUCKET, type S3Server, startS3Server, withoutS3 } from "../support/s3-server.ts";
 import { type ServerProcess, startServer } from "../support/server.ts";
 import { until } from "../support/until.ts";
 
 const TUS = { "tus-resumable": "1.0.0" };
 const MIB = 1024 ** 2;
-const BUCKET = "longshore";
 /** A node that serves and leaves the work to others. */
 const HTTP_ONLY = { LONGSHORE_WORKERS: "fast:0,slow:0,run:0" };
 

@@ -9,11 +9,10 @@ import { type FaultyProxy, faultyProxy } from "./faulty-proxy.ts";
 import { headOf, type MailServer, mailServer } from "./mail-server.ts";
 import { startWorkerProcess } from "./nodes.ts";
 import { startPostgres } from "./postgres.ts";
-import { startS3Server } from "./s3-server.ts";
+import { BUCKET, startS3Server } from "./s3-server.ts";
 import { lastingPort, startServer } from "./server.ts";
 import { until } from "./until.ts";
 
-const BUCKET = "longshore";
 const SERVERS = 2;
 const WORKERS = 3;
 /** Between two misfortunes. */

@@ -5,9 +5,7 @@ import { STAGING } from "../../src/adapters/storage/fs/layout.ts";
 import { s3ObjectStorage } from "../../src/adapters/storage/s3.ts";
 import type { ObjectStorage } from "../../src/core/archive/object-storage.ts";
 import { type S3Proxy, s3Proxy } from "./s3-proxy.ts";
-import type { S3Server } from "./s3-server.ts";
-
-export const BUCKET = "longshore";
+import { BUCKET, type S3Server } from "./s3-server.ts";
 
 type Parts = Parameters<typeof s3ObjectStorage>[0];
 

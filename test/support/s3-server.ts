@@ -11,6 +11,9 @@ import { until } from "./until.ts";
 
 const run = promisify(execFile);
 
+/** On a server that others use too: each file of tests is a process, with a bucket of its own. */
+export const BUCKET = `longshore-${randomUUID()}`;
+
 export const PACKAGES = "ceph-mon ceph-osd radosgw ceph-common";
 
 /** Why there is no S3 server on this machine, or `false`; for the `skip` of tests. */
@@ -29,11 +32,17 @@ export interface S3ServerOptions {
   readonly storeBytes?: number;
 }
 
+/** A real S3 server: the one that the run's files share (`shared-servers.ts`), or one of its own. */
+export async function startS3Server(): Promise<S3Server> {
+  const { TEST_S3: shared } = process.env;
+  return shared === undefined ? startOwnS3Server() : { ...JSON.parse(shared), stop: async () => {} };
+}
+
 /**
  * Starts a real S3 server, which takes some ten seconds: Ceph's object gateway, on one monitor and one store in memory. All of
  * it are processes of ours on loopback, and what they write is in a temporary folder.
  */
-export async function startS3Server({ storeBytes = 2 * 1024 ** 3 }: S3ServerOptions = {}): Promise<S3Server> {
+export async function startOwnS3Server({ storeBytes = 2 * 1024 ** 3 }: S3ServerOptions = {}): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), "longshore-s3-"));
   const daemons: ChildProcess[] = [];
   const killAll = () => {

@@ -1,14 +1,27 @@
 /** Servers that all files of one test run share: each takes seconds to start. `node --test --test-global-setup`. */
 import { startPostgresServer } from "./postgres.ts";
+import { startOwnS3Server, withoutS3 } from "./s3-server.ts";
 
-let stop = async () => {};
+const STORE_BYTES = 8 * 1024 ** 3;
+
+const running: { stop(): Promise<void> }[] = [];
 
 export async function globalSetup(): Promise<void> {
-  const postgres = await startPostgresServer();
-  process.env.TEST_POSTGRES = postgres.url;
-  stop = postgres.stop;
+  await Promise.all([shareDatabases(), ...(withoutS3() ? [] : [shareBuckets()])]);
 }
 
 export async function globalTeardown(): Promise<void> {
-  await stop();
+  for (const server of running) await server.stop();
+}
+
+async function shareDatabases(): Promise<void> {
+  const server = await startPostgresServer();
+  running.push(server);
+  process.env.TEST_POSTGRES = server.url;
+}
+
+async function shareBuckets(): Promise<void> {
+  const { stop, ...access } = await startOwnS3Server({ storeBytes: STORE_BYTES });
+  running.push({ stop });
+  process.env.TEST_S3 = JSON.stringify(access);
 }
