@@ -261,7 +261,10 @@ describe("pages of registers", () => {
     assert.match(await (await declare(right, "check")).text(), /Nothing is wrong with books/);
     assert.equal((await get("boss", "/registers/books")).status, 404);
     assert.equal((await declare(right, "declare")).headers.get("location"), "/registers/books");
-    assert.match(await text("boss", "/registers/books/declaration"), /&quot;initial&quot;:&quot;Requested&quot;/);
+    assert.match(
+      await text("boss", "/registers/books/declaration"),
+      /^ {2}&quot;initial&quot;: &quot;Requested&quot;/m,
+    );
   });
 
   test("entries are imported from the page: all of them, or none, with each line that is wrong", async () => {

@@ -36,7 +36,7 @@ export const registerFormRoutes =
       { config: { scope: "admin" }, schema: { params: RegisterParams } },
       async (request, reply) => {
         const { text } = await registers.get(request.params.register);
-        return show(request, reply, declarePage(readerOf(request), { text }));
+        return show(request, reply, declarePage(readerOf(request), { text: indented(text) }));
       },
     );
 
@@ -92,6 +92,9 @@ export const registerFormRoutes =
       },
     );
   };
+
+/** Declarations that came through the API stand in one line. */
+const indented = (json: string): string => JSON.stringify(JSON.parse(json), null, 2);
 
 /** For a form that is shown again. @throws what is no question of what was sent. */
 function refused(error: unknown): AppError {
