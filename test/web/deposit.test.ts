@@ -85,7 +85,7 @@ describe("the deposit page without a browser", () => {
 /** As for the chaos of several nodes: for a machine of one's own. */
 const IS_FULL = process.env.LONGSHORE_CHAOS === "full";
 
-describe("depositing from a browser", { skip: withoutBrowser() }, () => {
+describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL ? 2_000_000 : 600_000 }, () => {
   let browser: TestBrowser;
   before(async () => {
     browser = await testBrowser();
@@ -150,7 +150,7 @@ describe("depositing from a browser", { skip: withoutBrowser() }, () => {
         await part(page, "folder").setInputFiles(chosen);
         const begin = performance.now();
         await part(page, "send").click();
-        await page.getByText("It is in the archive.").waitFor({ timeout: 300_000 });
+        await page.getByText("It is in the archive.").waitFor({ timeout: 900_000 });
         console.log(`${basename(chosen)}: ${((performance.now() - begin) / 1_000).toFixed(1)} s`);
       }
       const files = await archived(server.url, 1);
