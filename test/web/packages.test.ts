@@ -4,7 +4,7 @@ import { AppError } from "../../src/core/errors.ts";
 import { barChart } from "../../src/web/charts.ts";
 import { webFace } from "../../src/web/face.ts";
 import { markupOf } from "../../src/web/html.ts";
-import { filtersOf } from "../../src/web/pages/packages.ts";
+import { filtersOf } from "../../src/web/pages/package-form.ts";
 import { packageServer } from "../http/package-server.ts";
 import { until } from "../support/until.ts";
 import { testBrowser, withoutBrowser } from "./browser.ts";
@@ -48,7 +48,32 @@ test("a package is ordered by a form, its page has its link, and operators see w
   assert.equal((await fetch(server.here(link))).status, 410);
   const refused = await send({ ...order, resourceId: "" });
   assert.equal(refused.status, 400);
-  assert.match(await refused.text(), /request_invalid/);
+  const again = await refused.text();
+  assert.match(again, /role="alert">Nothing was ordered/);
+  assert.match(again, /id="resourceId-problem">Give the resource&#39;s id/);
+  assert.match(again, /name="limit"[^>]* value="3"/);
+  const unfiltered = await (await send({ ...order, filters: "no sign" })).text();
+  assert.match(unfiltered, /no sign<\/textarea>[\s\S]*id="filters-problem">Write field=value/);
+  assert.match(await (await send({ ...order, apiUrl: "http://192.0.2.1/" })).text(), /id="apiUrl-problem">/);
+  const ordersBefore = (
+    await server.deps.packages.list({ name: "local", scopes: ["read"], via: "local" }, { limit: 9 })
+  ).length;
+  const previewed = await send({ ...order, limit: "", action: "preview" });
+  assert.equal(previewed.status, 200);
+  const rows = await previewed.text();
+  assert.match(rows, /100 rows would be packed/);
+  assert.equal([...(rows.split("<tbody>")[1] ?? "").matchAll(/<tr>/g)].length, 10);
+  assert.match(await (await send({ ...order, action: "preview" })).text(), /3 rows would be packed/);
+  assert.match(await (await send({ ...order, resourceId: "none", action: "preview" })).text(), /role="alert">/);
+  assert.match(
+    await (await send({ kind: "url", resourceId: "r", resourceUrl: server.portal.apiUrl, action: "preview" })).text(),
+    /id="kind-problem">/,
+  );
+  assert.equal(
+    (await server.deps.packages.list({ name: "local", scopes: ["read"], via: "local" }, { limit: 9 })).length,
+    ordersBefore,
+    "a preview is no order",
+  );
   const counted = await text("/packages/statistics");
   assert.equal([...counted.matchAll(/<svg /g)].length, 4);
 

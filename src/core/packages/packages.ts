@@ -6,6 +6,7 @@ import type { Links } from "../access/links.ts";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { type JobId, type OrderId, orderId, type PackageId, packageId } from "../ids.ts";
+import type { Fetch } from "../outbound/fetch.ts";
 import { cacheKeyOf } from "./cache-key.ts";
 import { laneOf } from "./cost.ts";
 import { evictPackages, type KeepingLimits, removeLeftWork } from "./eviction.ts";
@@ -13,6 +14,7 @@ import { type OrderLimits, requireOrder } from "./order-rules.ts";
 import type { Order, OrderRequest, Package } from "./package.ts";
 import type { PackageFiles } from "./package-files.ts";
 import type { Ordered, PackageStore } from "./package-store.ts";
+import { previewRows, type RowsPreview } from "./preview.ts";
 import type { Telling } from "./telling.ts";
 
 export interface OrderedPackage {
@@ -29,6 +31,11 @@ export interface Packages {
    * @throws AppError request_invalid, fetch_refused.
    */
   order(request: OrderRequest): Promise<OrderedPackage>;
+  /**
+   * What an order would bring, before it is given.
+   * @throws AppError as `order`, and as {@link previewRows}; the signal's reason.
+   */
+  preview(request: OrderRequest, signal: AbortSignal): Promise<RowsPreview>;
   /** @throws AppError package_unknown, also for another's order. */
   get(principal: Principal, id: OrderId): Promise<OrderedPackage>;
   /** Newest first. @throws AppError package_unknown when `before` is not known. */
@@ -80,6 +87,7 @@ export interface PackageParts {
   readonly store: PackageStore;
   readonly files: PackageFiles;
   readonly keys: KeyRing;
+  readonly fetch: Fetch;
   readonly telling: Telling;
   readonly links: Links;
   readonly clock: Clock;
@@ -134,6 +142,11 @@ export function packageService(parts: PackageParts): Packages {
   }
 
   return {
+    async preview(request, signal) {
+      requireOrder(request, parts.limits);
+      return previewRows(parts, request, signal);
+    },
+
     async order(request) {
       requireOrder(request, parts.limits);
       const { recipe, key, email, webhook, owner, door } = request;

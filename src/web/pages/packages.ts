@@ -3,15 +3,19 @@ import { z } from "zod";
 import { hasScope } from "../../core/access/access.ts";
 import { AppError } from "../../core/errors.ts";
 import { orderId } from "../../core/ids.ts";
-import { OrderForm, orderRequest } from "../../core/packages/order-form.ts";
-import { PACKAGE_KINDS, type PackageStatus, TABLE_FORMATS } from "../../core/packages/package.ts";
+import { orderRequest } from "../../core/packages/order-form.ts";
+import type { OrderRequest, PackageStatus } from "../../core/packages/package.ts";
 import type { OrderedPackage } from "../../core/packages/packages.ts";
+import type { RowsPreview } from "../../core/packages/preview.ts";
 import { PackageParams } from "../../http/api/package-schemas.ts";
+import { statusOf } from "../../http/problem.ts";
 import { countText, sizeText, timeOf } from "../formats.ts";
 import { type Html, html } from "../html.ts";
 import { badge, facts, formField, live, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { copyable } from "../terminal.ts";
+import { FormBody } from "./form-body.ts";
+import { judgedOrder, NEW_ORDER, orderForm, orderProblems, previewTable } from "./package-form.ts";
 
 const ORDERS_SHOWN = 50;
 const EVERY_SECONDS = 2;
@@ -23,23 +27,8 @@ const LOOKS: Readonly<Record<PackageStatus, Parameters<typeof badge>[0]>> = {
 };
 
 const ListQuery = z.object({ before: z.string().max(64).transform(orderId).optional() });
-const Field = z
-  .string()
-  .trim()
-  .max(64 * 1024)
-  .default("");
-const Typed = z.looseObject({
-  kind: z.enum(PACKAGE_KINDS),
-  apiUrl: Field,
-  resourceId: Field,
-  resourceUrl: Field,
-  format: z.enum(TABLE_FORMATS),
-  q: Field,
-  filters: Field,
-  fields: Field,
-  limit: Field,
-  email: Field,
-});
+/** A portal that takes longer is asked by the order itself. */
+const PREVIEW_MS = 20_000;
 
 /** Packages of portals: ordering one, how it stands, and its link. */
 export const packagePageRoutes =
@@ -58,7 +47,7 @@ export const packagePageRoutes =
       const shown = found.slice(0, ORDERS_SHOWN);
       const list = shown.length === 0 ? html`<p class="soft">${say("packages.none")}</p>` : orderTable(reader, shown);
       const body = html`${hasScope(principal, "operate") && html`<p class="actions"><a href="${link("/packages/statistics")}">${say("packages.statistics")}</a></p>`}
-${orderForm(reader)}
+${orderForm(reader, NEW_ORDER)}
 <h2>${say("packages.list")}</h2>
 ${live("list", EVERY_SECONDS, list)}
 <p class="actions">${query.before !== undefined && html`<a href="${link("/packages")}">${say("packages.newest")}</a>`}
@@ -68,15 +57,47 @@ ${found.length > ORDERS_SHOWN && html`<a href="${link(`/packages?before=${shown.
 
     app.post(
       "/packages",
-      { config: { scope: "read", isForm: true }, schema: { body: Typed } },
-      async ({ principal, body }, reply) => {
-        const form = orderOf(body);
-        const { order } = await packages.order(orderRequest(form, principal.name));
-        const { kind, resourceId } = form;
-        await audit.record(principal.name, "package.order", `package/${order.id}`, { kind, resourceId });
-        return reply.redirect(link(`/packages/${order.id}`), 303);
+      { config: { scope: "read", isForm: true }, schema: { body: FormBody } },
+      async (request, reply) => {
+        const { principal, body: typed } = request;
+        const reader = readerOf(request);
+        const again = (status: number, body: Html) =>
+          show(request, reply.code(status), { title: reader.say("packages.title"), path: "/packages", body });
+        const judged = judgedOrder(reader, typed);
+        if ("problems" in judged) return again(400, orderForm(reader, typed, judged.problems));
+        const { form } = judged;
+        const wanted = orderRequest(form, principal.name);
+        try {
+          if (typed.action === "preview") {
+            const preview = await previewOf(wanted);
+            return again(200, html`${orderForm(reader, typed)}${previewTable(reader, preview)}`);
+          }
+          const { order } = await packages.order(wanted);
+          const { kind, resourceId } = form;
+          await audit.record(principal.name, "package.order", `package/${order.id}`, { kind, resourceId });
+          return reply.redirect(link(`/packages/${order.id}`), 303);
+        } catch (error) {
+          if (typed.action === "preview" && isPortals(error))
+            return again(statusOf(error), orderForm(reader, typed, {}, error.message));
+          return again(400, orderForm(reader, typed, orderProblems(reader, error)));
+        }
       },
     );
+
+    /** @throws AppError remote_unavailable, also for a portal that takes too long. */
+    async function previewOf(wanted: OrderRequest): Promise<RowsPreview> {
+      const signal = AbortSignal.timeout(PREVIEW_MS);
+      try {
+        return await packages.preview(wanted, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        throw new AppError(
+          "remote_unavailable",
+          { expected: `an answer within ${PREVIEW_MS / 1_000} s` },
+          { cause: error },
+        );
+      }
+    }
 
     app.get(
       "/packages/:id",
@@ -106,28 +127,10 @@ ${found.length > ORDERS_SHOWN && html`<a href="${link(`/packages?before=${shown.
       );
   };
 
-/** What was typed, as the API takes it. @throws AppError request_invalid. */
-function orderOf(typed: z.output<typeof Typed>): z.output<typeof OrderForm> {
-  const { kind, resourceId, apiUrl, resourceUrl, format, q, filters, fields, limit, email } = typed;
-  const rows = { apiUrl, format, q, fields, limit: limit && Number(limit), filters: filters && filtersOf(filters) };
-  const given = { kind, resourceId, email, ...(kind === "url" ? { resourceUrl } : rows) };
-  const judged = OrderForm.safeParse(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== "")));
-  if (judged.success) return judged.data;
-  const problems = judged.error.issues.map(({ path, message }) => ({ path: path.join("/"), message }));
-  throw new AppError("request_invalid", { problems });
-}
-
-/** @throws AppError request_invalid for a line without `=`. */
-export function filtersOf(text: string): Readonly<Record<string, readonly string[]>> {
-  const filters = new Map<string, string[]>();
-  for (const line of text.split(/\r?\n/).filter((one) => one.trim() !== "")) {
-    const at = line.indexOf("=");
-    const field = line.slice(0, at).trim();
-    if (at < 0 || field === "")
-      throw new AppError("request_invalid", { expected: "field=value", found: line.slice(0, 100) });
-    filters.set(field, [...(filters.get(field) ?? []), line.slice(at + 1).trim()]);
-  }
-  return Object.fromEntries(filters);
+/** Is it what the portal did, and not what was typed? */
+function isPortals(error: unknown): error is AppError {
+  if (!(error instanceof AppError) || error.kind === "internal") return false;
+  return error.code !== "request_invalid" && error.code !== "fetch_refused";
 }
 
 function statusBadge({ say }: Reader, status: PackageStatus): Html {
@@ -158,23 +161,6 @@ function orderTable(reader: Reader, orders: readonly OrderedPackage[]): Html {
     ]),
     [3, 4],
   );
-}
-
-function orderForm({ say, link, formToken }: Reader): Html {
-  return html`<h2>${say("packages.order")}</h2>
-<form class="row" method="post" action="${link("/packages")}">${formField(formToken)}
-<label>${say("packages.kind")}<select name="kind">${PACKAGE_KINDS.map((kind) => html`<option value="${kind}">${say(`packageKind.${kind}`)}</option>`)}</select></label>
-<label class="wide">${say("packages.apiUrl")}<input name="apiUrl" type="url" maxlength="4096"></label>
-<label>${say("packages.resourceId")}<input name="resourceId" required maxlength="255"></label>
-<label>${say("packages.format")}<select name="format">${TABLE_FORMATS.map((format) => html`<option>${format}</option>`)}</select></label>
-<label>${say("packages.q")}<input name="q"></label>
-<label>${say("packages.fields")}<input name="fields"></label>
-<label>${say("packages.limit")}<input name="limit" type="number" min="1"></label>
-<label>${say("packages.email")}<input name="email" type="email" maxlength="254"></label>
-<label class="wide">${say("packages.filters")}<textarea name="filters" rows="3" aria-describedby="filters-hint"></textarea>
-<span class="hint" id="filters-hint">${say("packages.filtersHint")}</span></label>
-<label class="wide">${say("packages.resourceUrl")}<input name="resourceUrl" type="url" maxlength="4096"></label>
-<button>${say("packages.submit")}</button></form>`;
 }
 
 function orderState(reader: Reader, { order, package: made, link: shared }: OrderedPackage): Html {
