@@ -5,19 +5,20 @@
  *     LONGSHORE_SCREENS=docs/screens node --test test/web/screenshots.test.ts
  */
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type OpenPage, type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
 import { type FilledServer, filledServer } from "./screenshots/content.ts";
 
 const FOLDER = process.env.LONGSHORE_SCREENS;
+const KEPT = join(import.meta.dirname, "../../docs/screens");
 const WINDOW = { width: 1280, height: 800 };
 const PHONE = { width: 360, height: 740 };
 /** Pages that phones are held to, besides that none is wider than one. */
 const ON_A_PHONE = ["home", "deposit", "transaction", "register", "schedule"];
 /** Pictures of the documentation are smaller than the window. */
-const SCALE = 0.75;
+const SCALE = 0.6;
 
 describe("every page, looked at", { skip: withoutBrowser() }, () => {
   let filled: FilledServer;
@@ -74,5 +75,14 @@ describe("every page, looked at", { skip: withoutBrowser() }, () => {
       if (ON_A_PHONE.includes(name)) await picture(`${name}-phone`);
     }
     assert.deepEqual(wide, []);
+  });
+
+  test("is in the documentation", async () => {
+    const shown = Object.keys(filled.pages).flatMap((name) => [`${name}-light.png`, `${name}-dark.png`]);
+    const expected = [...shown, ...ON_A_PHONE.map((name) => `${name}-phone.png`)].sort();
+    const found = (await readdir(KEPT)).filter((name) => name.endsWith(".png")).sort();
+    assert.deepEqual(found, expected, "make them anew as the top of this file says");
+    const gallery = await readFile(join(KEPT, "README.md"), "utf8");
+    for (const name of expected) assert.ok(gallery.includes(`(${name})`), `${name} is in the gallery`);
   });
 });
