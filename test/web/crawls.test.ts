@@ -144,10 +144,36 @@ describe("pages of crawls", () => {
     assert.match(download?.headers.get("content-disposition") ?? "", /^attachment/);
   });
 
+  test("several stores are crawled as one, and the sizes of each are shown by themselves", async () => {
+    const url = `${folder}\r\n${folder}/sub\r\n`;
+    const answer = await send("/crawls", { url, grouper: "file_is_group" });
+    const path = answer.headers.get("location") ?? "";
+    await until("it has ended", async () => (await text(path)).includes(">complete<"));
+    const shown = await text(path);
+    assert.match(shown, /and 1 more<\/h1>/);
+    const [, second = ""] = /<li><a href="([^"#]+)#sizes">file:[^<]*\/sub</.exec(shown) ?? [];
+    assert.match(
+      await text(second.replaceAll("&amp;", "&")),
+      /\(files that lie here\)<\/span><\/td><td class="number">1</,
+    );
+  });
+
   test("what cannot be crawled is said, and nothing is begun", async () => {
     const refused = await send("/crawls", { url: tmpdir(), grouper: "file_is_group" });
-    assert.match(await refused.text(), /endpoint_refused/);
-    assert.equal((await send("/crawls", { url: "", grouper: "file_is_group" })).status, 400);
+    assert.equal(refused.status, 400);
+    const again = await refused.text();
+    assert.match(
+      again,
+      /aria-invalid="true"[^>]*>\n[^<]+<\/textarea><p class="hint"[^>]*>[^<]*<\/p><p class="problem" id="url-problem">Longshore is not/,
+    );
+    assert.doesNotMatch(again, /id="hidden"[^>]* checked/, "as it was sent");
+    const pattern = await send("/crawls", { url: folder, grouper: "regex", pattern: "(" });
+    assert.match(await pattern.text(), /id="pattern"[^>]*value="\("[\s\S]*id="pattern-problem"/);
+    const empty = await send("/crawls", { url: " \n", grouper: "file_is_group" });
+    assert.equal(empty.status, 400);
+    assert.match(await empty.text(), /id="url-problem">Give the address/);
+    const odd = await send("/crawls", { url: folder, grouper: "odd" });
+    assert.match(await odd.text(), /id="grouper-problem"/);
     assert.equal((await fetch(`${server.url}/crawls/00000000-0000-4000-8000-000000000000`)).status, 404);
   });
 

@@ -5,7 +5,9 @@ export const CRAWLS = {
   "crawls.none": "There are no crawls yet.",
   "crawls.start": "Start a crawl",
   "crawls.list": "Crawls",
-  "crawls.url": "Address of the store",
+  "crawls.url": "Address of the store, or of several, one a line",
+  "crawls.wrongStores": "Give the address of a store, or of several, one a line.",
+  "crawls.refused": "No crawl was begun: some of it is not as it should be.",
   "crawls.urlHint":
     "A folder of the server such as /data, https://host/index/, archive: for Longshore's own, s3://bucket/prefix, globus://collection/folder",
   "crawls.grouper": "Which files belong together",

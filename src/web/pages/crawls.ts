@@ -3,7 +3,6 @@ import { z } from "zod";
 import { hasScope, type Principal } from "../../core/access/access.ts";
 import { type Crawl, FINISHED_CRAWLS } from "../../core/crawl/crawl.ts";
 import type { FeedPage } from "../../core/crawl/crawls.ts";
-import { GROUPER_NAMES } from "../../core/crawl/grouping/groups.ts";
 import type { Extraction } from "../../core/extract/extraction.ts";
 import { crawlId } from "../../core/ids.ts";
 import { CrawlParams } from "../../http/api/crawl-schemas.ts";
@@ -14,7 +13,9 @@ import { type Html, html } from "../html.ts";
 import { badge, facts, formField, live, type Reader, table } from "../layout.ts";
 import type { PageContext } from "../page-context.ts";
 import { copyable, curlLine, shellWord } from "../terminal.ts";
+import { crawlForm, crawlProblems, crawlRequest, NEW_CRAWL } from "./crawl-form.ts";
 import { crawlSizes, SIZES_SHOWN } from "./crawl-sizes.ts";
+import { FormBody } from "./form-body.ts";
 
 const CRAWLS_SHOWN = 50;
 const FILES_SHOWN = 100;
@@ -29,15 +30,6 @@ const DetailQuery = z.object({
   endpoint: z.coerce.number().int().nonnegative().default(0),
   folder: z.string().max(32_768).default(""),
 });
-/** A field that was left empty is as good as none; a box that is not ticked is not sent. */
-const CrawlForm = z.looseObject({
-  url: z.string().trim().min(1).max(4_096),
-  grouper: z.string().max(64),
-  pattern: z.preprocess((given) => given || undefined, z.string().max(1_024).optional()),
-  hidden: z.literal("on").optional(),
-  describe: z.literal("on").optional(),
-});
-
 /** Crawls: what each has found, how large it is, what was made of it, and what could not be read. */
 export const crawlPageRoutes =
   (context: PageContext): FastifyPluginAsyncZod =>
@@ -54,7 +46,7 @@ export const crawlPageRoutes =
       });
       const shown = found.slice(0, CRAWLS_SHOWN);
       const list = shown.length === 0 ? html`<p class="soft">${say("crawls.none")}</p>` : crawlTable(reader, shown);
-      const body = html`${hasScope(principal, "crawl") && startForm(reader)}
+      const body = html`${hasScope(principal, "crawl") && crawlForm(reader, NEW_CRAWL)}
 <h2>${say("crawls.list")}</h2>
 ${live("list", EVERY_SECONDS, list)}
 <p class="actions">${query.before !== undefined && html`<a href="${link("/crawls")}">${say("crawls.newest")}</a>`}
@@ -64,15 +56,21 @@ ${found.length > CRAWLS_SHOWN && html`<a href="${link(`/crawls?before=${shown.at
 
     app.post(
       "/crawls",
-      { config: { scope: "crawl", isForm: true }, schema: { body: CrawlForm } },
-      async ({ principal, body }, reply) => {
-        const { url, grouper, pattern, hidden, describe } = body;
-        const crawl = await crawls.start(principal, {
-          endpoints: [{ url, grouper, pattern, hidden: hidden === "on" }],
-        });
+      { config: { scope: "crawl", isForm: true }, schema: { body: FormBody } },
+      async (request, reply) => {
+        const { principal, body: typed } = request;
+        const reader = readerOf(request);
+        let crawl: Crawl;
+        try {
+          crawl = await crawls.start(principal, crawlRequest(typed));
+        } catch (error) {
+          const problems = crawlProblems(reader, error);
+          const body = crawlForm(reader, typed, problems);
+          return show(request, reply.code(400), { title: reader.say("crawls.title"), path: "/crawls", body });
+        }
         const endpoints = crawl.endpoints.map((endpoint) => endpoint.url);
         await audit.record(principal.name, "crawl.start", `crawl/${crawl.id}`, { endpoints });
-        if (describe === "on") await describeOrCancel(context, principal, crawl, {});
+        if (typed.describe === "on") await describeOrCancel(context, principal, crawl, {});
         return reply.redirect(link(`/crawls/${crawl.id}`), 303);
       },
     );
@@ -163,18 +161,6 @@ function crawlTable(reader: Reader, crawls: readonly Crawl[]): Html {
     ]),
     [2, 3, 4],
   );
-}
-
-function startForm({ say, link, formToken }: Reader): Html {
-  return html`<h2>${say("crawls.start")}</h2>
-<form class="row" method="post" action="${link("/crawls")}">${formField(formToken)}
-<label class="wide">${say("crawls.url")}<input name="url" required maxlength="4096" aria-describedby="url-hint" autocapitalize="off" spellcheck="false"></label>
-<label>${say("crawls.grouper")}<select name="grouper">${GROUPER_NAMES.map((name) => html`<option>${name}</option>`)}</select></label>
-<label>${say("crawls.pattern")}<input name="pattern" maxlength="1024" autocapitalize="off" spellcheck="false"></label>
-<div class="field switch"><input type="checkbox" id="hidden" name="hidden" checked><label for="hidden">${say("crawls.hidden")}</label></div>
-<div class="field switch"><input type="checkbox" id="describe" name="describe" checked><label for="describe">${say("crawls.describe")}</label></div>
-<button>${say("crawls.submit")}</button></form>
-<p class="hint" id="url-hint">${say("crawls.urlHint")}</p>`;
 }
 
 function crawlState(reader: Reader, crawl: Crawl, principal: Principal): Html {
