@@ -9,6 +9,7 @@ import { Kysely, sql } from "kysely";
 import { migrate } from "../../src/adapters/db/migrate.ts";
 import { sqliteDialect } from "../../src/adapters/db/sqlite.ts";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
+import { unsynced } from "../../src/adapters/db/unsynced.ts";
 
 interface Numbers {
   numbers: { n: number };
@@ -38,6 +39,20 @@ describe("SQLite", () => {
     assert.deepEqual(await pragma("journal_mode"), [["wal"]]);
     assert.deepEqual(await pragma("synchronous"), [[2]]);
     assert.deepEqual(await pragma("foreign_keys"), [[1]]);
+  });
+
+  test("work that a power cut may undo leaves the next to be synced, also when it fails", async () => {
+    const synchronous = async () => Object.values((await sql<object>`pragma synchronous`.execute(db)).rows[0] ?? {});
+    await unsynced(db, async (held) => {
+      assert.deepEqual(Object.values((await sql<object>`pragma synchronous`.execute(held)).rows[0] ?? {}), [1]);
+      await held.insertInto("numbers").values({ n: 1 }).execute();
+    });
+    assert.deepEqual([await synchronous(), await numbers()], [[2], [1]]);
+    await assert.rejects(
+      unsynced(db, () => Promise.reject(new Error("broken"))),
+      /broken/,
+    );
+    assert.deepEqual(await synchronous(), [2]);
   });
 
   test("a transaction is not interleaved with other statements, and is undone when it throws", async () => {

@@ -9,6 +9,7 @@ import { changeJobs, createJobs, type Dequeue, type Enqueue, inTrace, type JobUp
 import { isOneOf } from "./json-rows.ts";
 import type { DialectName } from "./migrate.ts";
 import { fromJson, type Tables } from "./tables.ts";
+import { unsynced } from "./unsynced.ts";
 
 /** PostgreSQL has a connection for each; SQLite writes one transaction after the other. */
 const GROUPS_AT_ONCE: Readonly<Record<DialectName, number>> = { sqlite: 1, postgres: 3 };
@@ -72,9 +73,12 @@ export function sqlJobStore(
       });
       const [first] = updates;
       const isOneStatement = updates.length === 1 && first?.events.length === 0 && first.change.state === undefined;
+      const together = (held: Kysely<Tables>) => held.transaction().execute((tx) => changeJobs(tx, queue, updates));
+      // With PostgreSQL a worker outlives the database's power cut, and nobody else may begin what it works on.
+      const mayBeUndone = dialect === "sqlite" && updates.every(({ change }) => change.state === "running");
       const changed = isOneStatement
         ? await changeJobs(db, queue, updates)
-        : await db.transaction().execute((tx) => changeJobs(tx, queue, updates));
+        : await (mayBeUndone ? unsynced(db, together) : together(db));
       return updates.map(({ id }) => changed.get(id)).map((row) => row && jobOf(row));
     },
     { atOnce, keyOf: ({ id }) => id, isUndone },

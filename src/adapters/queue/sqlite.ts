@@ -5,6 +5,7 @@ import type { Delivery, JobQueue } from "../../core/jobs/job-queue.ts";
 import { grouped } from "../db/grouped.ts";
 import type { Dequeue, Enqueue } from "../db/job-writes.ts";
 import type { Tables } from "../db/tables.ts";
+import { unsynced } from "../db/unsynced.ts";
 import { takeTurns } from "./turns.ts";
 import { pollingWakes } from "./wakes.ts";
 
@@ -27,9 +28,9 @@ export function sqliteJobQueue(
   const free = { worker: null, receipt: null, leasedUntil: null };
 
   /** Lets go what nobody holds any more, and what has become due; as a rule there is nothing, and nothing is written. */
-  async function refresh(lane: Lane, now: number): Promise<void> {
-    await db.updateTable("jobQueue").set(free).where("leasedUntil", "<=", now).execute();
-    await db
+  async function refresh(held: Kysely<Tables>, lane: Lane, now: number): Promise<void> {
+    await held.updateTable("jobQueue").set(free).where("leasedUntil", "<=", now).execute();
+    await held
       .updateTable("jobQueue")
       .set({ dueAt: NOW })
       .where("lane", "=", lane)
@@ -57,25 +58,28 @@ export function sqliteJobQueue(
 
     async claim(worker, lane, limit, kinds) {
       const now = clock.now();
-      await refresh(lane, now);
-      const rows = await db
-        .updateTable("jobQueue")
-        .set({ worker, receipt: sql<string>`lower(hex(randomblob(16)))`, leasedUntil: now + leaseMs })
-        .where("jobId", "in", (claimable) =>
-          claimable
-            .selectFrom("jobQueue")
-            .select("jobId")
-            .where("lane", "=", lane)
-            .where("dueAt", "=", NOW)
-            .where("receipt", "is", null)
-            .$if(kinds !== undefined, (some) => some.where("kind", "in", [...(kinds ?? []), UNKNOWN_KIND]))
-            .orderBy("rank")
-            .orderBy("jobId")
-            .limit(limit),
-        )
-        .returning(["jobId", "receipt", "rank"])
-        .$narrowType<{ receipt: string }>()
-        .execute();
+      // Lost, it is delivered again.
+      const rows = await unsynced(db, async (held) => {
+        await refresh(held, lane, now);
+        return held
+          .updateTable("jobQueue")
+          .set({ worker, receipt: sql<string>`lower(hex(randomblob(16)))`, leasedUntil: now + leaseMs })
+          .where("jobId", "in", (claimable) =>
+            claimable
+              .selectFrom("jobQueue")
+              .select("jobId")
+              .where("lane", "=", lane)
+              .where("dueAt", "=", NOW)
+              .where("receipt", "is", null)
+              .$if(kinds !== undefined, (some) => some.where("kind", "in", [...(kinds ?? []), UNKNOWN_KIND]))
+              .orderBy("rank")
+              .orderBy("jobId")
+              .limit(limit),
+          )
+          .returning(["jobId", "receipt", "rank"])
+          .$narrowType<{ receipt: string }>()
+          .execute();
+      });
       return rows // RETURNING promises no order
         .sort((a, b) => a.rank - b.rank || a.jobId - b.jobId)
         .map(({ jobId, receipt }) => ({ jobId, lane, receipt }));

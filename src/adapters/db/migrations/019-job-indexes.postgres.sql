@@ -40,6 +40,8 @@ CREATE FUNCTION claim_jobs(line TEXT, at_most BIGINT, kinds TEXT[])
 AS $$
 #variable_conflict use_column
 BEGIN
+  -- Until the transaction ends, which need not wait for the disk: that a claimed job is begun does, and then both are there.
+  PERFORM set_config('synchronous_commit', 'off', true);
   RETURN QUERY
   WITH next AS MATERIALIZED (
     SELECT ctid AS place FROM pgboss.job_common
