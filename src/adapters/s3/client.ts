@@ -35,6 +35,8 @@ export interface S3Store {
   readonly bucket: string;
   /** `""`, or text that ends with `/`. */
   readonly prefix: string;
+  /** Requests are signed with the SHA-256 of what they carry, as nothing else protects it: the way is not encrypted. */
+  readonly signsBodies: boolean;
 }
 
 export interface S3StoreOptions {
@@ -67,7 +69,8 @@ export async function openS3Store(
     ...(credentials === undefined ? {} : { credentials }),
   });
   if (onRequest) tellRequests(client, onRequest);
-  return { driver, client, ...placeIn(place) };
+  const signsBodies = endpoint?.startsWith("http:") ?? false;
+  return { driver, client, signsBodies, ...placeIn(place) };
 }
 
 /** @param place bucket and prefix, as in `bucket/some/folder`. */

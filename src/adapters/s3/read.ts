@@ -35,11 +35,21 @@ export async function wholeBody(
  * @throws AppError as `refusal` says, also of a body that keeps coming short (`ShortBody`); range_not_satisfiable.
  */
 export async function readable(
+  store: S3Store,
+  path: string,
+  range: ByteRange | undefined,
+  options: ReadOptions,
+): Promise<Readable> {
+  return Readable.from(await chunksOf(store, path, range, options), { objectMode: false });
+}
+
+/** The same without a stream around it, which costs a third of the time. For the caller to end. */
+export async function chunksOf(
   { client, driver, bucket, prefix }: S3Store,
   path: string,
   range: ByteRange | undefined,
   { signal, refusal }: ReadOptions,
-): Promise<Readable> {
+): Promise<AsyncGenerator<Uint8Array, void>> {
   const object = { Bucket: bucket, Key: `${prefix}${path}` };
   const start = range?.start ?? 0;
 
@@ -64,10 +74,10 @@ export async function readable(
   };
 
   /** A server refuses ranges that begin at the end; here these are empty. */
-  async function requireEnd(cause: unknown): Promise<Readable> {
+  async function requireEnd(cause: unknown): Promise<AsyncGenerator<Uint8Array, void>> {
     const head = new driver.HeadObjectCommand(object);
     const { ContentLength = 0 } = await client.send(head, { abortSignal: signal }).catch(told);
-    if (start === ContentLength) return Readable.from([]);
+    if (start === ContentLength) return nothing();
     throw new AppError("range_not_satisfiable", { path, start, sizeBytes: ContentLength }, { cause });
   }
 
@@ -79,7 +89,9 @@ export async function readable(
     return told(error);
   }
 
-  async function* bytes(): AsyncGenerator<Uint8Array> {
+  let isAsked = false;
+  async function* bytes(): AsyncGenerator<Uint8Array, void> {
+    isAsked = true;
     const { tag, until } = begun;
     let { body } = begun;
     let at = start;
@@ -100,5 +112,14 @@ export async function readable(
       ({ body } = await get(at, tag).catch(told));
     }
   }
-  return Readable.from(bytes(), { objectMode: false });
+  const chunks = bytes();
+  const end = chunks.return.bind(chunks);
+  chunks.return = (value) => {
+    // A generator that was asked for nothing ends without its `finally`, and nobody would close the body.
+    if (!isAsked) begun.body.on("error", () => undefined).destroy();
+    return end(value);
+  };
+  return chunks;
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void> {}

@@ -1,5 +1,11 @@
 import { createHash } from "node:crypto";
-import type { CompletedPart, CreateMultipartUploadCommandInput, UploadPartCopyCommandInput } from "@aws-sdk/client-s3";
+import type {
+  CompletedPart,
+  CreateMultipartUploadCommandInput,
+  PutObjectCommand,
+  UploadPartCommand,
+  UploadPartCopyCommandInput,
+} from "@aws-sdk/client-s3";
 import { AppError } from "../../core/errors.ts";
 import { mapInOrder } from "../../core/streams.ts";
 import type { S3Store } from "./client.ts";
@@ -26,10 +32,14 @@ export interface SendOptions extends SendCondition {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface PutOptions extends SendOptions {
-  /** Of the bytes, where it is known already. */
+/** Of bytes, where it is known already. */
+export interface BodyDigests {
   readonly md5?: Buffer | undefined;
+  /** Hex; of use where {@link S3Store.signsBodies}, as it is computed on the main thread otherwise. */
+  readonly sha256?: string | undefined;
 }
+
+export interface PutOptions extends SendOptions, BodyDigests {}
 
 /**
  * Writes an object from memory. It goes with its MD5, which every server compares, and what the server says it has got is
@@ -42,7 +52,7 @@ export async function putObject(
   store: S3Store,
   path: string,
   bytes: Uint8Array,
-  { signal, onlyIf, md5 = md5Of(bytes) }: PutOptions = {},
+  { signal, onlyIf, md5 = md5Of(bytes), sha256 }: PutOptions = {},
 ): Promise<string | undefined> {
   const { client, driver, bucket, prefix } = store;
   const object = { Bucket: bucket, Key: `${prefix}${path}` };
@@ -57,7 +67,7 @@ export async function putObject(
   let mayBeOurs = false;
   for (let sendings = 1; ; sendings++) {
     try {
-      const answer = await client.send(command(), abortable(signal));
+      const answer = await client.send(signedWith(sha256, command()), abortable(signal));
       if (hasArrived(answer, md5)) return answer.ETag ?? "";
       mayBeOurs = true;
       if (sendings === SENDINGS)
@@ -113,7 +123,7 @@ export async function sendObject(
 /** An object that is written in parts; any number at once, in any order. */
 export interface PartedUpload {
   /** @param index from 0; every part but the last is of {@link partBytes}. */
-  send(index: number, bytes: Uint8Array, md5?: Buffer): Promise<void>;
+  send(index: number, bytes: Uint8Array, digests?: BodyDigests): Promise<void>;
   /** As `send`, of an object that the server has already. */
   copy(index: number, sizeBytes: number, from: PartSource): Promise<void>;
   /** Puts the parts together. @returns the entity tag; `undefined` when the condition did not hold. */
@@ -159,7 +169,7 @@ export async function beginParts(
   return {
     abort,
 
-    async send(index, bytes, md5 = md5Of(bytes)) {
+    async send(index, bytes, { md5 = md5Of(bytes), sha256 } = {}) {
       const part = {
         ...upload,
         PartNumber: index + 1,
@@ -168,7 +178,9 @@ export async function beginParts(
         ContentMD5: md5.toString("base64"),
       };
       for (let sendings = 1; ; sendings++) {
-        const answer = await telling(client.send(new driver.UploadPartCommand(part), abortable(signal)));
+        const answer = await telling(
+          client.send(signedWith(sha256, new driver.UploadPartCommand(part)), abortable(signal)),
+        );
         if (hasArrived(answer, md5)) {
           parts[index] = { ETag: answer.ETag, PartNumber: index + 1 };
           sizeBytes += bytes.length;
@@ -225,6 +237,22 @@ export async function beginParts(
       }
     },
   };
+}
+
+/** The signature is then made over this digest of the body, which is not read for it. */
+function signedWith<C extends PutObjectCommand | UploadPartCommand>(sha256: string | undefined, command: C): C {
+  if (sha256 === undefined) return command;
+  // Headers are the same of either command.
+  const stack = command.middlewareStack as PutObjectCommand["middlewareStack"];
+  stack.add(
+    (next) => (args) => {
+      const { headers } = args.request as { headers: Record<string, string> };
+      headers["x-amz-content-sha256"] = sha256;
+      return next(args);
+    },
+    { step: "build" },
+  );
+  return command;
 }
 
 /** Size and entity tag; `undefined` when there is no such object. */

@@ -5,7 +5,7 @@ import { AppError } from "../../core/errors.ts";
 import { mapInOrder } from "../../core/streams.ts";
 import { openS3Store, PATIENT_TRIES, type S3Settings } from "../s3/client.ts";
 import { s3Failure, storageFailure } from "../s3/failure.ts";
-import { readable, wholeBody } from "../s3/read.ts";
+import { chunksOf, readable, wholeBody } from "../s3/read.ts";
 import { headOf, putObject } from "../s3/send.ts";
 import { isPlainPath } from "../source/plain-path.ts";
 import { isStaging } from "./fs/layout.ts";
@@ -88,7 +88,19 @@ export async function s3ObjectStorage(parts: S3ObjectStorageParts): Promise<Obje
     return whole;
   }
 
-  const ahead = readAhead({ open, openWhole });
+  async function openChunks(path: string, range: ByteRange) {
+    if (isStaging(path)) throw new AppError("object_missing", { path });
+    const chunks = await chunksOf(store, path, range, { signal: closing.signal, refusal });
+    try {
+      await requireVisible(path);
+    } catch (error) {
+      await chunks.return();
+      throw error;
+    }
+    return chunks;
+  }
+
+  const ahead = readAhead({ open: openChunks, openWhole });
 
   /** The size of a file that exists, visible or not. */
   async function sizeOf(path: string): Promise<number | undefined> {

@@ -4,7 +4,7 @@ import type { ByteRange, GatherPart } from "../../../core/archive/object-storage
 /** Of a smaller part, the next one is hardly of the same file. */
 const LEAST_BYTES = 512 * 1024;
 /** What is asked for at once, of which the server sends no more than is taken. */
-const RUN_BYTES = 64 * 1024 * 1024;
+const RUN_BYTES = 1024 ** 3;
 const IDLE_MS = 5_000;
 const MOST_RUNS = 64;
 
@@ -17,7 +17,7 @@ export interface ReadAhead {
 }
 
 export interface ReadAheadParts {
-  open(path: string, range: ByteRange): Promise<Readable>;
+  open(path: string, range: ByteRange): Promise<AsyncGenerator<Uint8Array, void>>;
   /** The whole file, asked for once: what comes may break off. */
   openWhole(path: string): Promise<{ readonly body: Readable; readonly sizeBytes: number }>;
 }
@@ -30,7 +30,7 @@ interface Run {
   readonly end: number;
   /** Ends when what was asked for before has been read. */
   turn: Promise<unknown>;
-  chunks(): Promise<AsyncIterator<Uint8Array>>;
+  chunks(): Promise<AsyncGenerator<Uint8Array, void>>;
   /** Read, and not asked for yet. */
   rest: Uint8Array;
   drop(): void;
@@ -45,8 +45,7 @@ export function readAhead({ open, openWhole }: ReadAheadParts): ReadAhead {
   const runs = new Set<Run>();
 
   function begin(path: string, start: number): Run {
-    let stream: Promise<Readable> | undefined;
-    let chunks: Promise<AsyncIterator<Uint8Array>> | undefined;
+    let chunks: Promise<AsyncGenerator<Uint8Array, void>> | undefined;
     const end = start + RUN_BYTES;
     const run: Run = {
       path,
@@ -56,18 +55,14 @@ export function readAhead({ open, openWhole }: ReadAheadParts): ReadAhead {
       rest: new Uint8Array(),
       idle: undefined,
       chunks() {
-        stream ??= open(path, { start, end: end - 1 });
-        chunks ??= stream.then((opened) => opened.iterator());
+        chunks ??= open(path, { start, end: end - 1 });
         return chunks;
       },
       drop() {
         clearTimeout(run.idle);
         runs.delete(run);
         // Whoever waits for it is told what it met.
-        stream?.then(
-          (opened) => opened.on("error", () => undefined).destroy(),
-          () => undefined,
-        );
+        chunks?.then((opened) => opened.return()).catch(() => undefined);
       },
     };
     if (runs.size >= MOST_RUNS) for (const one of runs) if (one.idle) one.drop();
@@ -119,7 +114,7 @@ export function readAhead({ open, openWhole }: ReadAheadParts): ReadAhead {
 
   async function plainly({ path, start, sizeBytes }: Parameters<ReadPart>[0], target: Uint8Array): Promise<number> {
     let found = 0;
-    for await (const chunk of (await open(path, { start, end: start + sizeBytes - 1 })) as AsyncIterable<Uint8Array>) {
+    for await (const chunk of await open(path, { start, end: start + sizeBytes - 1 })) {
       target.set(chunk, found);
       found += chunk.byteLength;
     }

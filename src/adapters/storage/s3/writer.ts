@@ -2,7 +2,7 @@ import { crc32 } from "node:zlib";
 import type { TreeWriter, WrittenFile } from "../../../core/archive/object-storage.ts";
 import type { DigestName, Digests } from "../../../core/digest.ts";
 import type { S3Store } from "../../s3/client.ts";
-import { beginParts, type PartedUpload, partBytes, putObject } from "../../s3/send.ts";
+import { type BodyDigests, beginParts, type PartedUpload, partBytes, putObject } from "../../s3/send.ts";
 import type { Answer, Step } from "../fs/writer-protocol.ts";
 import type { Lane, WriterThreads } from "../fs/writer-threads.ts";
 import { exists } from "./trees.ts";
@@ -50,12 +50,13 @@ export interface S3WriterParts {
 
 /**
  * Writes files to a bucket as their bytes come: small ones whole and many at a time, large ones in parts. Digests are
- * computed in threads, in three lanes: half of the algorithms each, and the MD5 of what is sent. Memory: some five slabs of
+ * computed in threads, in three lanes: half of the algorithms each, and those of what is sent. Memory: some five slabs of
  * 8 MiB, and as many parts of a file beyond 800 MiB, whose parts grow (to 400 MiB at 1 TiB).
  */
 export function s3TreeWriter({ store, threads, algorithms, keyOf }: S3WriterParts): TreeWriter {
   const lanes = threads.lanes([undefined, undefined, undefined]);
   const halves = [0, 1].map((half) => algorithms.filter((_, i) => i % 2 === half));
+  const ofBodies: readonly DigestName[] = store.signsBodies ? ["md5", "sha256"] : ["md5"];
   const requests = turns(REQUESTS_AT_ONCE);
   const spare: Slab[] = [];
   /** In order; those whose facts are known and not taken yet come first. */
@@ -86,7 +87,7 @@ export function s3TreeWriter({ store, threads, algorithms, keyOf }: S3WriterPart
     const load = { pieces, slab, sizeBytes: slab?.byteLength ?? 0 };
     [pieces, slab, used] = [[], undefined, 0];
     underWay += load.sizeBytes;
-    const answers = Promise.all(post(lanes, halves, load, last));
+    const answers = Promise.all(post(lanes, [...halves, ofBodies], load, last));
     const before = hashed;
     // Threads are not equally fast, and files keep their order.
     const collected = Promise.all([answers, before]).then(([told]) => collect(load.pieces, told));
@@ -115,13 +116,12 @@ export function s3TreeWriter({ store, threads, algorithms, keyOf }: S3WriterPart
     const bytes = Buffer.from(from?.buffer ?? new SharedArrayBuffer(0), at, sizeBytes);
     const key = keyOf(file.path);
     if (part === 0 && ends) {
-      const md5 = Buffer.from(told.md5, "hex");
-      const etag = await requests(() => putObject(store, key, bytes, { onlyIf: "absent", md5 }));
+      const etag = await requests(() => putObject(store, key, bytes, { onlyIf: "absent", ...told.body }));
       if (etag === undefined) throw exists(file.path);
     } else {
       file.upload ??= beginParts(store, key);
       const { upload } = file;
-      const send = async () => (await upload).send(part, bytes, Buffer.from(told.md5, "hex"));
+      const send = async () => (await upload).send(part, bytes, told.body);
       if (sizeBytes > 0) file.sending.push(requests(send));
       await Promise.all(ends ? file.sending : file.sending.slice(-1));
       if (!ends) return;
@@ -246,7 +246,7 @@ const newSlab = (sizeBytes: number): Slab => new Uint8Array(new SharedArrayBuffe
 
 /** What the threads have found of a piece; the digests are those of the file, known with its last piece. */
 interface Told {
-  readonly md5: string;
+  readonly body: BodyDigests;
   readonly digests: Digests;
 }
 
@@ -258,7 +258,7 @@ interface Load {
 /** In two lanes pieces are joined to files, in the third each is one of its own. */
 function post(
   lanes: readonly Lane[],
-  halves: readonly (readonly DigestName[])[],
+  algorithms: readonly (readonly DigestName[])[],
   { pieces, slab }: Load,
   last: boolean,
 ) {
@@ -269,8 +269,8 @@ function post(
   ]);
   const single = pieces.flatMap(({ sizeBytes }): Step[] => ["", sizeBytes, null]);
   return lanes.map((lane, i) => {
-    const [algorithms, steps] = i < halves.length ? [halves[i] ?? [], joined] : [["md5"] as const, single];
-    return lane.post({ algorithms, steps, slab: slab?.buffer, last });
+    const steps = i === 2 ? single : joined;
+    return lane.post({ algorithms: algorithms[i] ?? [], steps, slab: slab?.buffer, last });
   });
 }
 
@@ -279,10 +279,11 @@ function collect(pieces: readonly Piece[], [first, second, third]: readonly Answ
   const failed = [first, second, third].find((answer) => answer?.failure)?.failure;
   if (failed) throw new Error(failed.message);
   let ended = 0;
-  return pieces.map(({ ends }, i) => {
+  return pieces.map(({ ends }, i): Told => {
     const digests = ends ? { ...first?.files[ended]?.digests, ...second?.files[ended]?.digests } : {};
     if (ends) ended += 1;
-    return { md5: third?.files[i]?.digests.md5 ?? "", digests };
+    const { md5 = "", sha256 } = third?.files[i]?.digests ?? {};
+    return { body: { md5: Buffer.from(md5, "hex"), sha256 }, digests };
   });
 }
 
