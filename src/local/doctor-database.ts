@@ -44,10 +44,17 @@ export async function* database(config: Config): AsyncGenerator<Finding, boolean
   } catch (error) {
     if (error instanceof AppError && error.code === "database_older")
       return yield* older(String(error.details.pending));
-    const setting = config.databaseUrl === undefined ? "LONGSHORE_DATA_DIR" : "LONGSHORE_DATABASE_URL";
-    yield fail("database", reasonOf(error), `See that it runs and that ${setting} names it.`);
+    yield fail("database", reasonOf(error), adviceOn(error, config));
     return undefined;
   }
+}
+
+function adviceOn(error: unknown, { databaseUrl }: Config): string {
+  if (error instanceof AppError && error.code === "database_newer")
+    return "Run the release that brought it up, or a later one: there is no way back to an older schema.";
+  if (databaseUrl === undefined)
+    return "See that LONGSHORE_DATA_DIR names the right folder, and that it can be written.";
+  return "See that it runs and that LONGSHORE_DATABASE_URL names it, its user and password.";
 }
 
 /** @param pending steps of the schema, separated by commas. */

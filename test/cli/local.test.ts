@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { openSqlite } from "../../src/adapters/db/stores.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
@@ -149,6 +150,12 @@ describe("commands on this machine's own data", () => {
         waits.of("jobs")[0]?.found ?? "",
         /takes what waits: 1 verify in the lane slow, the oldest since 2026-01-01T/,
       );
+
+      using database = new DatabaseSync(join(dataDir, "longshore.sqlite"));
+      database.exec("UPDATE migrations SET needs = 9999 WHERE version = 1");
+      const older = await checks({});
+      assert.equal(older.code, 2);
+      assert.match(older.of("database")[0]?.advice ?? "", /^Run the release that brought it up/);
     });
 
     test("a port that another program has is a failure with advice", async (t) => {

@@ -114,7 +114,8 @@ export async function tablesOf(from: Side, to: Side): Promise<readonly CopiedTab
       })
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
-  const references = await referencesOf(to.dialect === "postgres" ? to : from);
+  // Each has references that the other does without.
+  const references = [...(await referencesOf(from)), ...(await referencesOf(to))];
   const ordered: CopiedTable[] = [];
   while (waiting.size > 0) {
     const free = [...waiting.values()].filter(
