@@ -11,7 +11,7 @@ interface Opened {
 
 /** What every TokenStore and AuditStore must do. One fresh database for the whole suite. */
 export function accessConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`TokenStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`TokenStore: ${name}`, () => {
     let opened: Opened;
     let tokens: TokenStore;
     before(async () => {
@@ -62,7 +62,7 @@ export function accessConformance(name: string, open: () => Promise<Opened>): vo
     });
   });
 
-  describe(`AuditStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`AuditStore: ${name}`, () => {
     let opened: Opened;
     let audit: AuditStore;
     before(async () => {

@@ -6,7 +6,7 @@ import { all, archivedEntry, cartRows, type OpenedCarts } from "./cart-rows.ts";
 
 /** What every CartStore must do with downloads that are counted. */
 export function cartDownloadsConformance(name: string, open: () => Promise<OpenedCarts>): void {
-  describe(`CartStore, downloads: ${name}`, { timeout: 120_000 }, () => {
+  describe(`CartStore, downloads: ${name}`, () => {
     let opened: OpenedCarts;
     let store: CartStore;
     before(async () => {

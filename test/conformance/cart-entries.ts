@@ -8,7 +8,7 @@ import { archivedEntry, cartRows, layout, type OpenedCarts, remoteEntry } from "
 
 /** What every CartStore must do with entries, and with the layouts that are made of them. */
 export function cartEntriesConformance(name: string, open: () => Promise<OpenedCarts>): void {
-  describe(`CartStore, entries and layouts: ${name}`, { timeout: 120_000 }, () => {
+  describe(`CartStore, entries and layouts: ${name}`, () => {
     let opened: OpenedCarts;
     let store: CartStore;
     before(async () => {

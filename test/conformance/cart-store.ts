@@ -17,7 +17,7 @@ export function cartStoreConformance(name: string, open: () => Promise<OpenedCar
 
 /** Carts themselves. */
 function cartsConformance(name: string, open: () => Promise<OpenedCarts>): void {
-  describe(`CartStore, carts: ${name}`, { timeout: 120_000 }, () => {
+  describe(`CartStore, carts: ${name}`, () => {
     let opened: OpenedCarts;
     let store: CartStore;
     before(async () => {

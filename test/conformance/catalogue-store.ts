@@ -20,7 +20,7 @@ interface Opened {
 
 /** What every CatalogueStore, Outbox and SequenceStore must do. One fresh database for the whole suite. */
 export function catalogueConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`CatalogueStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`CatalogueStore: ${name}`, () => {
     let opened: Opened;
     let store: CatalogueStore;
     before(async () => {
@@ -320,7 +320,7 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
     });
   });
 
-  describe(`Outbox: ${name}`, { timeout: 120_000 }, () => {
+  describe(`Outbox: ${name}`, () => {
     let opened: Opened;
     let outbox: Outbox;
     before(async () => {
@@ -408,7 +408,7 @@ export function catalogueConformance(name: string, open: () => Promise<Opened>):
     });
   });
 
-  describe(`SequenceStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`SequenceStore: ${name}`, () => {
     let opened: Opened;
     let sequences: SequenceStore;
     before(async () => {

@@ -8,7 +8,7 @@ import { at, batch, crawlRows, type OpenedCrawls, record } from "./crawl-rows.ts
 
 /** What every CrawlStore, with the ExtractionStore of the same database, must do about crawls that are removed. */
 export function crawlRemovalConformance(name: string, open: () => Promise<OpenedCrawls>): void {
-  describe(`removed crawls: ${name}`, { timeout: 120_000 }, () => {
+  describe(`removed crawls: ${name}`, () => {
     let opened: OpenedCrawls;
     let store: CrawlStore;
     before(async () => {

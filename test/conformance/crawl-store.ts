@@ -9,7 +9,7 @@ import { ATTEMPTS, at, batch, crawlRows, endpoint, file, found, type OpenedCrawl
 
 /** What every CrawlStore must do. One fresh database for the whole suite. */
 export function crawlStoreConformance(name: string, open: () => Promise<OpenedCrawls>): void {
-  describe(`CrawlStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`CrawlStore: ${name}`, () => {
     let opened: OpenedCrawls;
     let store: CrawlStore;
     before(async () => {

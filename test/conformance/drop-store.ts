@@ -12,7 +12,7 @@ const LATE = 2_000_000_000_001;
 
 /** What every DropStore must do. One fresh database for the whole suite. */
 export function dropStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`DropStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`DropStore: ${name}`, () => {
     let opened: Opened;
     let store: DropStore;
     before(async () => {

@@ -9,7 +9,7 @@ interface Opened {
 
 /** What every EnvironmentStore must do. One fresh database for the whole suite. */
 export function environmentStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`EnvironmentStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`EnvironmentStore: ${name}`, () => {
     let opened: Opened;
     let store: EnvironmentStore;
     before(async () => {

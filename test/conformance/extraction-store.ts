@@ -8,7 +8,7 @@ import { crawlRows, type OpenedCrawls, record } from "./crawl-rows.ts";
 
 /** What every ExtractionStore must do. One fresh database for the whole suite. */
 export function extractionStoreConformance(name: string, open: () => Promise<OpenedCrawls>): void {
-  describe(`ExtractionStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`ExtractionStore: ${name}`, () => {
     let opened: OpenedCrawls;
     let store: ExtractionStore;
     before(async () => {

@@ -15,7 +15,7 @@ interface Opened {
 
 /** What every FixityStore must do, beside a catalogue that brings transactions in. One fresh database for the suite. */
 export function fixityStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`FixityStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`FixityStore: ${name}`, () => {
     let opened: Opened;
     let store: FixityStore;
     before(async () => {

@@ -15,7 +15,7 @@ const DAY = 86_400_000;
 
 /** What every HistoryStore must do. One fresh database for the whole suite. */
 export function historyStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`HistoryStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`HistoryStore: ${name}`, () => {
     let opened: Opened;
     before(async () => {
       opened = await open();

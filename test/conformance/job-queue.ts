@@ -29,7 +29,7 @@ const PATIENCE_MS = 30_000;
 
 /** What every JobQueue must do, together with the JobStore of its database. */
 export function jobQueueConformance(name: string, setUp: () => Promise<QueueUnderTest>): void {
-  describe(`JobQueue: ${name}`, { timeout: 120_000 }, () => {
+  describe(`JobQueue: ${name}`, () => {
     let world: QueueUnderTest;
     let here: Opened;
     let there: Opened;

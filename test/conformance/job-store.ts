@@ -20,7 +20,7 @@ const AWKWARD = 'O\'Neil "q" \\ %_? $1 \u0000 é 漢 🚢 \u200f\n';
 
 /** What every JobStore must do. One fresh database for the whole suite, so each test uses jobs of its own. */
 export function jobStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`JobStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`JobStore: ${name}`, () => {
     let opened: Opened;
     let store: JobStore;
     before(async () => {

@@ -20,7 +20,7 @@ const MINUTE = 60_000;
 
 /** What every LeaseStore and NodeStore must do. One fresh database for the whole suite. */
 export function leaseStoreConformance(name: string, make: () => Promise<Database>): void {
-  describe(`LeaseStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`LeaseStore: ${name}`, () => {
     let database: Database;
     let opened: Opened;
     before(async () => {

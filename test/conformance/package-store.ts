@@ -37,7 +37,7 @@ const nobody: Tell = () => ({ messages: [] });
 
 /** What every PackageStore and StatisticsStore must do. One fresh database for each of its suites. */
 export function packageStoreConformance(name: string, open: () => Promise<OpenedPackages>): void {
-  describe(`PackageStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`PackageStore: ${name}`, () => {
     let opened: OpenedPackages;
     let store: PackageStore;
     let last = 0;
@@ -306,7 +306,7 @@ export function packageStoreConformance(name: string, open: () => Promise<Opened
     });
   });
 
-  describe(`StatisticsStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`StatisticsStore: ${name}`, () => {
     let opened: OpenedPackages;
     before(async () => {
       opened = await open();

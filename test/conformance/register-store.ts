@@ -24,7 +24,7 @@ const LENIENT: Judge = { keysOf: () => [], end: () => undefined };
 
 /** What every RegisterStore must do. One fresh database for the whole suite. */
 export function registerStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`RegisterStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`RegisterStore: ${name}`, () => {
     let opened: Opened;
     let store: RegisterStore;
     before(async () => {

@@ -10,7 +10,7 @@ interface Opened {
 
 /** What every SavedQueries must do. One fresh database for the whole suite. */
 export function savedQueriesConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`SavedQueries: ${name}`, { timeout: 120_000 }, () => {
+  describe(`SavedQueries: ${name}`, () => {
     let opened: Opened;
     let store: SavedQueries;
     before(async () => {

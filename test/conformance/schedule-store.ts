@@ -22,7 +22,7 @@ const SUCCEEDED: RunOutcome = { state: "succeeded", reason: null, exitCode: 0, s
 
 /** What every ScheduleStore must do. One fresh database for the whole suite. */
 export function scheduleStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`ScheduleStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`ScheduleStore: ${name}`, () => {
     let opened: Opened;
     let store: ScheduleStore;
     before(async () => {

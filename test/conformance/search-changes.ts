@@ -15,7 +15,7 @@ interface Opened {
  * What is told of records is in the suites of the ExtractionStore and of removed crawls.
  */
 export function searchChangesConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`SearchChanges: ${name}`, { timeout: 120_000 }, () => {
+  describe(`SearchChanges: ${name}`, () => {
     let opened: Opened;
     let changes: SearchChanges;
     before(async () => {

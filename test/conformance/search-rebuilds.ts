@@ -10,7 +10,7 @@ interface Opened {
 
 /** What every SearchRebuilds must do. One fresh database for the whole suite. */
 export function searchRebuildsConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`SearchRebuilds: ${name}`, { timeout: 120_000 }, () => {
+  describe(`SearchRebuilds: ${name}`, () => {
     let opened: Opened;
     before(async () => {
       opened = await open();

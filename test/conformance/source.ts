@@ -60,7 +60,7 @@ export function sourceConformance(
   setUp: (files: Readonly<Record<string, string>>) => Promise<SourceUnderTest>,
   { manyNames = 9_000 } = {},
 ): void {
-  describe(`Source: ${name}`, { timeout: 60_000 }, () => {
+  describe(`Source: ${name}`, () => {
     let world: SourceUnderTest | undefined;
 
     async function open(files = FILES) {

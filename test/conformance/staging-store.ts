@@ -17,7 +17,7 @@ const OPEN = { capacityBytes: 100, protectedSince: Number.MAX_SAFE_INTEGER, dead
 
 /** What every StagingStore must do. One database for all tests, of which each begins with an empty cache. */
 export function stagingConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`StagingStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`StagingStore: ${name}`, () => {
     let opened: Opened;
     let staging: StagingStore;
     before(async () => {

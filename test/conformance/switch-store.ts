@@ -9,7 +9,7 @@ interface Opened {
 
 /** What every SwitchStore must do. One fresh database for the whole suite. */
 export function switchStoreConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`SwitchStore: ${name}`, { timeout: 120_000 }, () => {
+  describe(`SwitchStore: ${name}`, () => {
     let opened: Opened;
     before(async () => {
       opened = await open();

@@ -324,7 +324,10 @@ describe("files by id", () => {
 
   test("a second request for an id waits for a job that an earlier process left, and takes its file for its own", async (t) => {
     const first = await realServer({ worker: false });
-    t.after(() => first.stop());
+    const started = [first];
+    t.after(async () => {
+      for (const one of started.toReversed()) await one.stop();
+    });
     const sent = put(`${first.url}/doors/pacifica-archive`, 42, "hello").catch(() => undefined);
     await until("the job is queued", async () => (await first.stores.jobs.countOpen()).queued === 1);
     const [before] = await first.deps.jobs.list({ states: ["queued"], limit: 1 });
@@ -332,7 +335,7 @@ describe("files by id", () => {
     await sent;
 
     const second = await realServer({ root: first.root });
-    t.after(() => second.stop());
+    started.push(second);
     const answer = await put(`${second.url}/doors/pacifica-archive`, 42, "hello");
     assert.equal(answer.status, 201);
     const { transaction } = await archived(second, 42);

@@ -55,7 +55,7 @@ describe("pages in a real browser", { skip: withoutBrowser() }, () => {
   test("a page that is open shows what has come in since", async () => {
     const { page, assertQuiet, close } = await browser.open(`${server.url}/jobs`);
     const { id } = await deposit(server, bundle({ "b.txt": "again\n" }));
-    await page.locator(`a[href="/jobs/${id}"]`).waitFor({ timeout: 20_000 });
+    await page.locator(`a[href="/jobs/${id}"]`).waitFor();
     assertQuiet();
     await close();
   });

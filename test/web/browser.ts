@@ -24,6 +24,8 @@ export interface OpenPage {
   close(): Promise<void>;
 }
 
+/** For what comes at once on a machine that has nothing else to do. */
+const PATIENCE_MS = 180_000;
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
@@ -45,6 +47,7 @@ export async function testBrowser(): Promise<TestBrowser> {
   return {
     async open(url, options = {}) {
       const context = await browser.newContext({ timezoneId: "America/Denver", ...options });
+      context.setDefaultTimeout(PATIENCE_MS);
       const page = await context.newPage();
       const heard: string[] = [];
       page.on("pageerror", (error) => heard.push(error.message));

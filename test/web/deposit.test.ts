@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
-import type { Page } from "playwright-core";
+import type { FileChooser, Page } from "playwright-core";
 import { rulesPolicy } from "../../src/core/ingest/policy/rules.ts";
 import { readRules } from "../../src/core/ingest/policy/rules-file.ts";
 import { type ArchivedFile, longshore } from "../../src/sdk/index.ts";
@@ -13,9 +13,9 @@ import { type RealServer, realServer } from "../http/real-server.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
 import { seededRandom } from "../support/random.ts";
 import { lastingPort, startServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 import { type TestBrowser, testBrowser, withoutBrowser } from "./browser.ts";
 
-const PATIENCE = { timeout: 180_000 };
 const EVIL = "<img src=x onerror=alert(1)> & 'quotes' \u202Egnp.exe";
 
 /** A folder with files in it, to be removed by the caller. */
@@ -114,8 +114,8 @@ describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL
       await page.locator('[name="value"]').fill("blue & white");
       await assertAccessible();
       await part(page, "send").click();
-      await page.waitForURL(/\/deposits\/\d+$/, PATIENCE);
-      await page.getByText("It is in the archive.").waitFor(PATIENCE);
+      await page.waitForURL(/\/deposits\/\d+$/);
+      await page.getByText("It is in the archive.").waitFor();
       await assertAccessible();
       assertQuiet();
 
@@ -196,8 +196,8 @@ describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL
         await part(from, "send").click();
       },
       async assertArrived(token?: string) {
-        await page.waitForURL(/\/deposits\/\d+$/, PATIENCE);
-        await page.getByText("It is in the archive.").waitFor(PATIENCE);
+        await page.waitForURL(/\/deposits\/\d+$/);
+        await page.getByText("It is in the archive.").waitFor();
         const id = Number(page.url().split("/").at(-1));
         const expected = { "small.txt": sha256("small\n"), "big.bin": sha256(big) };
         assert.deepEqual(await archived(url, id, token), expected);
@@ -243,12 +243,12 @@ describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL
     await stalled;
     await server.deps.tokens.revoke(first.token.id);
     proxy.heal();
-    await part(page, "problem").getByText("Your session has ended.").waitFor(PATIENCE);
+    await part(page, "problem").getByText("Your session has ended.").waitFor();
     const second = await ofAda();
     await signIn(second.text);
     await part(page, "unfinished").getByText("2 files").waitFor();
     await send();
-    await part(page, "status").getByText("Going on where the server stands").waitFor(PATIENCE);
+    await part(page, "status").getByText("Going on where the server stands").waitFor();
     await assertArrived(second.text);
     assert.match(await page.locator("dl").innerText(), /Depositor\s+ada/);
   });
@@ -276,7 +276,7 @@ describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL
         });
       await part(page, "chosen").getByText("2 files").waitFor();
       await part(page, "send").click();
-      await page.getByText("It is in the archive.").waitFor(PATIENCE);
+      await page.getByText("It is in the archive.").waitFor();
       const name = basename(folder);
       assert.deepEqual(await archived(server.url, Number(page.url().split("/").at(-1))), {
         [`${name}/one.txt`]: sha256("one\n"),
@@ -301,13 +301,19 @@ describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL
       await tabTo('[name="project"]');
       await page.keyboard.type("1234a");
       await tabTo('[data-part="files"]');
-      const chooser = page.waitForEvent("filechooser");
-      await page.keyboard.press("Enter");
-      await (await chooser).setFiles(join(folder, "a.txt"));
+      // On a busy machine a browser may have forgotten the key by the time it would ask, and one presses it again.
+      let chooser: FileChooser | undefined;
+      await until("files can be chosen", async () => {
+        const asked = page.waitForEvent("filechooser", { timeout: 20_000 }).catch(() => undefined);
+        await page.keyboard.press("Enter");
+        chooser = await asked;
+        return chooser !== undefined;
+      });
+      await chooser?.setFiles(join(folder, "a.txt"));
       await part(page, "chosen").getByText("1 file").waitFor();
       await tabTo('[data-part="send"]');
       await page.keyboard.press("Enter");
-      await page.getByText("It is in the archive.").waitFor(PATIENCE);
+      await page.getByText("It is in the archive.").waitFor();
       const saved = page.waitForEvent("download");
       await tabTo('a[href$="/receipt.txt"]');
       await page.keyboard.press("Enter");
