@@ -17,17 +17,16 @@ const PIECE_BYTES = 4 * 1024 * 1024;
 const READ_BYTES = 4 * 1024 * 1024;
 /** After the SDK's own tries, which take a minute and a half: the server may be away for hours. */
 const LOST_MS = 20_000;
+/** A worker that the page has just ended holds its lock for a moment longer. */
+const ENDING_MS = 3_000;
 
 const tell = (news: DepositNews) => postMessage(news);
 
 addEventListener("message", async ({ data }: MessageEvent<DepositOrder>) => {
   try {
     const key = depositKey(data);
-    if (!("locks" in navigator)) return await deposit(data, key); // only from HTTPS or this machine
-    await navigator.locks.request(`longshore-${key}`, { ifAvailable: true }, async (lock) => {
-      if (lock) await deposit(data, key);
-      else tell({ type: "elsewhere" });
-    });
+    if ("locks" in navigator) await alone(key, () => deposit(data, key));
+    else await deposit(data, key); // there are locks only from HTTPS or this machine
   } catch (error) {
     const { code, message } =
       error instanceof LongshoreError
@@ -36,6 +35,17 @@ addEventListener("message", async ({ data }: MessageEvent<DepositOrder>) => {
     tell({ type: "failed", code, message });
   }
 });
+
+/** Unless another tab is at it. */
+async function alone(key: string, work: () => Promise<void>): Promise<void> {
+  const signal = AbortSignal.timeout(ENDING_MS);
+  try {
+    await navigator.locks.request(`longshore-${key}`, { signal }, work);
+  } catch (error) {
+    if (error !== signal.reason) throw error;
+    tell({ type: "elsewhere" });
+  }
+}
 
 async function deposit({ server, formToken, owner, description, files }: DepositOrder, key: string): Promise<void> {
   const journal = await openJournal();
