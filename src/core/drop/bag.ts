@@ -84,12 +84,12 @@ async function declaredVersion(files: BagFiles, object: Object_): Promise<number
   return Number(version);
 }
 
-/** Section 2.1.3. From version 1.0 on, line ends and percent signs in paths are percent-encoded. */
+/** Section 2.1.3. Line ends in paths are percent-encoded; so are percent signs, from version 1.0 on. */
 function entryOf(line: string, algorithm: DigestName, version: number): Checksum | undefined {
   const [, digits = "", name = ""] = /^([0-9A-Fa-f]+)[ \t]+\*?(.+)$/.exec(line) ?? [];
   if (digits.length !== digestLength(algorithm)) return undefined;
   const plain = name.replace(/^\.\//, "");
-  const path = version >= 1 ? plain.replace(/%(0A|0D|25)/gi, (code) => decodeURIComponent(code)) : plain;
+  const path = plain.replace(version >= 1 ? /%(0A|0D|25)/gi : /%(0A|0D)/gi, (code) => decodeURIComponent(code));
   return { path, algorithm, value: digits.toLowerCase() };
 }
 

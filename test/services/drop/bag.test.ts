@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { readBag } from "../../../src/core/drop/bag.ts";
 import { checksumAlgorithm, readChecksums } from "../../../src/core/drop/checksum-file.ts";
 import { openDrop } from "../../support/dropping.ts";
+import { without } from "../../support/tools.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const md5 = (text: string) => createHash("md5").update(text).digest("hex");
@@ -102,6 +107,35 @@ test("bags that are delivered are judged whole: valid ones are archived, others 
   );
   assert.match(found.bad?.note ?? "", /is not what its checksum says. \(path: bad\/data\/a; expected: sha256:/);
   assert.match(found.plain?.note ?? "", /bagit.txt/);
+});
+
+const withoutBagit = without("bagit.py", ["bagit.py", "--help"], "pip install bagit");
+
+test("bags that the Library of Congress's bagit makes, and alters, are judged as it judges them", {
+  skip: withoutBagit,
+}, async (t) => {
+  const fixture = await openDrop(t, { bag: "required" });
+  const names = ["a", "100%25.txt", "two\nlines", "deep/er/e\u0301", "two  blanks"];
+  const bags = ["whole", "altered", "missing", "unlisted", "tagged"];
+  const made = await mkdtemp(join(tmpdir(), "longshore-bags-"));
+  t.after(() => rm(made, { recursive: true }));
+  for (const bag of bags)
+    for (const name of names) {
+      await mkdir(dirname(join(made, bag, name)), { recursive: true });
+      await writeFile(join(made, bag, name), `${bag} ${name}`);
+    }
+  const folders = bags.map((bag) => join(made, bag));
+  execFileSync("bagit.py", ["--quiet", "--sha512", "--md5", "--contact-name", "Ada", ...folders]);
+  await writeFile(join(made, "altered/data/a"), "altereD a");
+  await rm(join(made, "missing/data/a"));
+  await writeFile(join(made, "unlisted/data/more"), "");
+  await appendFile(join(made, "tagged/bag-info.txt"), "Contact-Name: Eve\n");
+  const isValid = (folder: string) => spawnSync("bagit.py", ["--quiet", "--validate", folder]).status === 0;
+  const judged = Object.fromEntries(bags.map((bag) => [bag, isValid(join(made, bag)) ? "archived" : "quarantined"]));
+  assert.deepEqual(Object.values(judged), ["archived", ...bags.slice(1).map(() => "quarantined")]);
+  for (const bag of bags) await cp(join(made, bag), join(fixture.folder, bag), { recursive: true });
+  const found = await fixture.settled("archived", "quarantined");
+  assert.deepEqual(Object.fromEntries(Object.values(found).map(({ name, state }) => [name, state])), judged);
 });
 
 test("lists of checksums are known by their names, and read as coreutils write them", () => {
