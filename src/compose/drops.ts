@@ -6,10 +6,10 @@ import type { Audit } from "../core/access/audit.ts";
 import type { Clock } from "../core/clock.ts";
 import { readDrops } from "../core/drop/declaration.ts";
 import type { Drop } from "../core/drop/drop.ts";
+import { dropAlerts } from "../core/drop/drop-alerts.ts";
 import { DROP_INGEST_JOB, dropIngestJob } from "../core/drop/drop-ingest-job.ts";
 import { DROP_REMOVE_JOB, dropRemoveJob } from "../core/drop/drop-remove-job.ts";
 import { DROP_LOOK_JOB, type Drops, declaredDrops, dropLookJob, dropService } from "../core/drop/drops.ts";
-import { rejectionAlert } from "../core/drop/rejection-alert.ts";
 import { AppError } from "../core/errors.ts";
 import type { AcceptanceParts } from "../core/ingest/acceptance.ts";
 import type { Jobs } from "../core/jobs/jobs.ts";
@@ -40,7 +40,7 @@ export async function composeDrops(config: Config, parts: DropCompositionParts) 
     audit,
     switches,
     clock,
-    alert: rejectionAlert(operators(config)),
+    alerts: dropAlerts(operators(config)),
   };
   const drop = declaredDrops(dropParts).get;
   const sourceBelow = (folder: string) => fsMoveSource({ roots: [folder] });

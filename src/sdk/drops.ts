@@ -13,6 +13,7 @@ export interface NewDropFolder {
   readonly quarantine?: string;
   readonly owner?: string;
   readonly quietSeconds?: number;
+  readonly overdueHours?: number;
   readonly everySeconds?: number;
   readonly manifest?: Demand;
   readonly bag?: Demand;
@@ -33,6 +34,8 @@ export interface DropFolder {
   readonly quarantine: string;
   readonly owner: string;
   readonly quietSeconds: number;
+  /** For so long a delivery may wait for what is missing before operators are told. */
+  readonly overdueHours: number;
   readonly everySeconds: number;
   readonly manifest: Demand;
   readonly bag: Demand;

@@ -8,8 +8,8 @@ import type { Principal } from "../../src/core/access/access.ts";
 import { SCOPES } from "../../src/core/access/access-stores.ts";
 import type { DropForm } from "../../src/core/drop/declaration.ts";
 import type { Delivery, DeliveryState } from "../../src/core/drop/drop.ts";
+import { dropAlerts } from "../../src/core/drop/drop-alerts.ts";
 import { type LookParts, type LookSummary, look } from "../../src/core/drop/look.ts";
-import { rejectionAlert } from "../../src/core/drop/rejection-alert.ts";
 import { type IngestFixture, openIngest } from "./ingest.ts";
 import { until } from "./until.ts";
 
@@ -41,8 +41,8 @@ export async function openDrop(t: TestContext, declared: Partial<DropForm> = {})
   const fixture = await openIngest(t, { settings: { LONGSHORE_MOVE_ROOTS: root } });
   await fixture.drops.declare(OPERATOR, { name: DROP, folder, quietSeconds: 0, ...declared });
   const { stores, jobs, switches } = fixture;
-  const alert = rejectionAlert({ from: "archive@example.org", to: ["olga@example.org"] });
-  const parts = { store: stores.drops, files: fsDropFiles(), jobs, switches, clock: systemClock, alert };
+  const alerts = dropAlerts({ from: "archive@example.org", to: ["olga@example.org"] });
+  const parts = { store: stores.drops, files: fsDropFiles(), jobs, switches, clock: systemClock, alerts };
   const deliveries = async () => (await stores.drops.list({ drop: DROP, limit: 100_000 })).toReversed();
 
   const looked = async (changed: Partial<LookParts> = {}) =>

@@ -5,6 +5,7 @@ import { isWithin, plainPath } from "../switches/switch.ts";
 import { DEMANDS, type Drop, REMOVALS } from "./drop.ts";
 
 const SECOND_MS = 1_000;
+const HOUR_MS = 3_600 * SECOND_MS;
 const MOST_SECONDS = 30 * 24 * 3_600;
 /** Matching takes time that grows with both; names are the sender's. */
 const MOST_GRAMMAR_LENGTH = 500;
@@ -31,6 +32,12 @@ export const DropForm = z.strictObject({
     .max(MOST_SECONDS)
     .default(600)
     .describe("For this long nothing of a delivery may change before it is taken."),
+  overdueHours: z
+    .number()
+    .min(0)
+    .max(MOST_SECONDS / 3_600)
+    .default(72)
+    .describe("For this long a delivery may wait for what is missing before operators are told, once."),
   everySeconds: z.number().min(1).max(MOST_SECONDS).default(60).describe("How often the folder is looked at."),
   manifest: z.enum(DEMANDS).default("optional").describe("Checksum files, as md5sum and its relatives write them."),
   bag: z.enum(DEMANDS).default("optional").describe("BagIt bags (RFC 8493)."),
@@ -82,6 +89,7 @@ export function dropOf(form: z.output<typeof DropForm>, owner: string): Drop {
     quarantine,
     owner: form.owner ?? owner,
     quietMs: form.quietSeconds * SECOND_MS,
+    overdueMs: form.overdueHours * HOUR_MS,
     everyMs: form.everySeconds * SECOND_MS,
     manifest,
     bag,

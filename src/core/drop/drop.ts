@@ -47,6 +47,8 @@ export interface Drop {
   /** The principal whose deposits these are. */
   readonly owner: string;
   readonly quietMs: number;
+  /** For so long a delivery may wait for what is missing before somebody is told. */
+  readonly overdueMs: number;
   /** From the beginning of one look to that of the next, at least. */
   readonly everyMs: number;
   /** Checksum files as `md5sum` and its relatives write them. */

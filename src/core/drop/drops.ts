@@ -54,8 +54,7 @@ export interface DropParts {
   readonly audit: Pick<Audit, "record">;
   readonly switches: Pick<Switches, "mayRun">;
   readonly clock: Clock;
-  /** What is told of a delivery that is rejected. */
-  readonly alert: LookParts["alert"];
+  readonly alerts: LookParts["alerts"];
 }
 
 /** The declarations that are in force, from the file and from the API. */

@@ -7,10 +7,10 @@ import { ALERTS_AT_ONCE } from "../notify/alerts.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Candidate, candidates } from "./candidates.ts";
 import type { Delivery, DeliveryChange, Drop, DropFiles, DropStore, NewDelivery } from "./drop.ts";
+import type { DropAlerts } from "./drop-alerts.ts";
 import { type DeliveryInput, DROP_INGEST_JOB } from "./drop-ingest-job.ts";
 import { DROP_REMOVE_JOB } from "./drop-remove-job.ts";
 import { everything, fingerprint } from "./inspect.ts";
-import type { rejectionAlert } from "./rejection-alert.ts";
 
 export interface LookParts {
   readonly store: DropStore;
@@ -18,8 +18,7 @@ export interface LookParts {
   readonly jobs: Pick<Jobs, "submit" | "get">;
   readonly switches: Pick<Switches, "mayRun">;
   readonly clock: Clock;
-  /** What is told of a delivery that is rejected. */
-  readonly alert: ReturnType<typeof rejectionAlert>;
+  readonly alerts: DropAlerts;
 }
 
 /** Of one look: how many deliveries were found, and what became of some. */
@@ -34,6 +33,7 @@ export interface LookSummary {
 const MOST_TAKEN = 64;
 /** Bigger than this goes to the slow lane, as with bundles. */
 const SLOW_FROM_BYTES = 4 * 1024 ** 3;
+const HOUR_MS = 3_600_000;
 /** What a delivery's own content is at fault for ends it in quarantine; these say that it changed on the way. */
 const CHANGED = ["source_changed", "source_missing"];
 
@@ -43,9 +43,10 @@ const CHANGED = ["source_changed", "source_missing"];
  * goes on where it was broken off: looks may overlap, and be killed at any line.
  */
 export async function look(drop: Drop, parts: LookParts, signal: AbortSignal): Promise<LookSummary> {
-  const { store, files, jobs, switches, clock, alert } = parts;
+  const { store, files, jobs, switches, clock, alerts } = parts;
   const counts = { found: 0, taken: 0, rejected: 0, paused: 0 };
   const known = new Map((await store.open(drop.name)).map((delivery) => [delivery.name, delivery]));
+  let overdue = 0;
   let underWay = [...known.values()].filter(({ state }) => state === "taking").length;
   const fresh: NewDelivery[] = [];
 
@@ -112,10 +113,7 @@ export async function look(drop: Drop, parts: LookParts, signal: AbortSignal): P
     const quietMs = clock.now() - delivery.stableAt;
     if (quietMs < drop.quietMs || quietMs <= 0) return;
     if (candidate.objection !== null) return reject(delivery, candidate.objection);
-    if (candidate.waitsFor !== null) {
-      if (candidate.waitsFor !== delivery.note) await change(delivery, { note: candidate.waitsFor });
-      return;
-    }
+    if (candidate.waitsFor !== null) return waits(delivery, candidate.waitsFor);
     if (underWay >= MOST_TAKEN) return;
     underWay++;
     const input: DeliveryInput = {
@@ -136,10 +134,21 @@ export async function look(drop: Drop, parts: LookParts, signal: AbortSignal): P
     if (await change(delivery, { state: "taking", job: job.id, note: null })) counts.taken++;
   }
 
+  /** What is missing may come yet; when it does not, somebody is told, once. */
+  async function waits(delivery: Delivery, reason: string): Promise<void> {
+    const isOverdue = clock.now() - delivery.stableAt >= drop.overdueMs;
+    const note = isOverdue ? `${reason} It has been waiting for more than ${drop.overdueMs / HOUR_MS} hours.` : reason;
+    if (note === delivery.note) return;
+    const nth = overdue + 1;
+    const isTold = isOverdue && nth <= ALERTS_AT_ONCE;
+    const told = isTold ? alerts.overdue(drop, delivery, note, nth === ALERTS_AT_ONCE) : [];
+    if ((await store.change(delivery, { note }, clock.now(), told)) && isOverdue) overdue = nth;
+  }
+
   async function reject(delivery: Delivery, reason: string): Promise<void> {
     // Its entries are moved with the next step of this look, or by the next look when this one is killed.
     const nth = counts.rejected + 1;
-    const told = nth <= ALERTS_AT_ONCE ? alert(drop, delivery, reason, nth === ALERTS_AT_ONCE) : [];
+    const told = nth <= ALERTS_AT_ONCE ? alerts.rejected(drop, delivery, reason, nth === ALERTS_AT_ONCE) : [];
     const rejected = await store.change(delivery, { state: "rejected", note: reason }, clock.now(), told);
     if (!rejected) return;
     counts.rejected = nth;

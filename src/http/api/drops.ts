@@ -19,6 +19,9 @@ const DropSchema = z
     quarantine: z.string().describe("Where deliveries go that are rejected."),
     owner: z.string().describe("Whose deposits these are."),
     quietSeconds: z.number(),
+    overdueHours: z
+      .number()
+      .describe("For how long a delivery may wait for what is missing before operators are told."),
     everySeconds: z.number(),
     manifest: z.enum(DEMANDS),
     bag: z.enum(DEMANDS),
@@ -36,11 +39,20 @@ const DropSchema = z
   })
   .meta({ id: "DropFolder", description: "A folder that is watched for complete deliveries." });
 
-function dropOnWire({ name, quietMs, everyMs, grammar, lastLook, ...drop }: KnownDrop): z.output<typeof DropSchema> {
+function dropOnWire({
+  name,
+  quietMs,
+  overdueMs,
+  everyMs,
+  grammar,
+  lastLook,
+  ...drop
+}: KnownDrop): z.output<typeof DropSchema> {
   return {
     ...drop,
     id: name,
     quietSeconds: quietMs / 1_000,
+    overdueHours: overdueMs / 3_600_000,
     everySeconds: everyMs / 1_000,
     grammar: grammar === null ? null : grammar.source.slice("^(?:".length, -")$".length),
     lookedAt: lastLook ? isoTime(lastLook.at) : null,

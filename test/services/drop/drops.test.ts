@@ -104,6 +104,30 @@ test("the quiet period begins anew with each change", async (t) => {
   await fixture.settled("archived");
 });
 
+test("of what stays incomplete for too long operators are told, once, and it is taken all the same", async (t) => {
+  const fixture = await openDrop(t, { grammar: "(?<part>\\d)of(?<parts>\\d)\\.mkv", overdueHours: 48 });
+  let now = Date.now();
+  const clock = { ...fixture.parts.clock, now: () => now };
+  const noteAfter = async (ms: number) => {
+    now += ms;
+    await fixture.looked({ clock });
+    return (await fixture.deliveries())[0]?.note;
+  };
+  const incomplete = "Of 2 parts, 2 is not there.";
+  const overdue = `${incomplete} It has been waiting for more than 48 hours.`;
+  await fixture.place("1of2.mkv", "one");
+  assert.equal(await noteAfter(0), incomplete);
+  assert.equal(await noteAfter(48 * 3_600_000 - 1), incomplete);
+  assert.equal(await noteAfter(1), overdue);
+  assert.equal(await noteAfter(48 * 3_600_000), overdue);
+  const mails = await fixture.stores.outbox.claim(now, 1, 10);
+  assert.equal(mails.length, 1);
+  assert.match(String(mails[0]?.payload.text), /\*of2\.mkv in .* is not complete.*\n\nOf 2 parts, 2 is not there\./);
+  await fixture.place("2of2.mkv", "two");
+  now = Date.now();
+  await fixture.settled("archived");
+});
+
 test("a delivery that changes after it was taken is not archived as it was, but looked at anew", async (t) => {
   const fixture = await openDrop(t);
   const { place, looked, deliveries, switches } = fixture;
