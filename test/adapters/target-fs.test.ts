@@ -55,6 +55,19 @@ test("nothing is written, read or removed through a link", async (t) => {
   assert.equal(await readFile(join(elsewhere, "theirs"), "utf8"), "hello");
 });
 
+test("targets of one root do not take each other's place for what is incoming away", async (t) => {
+  const root = await folder(t);
+  const writes = async (name: string) => {
+    for (let i = 0; i < 100; i++) {
+      const target = fsTarget({ root });
+      await target.put(`${name}-${i}`, hello(), signal);
+      await target.close();
+    }
+  };
+  await Promise.all(["a", "b", "c", "d"].map(writes));
+  assert.equal((await readdir(root)).length, 400);
+});
+
 test("a root that is a link, or is not there yet, is used", async (t) => {
   const place = await folder(t);
   await mkdir(join(place, "real"));

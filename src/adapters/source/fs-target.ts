@@ -1,6 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { lstat, mkdir, open, opendir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+} from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { INCOMING_FOLDER, type SmallFile, type Target } from "../../core/crawl/target.ts";
 import { factsOfStream, type StreamFacts } from "../../core/digest.ts";
@@ -14,6 +26,7 @@ const ABANDONED_MS = 24 * 60 * 60 * 1_000;
 /** The journal of the file system takes up those that ask together. */
 const WRITES_AT_ONCE = 16;
 const FILE_MODE = 0o644;
+const OPEN_TRIES = 100;
 
 const absent = ignoring(...ABSENT);
 
@@ -38,12 +51,12 @@ export function fsTarget({ root }: { readonly root: string }): Target {
   }
 
   async function prepare(): Promise<void> {
-    await makeFolder(incoming);
-    for await (const { name } of await opendir(incoming)) {
+    const names = (await readdir(incoming).catch(absent)) ?? [];
+    for (const name of names) {
       const file = join(incoming, name);
-      const found = await stat(file).catch(absent);
+      const [found, folder] = await Promise.all([stat(file).catch(absent), stat(incoming).catch(absent)]);
       // The file system's own times: both are its clock's.
-      if (found && (await stat(incoming)).mtimeMs - found.mtimeMs > ABANDONED_MS) await rm(file, { force: true });
+      if (found && folder && folder.mtimeMs - found.mtimeMs > ABANDONED_MS) await rm(file, { force: true });
     }
   }
 
@@ -56,14 +69,22 @@ export function fsTarget({ root }: { readonly root: string }): Target {
     return folder;
   }
 
+  /** Somebody may have tidied up, or ended another target of this root, also between the two steps. */
+  async function openAside(aside: string): Promise<FileHandle> {
+    for (let tries = 1; ; tries++) {
+      const file = await mkdir(incoming, { recursive: true })
+        .then(() => open(aside, "wx", FILE_MODE))
+        .catch(ignoring(...(tries < OPEN_TRIES ? ["ENOENT"] : [])));
+      if (file) return file;
+    }
+  }
+
   /** Writes under a temporary name, durably. @returns that name, and what was written. */
-  async function writeAside<T>(write: (file: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<[string, T]> {
+  async function writeAside<T>(write: (file: FileHandle) => Promise<T>): Promise<[string, T]> {
     prepared ??= prepare();
     await prepared;
-    // Somebody may have tidied up, or closed another target of this root.
-    await mkdir(incoming, { recursive: true });
     const aside = join(incoming, `${process.pid}-${randomUUID()}`);
-    const file = await open(aside, "wx", FILE_MODE);
+    const file = await openAside(aside);
     try {
       const written = await write(file);
       await file.sync();
