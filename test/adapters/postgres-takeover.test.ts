@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { after, test } from "node:test";
+import { after, type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import pg from "pg";
 import { openPostgres } from "../../src/adapters/db/stores.ts";
 import { jobId } from "../../src/core/ids.ts";
 import { startPostgres } from "../support/postgres.ts";
@@ -13,7 +14,7 @@ after(() => postgres.stop());
 
 const clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
 
-test("what a killed process held is delivered to another within 30 seconds, while a living one keeps what it holds", async (t) => {
+async function opened(t: TestContext) {
   const url = await postgres.freshDatabase();
   const stores = await openPostgres({ url, clock });
   t.after(() => stores.close());
@@ -28,6 +29,11 @@ test("what a killed process held is delivered to another within 30 seconds, whil
       fedUntil: null,
       now: clock.now(),
     });
+  return { url, stores, submit };
+}
+
+test("what a killed process held is delivered to another within 30 seconds, while a living one keeps what it holds", async (t) => {
+  const { url, stores, submit } = await opened(t);
   await submit(1);
   const [living] = await stores.queue.claim("living", "fast", 1);
   assert.ok(living);
@@ -51,4 +57,19 @@ test("what a killed process held is delivered to another within 30 seconds, whil
     assert.ok(Date.now() - killedAt < 30_000, "the lease runs out, and somebody notices");
     await setTimeout(200);
   }
+});
+
+test("leases are kept without waiting for deliveries that are just being finished", async (t) => {
+  const { url, stores, submit } = await opened(t);
+  for (const id of [1, 2, 3]) await submit(id);
+  const held = await stores.queue.claim("worker", "fast", 3);
+  const finishing = new pg.Client(url);
+  await finishing.connect();
+  t.after(() => finishing.end());
+  await finishing.query("begin");
+  await finishing.query("select dequeue_jobs('fast', '{2}')");
+  assert.deepEqual(await stores.queue.heartbeat(held), held, "nothing of it is certain yet");
+  await finishing.query("select dequeue_jobs('fast', '{1,3}')");
+  await finishing.query("commit");
+  assert.deepEqual(await stores.queue.heartbeat(held), []);
 });

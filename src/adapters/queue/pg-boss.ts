@@ -82,6 +82,27 @@ export async function pgBossJobQueue(
   const remove = (tx: Kysely<Tables>, lane: Lane, deliveries: readonly Delivery[]) =>
     settled(boss.deleteJob(lane, deliveries.map(attemptOf), through(tx)));
 
+  /**
+   * pg-boss's own `touch`, but for entries that somebody has locked: those are just being finished, as a rule by the worker that
+   * asks. To wait for them, with others locked, would be a deadlock with whoever wants these in another order.
+   * @returns the ids of those that are still delivered so.
+   */
+  async function touch(lane: Lane, attempts: readonly Attempt[]): Promise<readonly string[]> {
+    const [ids, counts] = [attempts.map(({ id }) => id), attempts.map(({ retryCount }) => retryCount)];
+    const { rows } = await sql<{ id: string }>`
+      with held as materialized (
+        select job.id from pgboss.job_common as job
+        join unnest(${ids}::uuid[], ${counts}::int[]) as named (id, attempt) on named.id = job.id and attempt = retry_count
+        where name = ${lane} and state = 'active'
+      ), touched as (
+        update pgboss.job_common set heartbeat_on = pgboss.job_now() where name = ${lane} and id in (
+          select id from pgboss.job_common
+          where name = ${lane} and id in (select id from held) for update skip locked)
+      )
+      select id from held`.execute(db);
+    return rows.map(({ id }) => id);
+  }
+
   const finish = grouped(
     async (deliveries: readonly Delivery[]) => {
       for (const [lane, ofLane] of Map.groupBy(deliveries, ({ lane }) => lane)) await remove(db, lane, ofLane);
@@ -138,11 +159,11 @@ export async function pgBossJobQueue(
     },
 
     async heartbeat(deliveries) {
-      // Of one entry a process that slept may hold two deliveries; pg-boss names an entry once.
+      // Of one entry a process that slept may hold two deliveries: the newest counts.
       const newest = new Map(deliveries.toSorted(byAttempt).map((delivery) => [attemptOf(delivery).id, delivery]));
       const held = new Set<Delivery | undefined>();
       for (const [lane, ofLane] of Map.groupBy(newest.values(), ({ lane }) => lane))
-        for (const id of await settled(boss.touch(lane, ofLane.map(attemptOf), through(db)))) held.add(newest.get(id));
+        for (const id of await touch(lane, ofLane.map(attemptOf))) held.add(newest.get(id));
       return deliveries.filter((delivery) => held.has(delivery));
     },
 
@@ -179,7 +200,13 @@ export async function pgBossJobQueue(
   return { queue, enqueue, dequeue };
 }
 
-function attemptOf({ receipt }: Delivery): { id: string; retryCount: number } {
+/** One delivery of an entry, as pg-boss names it. */
+interface Attempt {
+  readonly id: string;
+  readonly retryCount: number;
+}
+
+function attemptOf({ receipt }: Delivery): Attempt {
   const [id = "", retryCount] = receipt.split(":");
   return { id, retryCount: Number(retryCount) };
 }
