@@ -19,6 +19,8 @@ const PHONE = { width: 360, height: 740 };
 const ON_A_PHONE = ["home", "deposit", "transaction", "register", "schedule"];
 /** Pictures of the documentation are smaller than the window. */
 const SCALE = 0.6;
+/** Of a longer page there is no more to see in its picture. */
+const LONGEST = 2_000;
 
 describe("every page, looked at", { skip: withoutBrowser() }, () => {
   let filled: FilledServer;
@@ -37,7 +39,10 @@ describe("every page, looked at", { skip: withoutBrowser() }, () => {
   });
 
   async function picture(name: string): Promise<Buffer> {
-    const bytes = await opened.page.screenshot();
+    const { page } = opened;
+    const height = Math.min(LONGEST, Number(await page.evaluate("document.documentElement.scrollHeight")));
+    const { width } = page.viewportSize() ?? WINDOW;
+    const bytes = await page.screenshot({ fullPage: true, clip: { x: 0, y: 0, width, height } });
     if (FOLDER !== undefined) await writeFile(join(FOLDER, `${name}.png`), bytes);
     return bytes;
   }

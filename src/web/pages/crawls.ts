@@ -243,7 +243,7 @@ ${table(
     html`<span class="path">${path}</span>`,
     sizeBytes !== null && sizeText(sizeBytes),
     modifiedAt !== null && timeOf(modifiedAt),
-    family !== null && html`<code title="${family}">${family.slice(0, 8)}</code>`,
+    family !== null && html`<code class="word" title="${family}">${family.slice(0, 8)}</code>`,
   ]),
   [1],
 )}
