@@ -1,4 +1,10 @@
-import { type Longshore, LongshoreError, type Package, type PackageStatistics } from "../sdk/index.ts";
+import {
+  type Longshore,
+  LongshoreError,
+  type Package,
+  type PackagePreview,
+  type PackageStatistics,
+} from "../sdk/index.ts";
 import { bytesText, durationText } from "./amounts.ts";
 import { Interrupted } from "./failure.ts";
 import { type Terminal, table } from "./terminal.ts";
@@ -63,6 +69,11 @@ export function packageLines(one: Package): string[] {
   if (one.refused) lines.push(`  error[${one.refused.code}]: ${one.refused.message}`);
   if (one.error) lines.push(`  error[${one.error.code}]: ${one.error.message}`);
   return lines;
+}
+
+/** A table of the first rows, and how many there are. */
+export function previewLines({ columns, rows, rowCount }: PackagePreview): string[] {
+  return [...table(columns, rows), rowCount === null ? "the portal does not say how many rows" : `${rowCount} rows`];
 }
 
 /** A line for each day, and one for all of them together. */

@@ -3,7 +3,7 @@ import { LongshoreError, type NewPackage, type Package, type TableFormat } from 
 import { bytesText } from "./amounts.ts";
 import { type CliContext, command, commandGroup, count, type JsonOption, take, withExamples } from "./command.ts";
 import { receiveFile, requireUsable, type SaveOptions, targetOf } from "./get/whole-file.ts";
-import { packageLines, readyPackage, statisticsLines } from "./package-display.ts";
+import { packageLines, previewLines, readyPackage, statisticsLines } from "./package-display.ts";
 import {
   type DwcaOptions,
   datastoreOrder,
@@ -23,6 +23,7 @@ const DWCA_TABLES: readonly TableFormat[] = ["csv", "tsv"];
 
 interface WaitOptions extends SaveOptions {
   readonly wait?: true;
+  readonly preview?: true;
 }
 
 interface StatisticsOptions extends JsonOption {
@@ -64,14 +65,22 @@ export function packageCommand(context: CliContext): Command {
     requireUsable(options); // better now than after hours
     const { client } = context.server();
     const signal = context.interruptible();
+    if (options.preview) {
+      const preview = await client.packages.preview(wanted, signal);
+      if (options.json) terminal.printJson(preview);
+      else for (const line of previewLines(preview)) terminal.print(line);
+      return;
+    }
     const one = await client.packages.order(wanted, signal);
     if (options.output !== undefined) return save(one.id, options);
     show(options.wait ? await readyPackage({ client, terminal, signal }, one.id) : one, options);
   }
 
   const waiting = (target: Command) => saving(target).option("--wait", "end when it is ready; --output does, too");
+  const previewing = (target: Command) =>
+    waiting(target).option("--preview", "order nothing: show the first rows, and how many there are");
 
-  const datastore = waiting(
+  const datastore = previewing(
     withRowOptions(
       command("datastore", "Pack the rows of a resource as a table.")
         .argument("<portal>", "address of the portal, or of its datastore_search", searchAddress)
@@ -82,7 +91,7 @@ export function packageCommand(context: CliContext): Command {
     order(datastoreOrder(api, resource, options), options),
   );
 
-  const dwca = waiting(
+  const dwca = previewing(
     withRowOptions(
       command("dwca", "Pack the rows of a resource as a Darwin Core Archive.")
         .argument("<portal>", "address of the portal, or of its datastore_search", searchAddress)
@@ -176,6 +185,10 @@ export function packageCommand(context: CliContext): Command {
     [
       "longshore package datastore https://data.example.org 05ff2255 --format xlsx -o beetles.zip",
       "saved here, no mail",
+    ],
+    [
+      "longshore package datastore https://data.example.org 05ff2255 --preview",
+      "the first rows, and how many there are",
     ],
     [
       "longshore package dwca https://data.example.org 05ff2255 --filter family=Carabidae --wait",

@@ -65,7 +65,7 @@ export {
   type Rate,
   type Retries,
 } from "./outbound.ts";
-export type { NewPackage, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
+export type { NewPackage, PackagePreview, PackagesApi, PackageWaitOptions, StatisticsQuery } from "./packages.ts";
 export type { Listing, PageOptions } from "./pages.ts";
 export type {
   EntryFilter,

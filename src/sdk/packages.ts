@@ -13,6 +13,15 @@ export interface NewPackage extends Recipe {
   readonly webhook?: string;
 }
 
+/** Rows of a table that an order would bring. */
+export interface PackagePreview {
+  readonly columns: readonly string[];
+  /** The first ten, as text. */
+  readonly rows: readonly (readonly string[])[];
+  /** Of all; `null` when the portal does not say. */
+  readonly rowCount: number | null;
+}
+
 export type PackageWaitOptions = WatchOptions<Package>;
 
 export interface StatisticsQuery {
@@ -28,6 +37,8 @@ export interface StatisticsQuery {
 export interface PackagesApi {
   /** Nothing is fetched before this returns. @throws LongshoreError request_invalid, fetch_refused. */
   order(order: NewPackage, signal?: AbortSignal): Promise<Package>;
+  /** What an order would bring, before it is given. @throws LongshoreError as `order`, and portal_refused. */
+  preview(order: NewPackage, signal?: AbortSignal): Promise<PackagePreview>;
   get(id: string, signal?: AbortSignal): Promise<Package>;
   /** Newest first. */
   list(options?: PageOptions): Listing<Package>;
@@ -52,6 +63,7 @@ export function packagesApi(connection: Connection): PackagesApi {
 
   return {
     order: (order, signal) => connection.json<Package>("/packages", jsonBody("POST", order, signal)),
+    preview: (order, signal) => connection.json<PackagePreview>("/packages/preview", jsonBody("POST", order, signal)),
     get,
     list: ({ signal, ...page } = {}) => listing<Package>(connection, "/packages", page, signal),
     wait: (id, options = {}) =>

@@ -85,6 +85,19 @@ describe("longshore package", () => {
     assert.match((await rows("-o", "-", "--json")).stderr, /"usage","message":"-o - prints the file itself/);
   });
 
+  test("--preview shows the first rows and how many there are, and orders nothing", async () => {
+    const orders = async () => (await cli(["list", "--json"])).stdout;
+    const before = await orders();
+    const { code, stdout, stderr } = await rows("--preview", "--fields", "name", "--limit", "2000");
+    assert.equal(code, 0, stderr);
+    const lines = stdout.trimEnd().split("\n");
+    assert.deepEqual([lines.length, lines[0], lines[1], lines.at(-1)], [12, "name", "row 1", "2000 rows"]);
+    const { columns, rowCount } = JSON.parse((await rows("--preview", "--json")).stdout);
+    assert.deepEqual([columns[0], rowCount], ["_id", ROWS]);
+    assert.equal((await cli(["dwca", portal.origin, "none", "--preview"])).code, 5);
+    assert.equal(await orders(), before);
+  });
+
   test("filters, fields, order, limit and offset decide about the rows", async () => {
     const words = ["--filter", "name=row 4", "--filter", "name=row 5", "--filter", "name=row 6", "--fields", "name"];
     const one = await made(...words, "--sort", "_id desc", "--limit", "2", "--offset", "1", "--no-manifest");

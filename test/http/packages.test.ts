@@ -79,6 +79,24 @@ describe("packages over HTTP", () => {
     assert.deepEqual([search?.body.filters, search?.body.fields], [asked.filters, asked.fields]);
   });
 
+  test("what an order would bring is shown before it is given", async (t) => {
+    const server = await packageServer(t);
+    const preview = (wanted: object) =>
+      fetch(api(server, "/packages/preview"), {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ ...ROWS, apiUrl: server.portal.apiUrl, ...wanted }),
+      });
+    const all = (await (await preview({})).json()) as { columns: string[]; rows: string[][]; rowCount: number };
+    assert.deepEqual([all.columns[0], all.rows.length, all.rows[0]?.[0]], ["_id", 10, "1"]);
+    assert.ok(all.rowCount > 10, String(all.rowCount));
+    const some = (await (await preview({ limit: 3, fields: "name" })).json()) as typeof all;
+    assert.deepEqual(some, { columns: ["name"], rows: [["row 1"], ["row 2"], ["row 3"]], rowCount: 3 });
+    await problem(await preview({ resourceId: "gone" }), 422, "portal_refused");
+    await problem(await preview({ format: "pdf" }), 400, "request_invalid");
+    assert.deepEqual(await json(api(server, "/packages")), { items: [], next: null }, "nothing is ordered");
+  });
+
   test("a failure is told with its reason, and there is nothing to download", async (t) => {
     const server = await packageServer(t);
     const made = await server.made({ ...ROWS, resourceId: "gone" });

@@ -85,7 +85,7 @@ describe("the deposit page without a browser", () => {
 /** As for the chaos of several nodes: for a machine of one's own. */
 const IS_FULL = process.env.LONGSHORE_CHAOS === "full";
 
-describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL ? 2_000_000 : 600_000 }, () => {
+describe("depositing from a browser", { skip: withoutBrowser(), timeout: IS_FULL ? 2_000_000 : 900_000 }, () => {
   let browser: TestBrowser;
   before(async () => {
     browser = await testBrowser();

@@ -33,9 +33,9 @@ export interface Packages {
   order(request: OrderRequest): Promise<OrderedPackage>;
   /**
    * What an order would bring, before it is given.
-   * @throws AppError as `order`, and as {@link previewRows}; the signal's reason.
+   * @throws AppError as `order`, and as {@link previewRows}.
    */
-  preview(request: OrderRequest, signal: AbortSignal): Promise<RowsPreview>;
+  preview(request: OrderRequest): Promise<RowsPreview>;
   /** @throws AppError package_unknown, also for another's order. */
   get(principal: Principal, id: OrderId): Promise<OrderedPackage>;
   /** Newest first. @throws AppError package_unknown when `before` is not known. */
@@ -142,9 +142,9 @@ export function packageService(parts: PackageParts): Packages {
   }
 
   return {
-    async preview(request, signal) {
+    async preview(request) {
       requireOrder(request, parts.limits);
-      return previewRows(parts, request, signal);
+      return previewRows(parts, request);
     },
 
     async order(request) {

@@ -27,6 +27,17 @@ const ErrorSchema = z.object({
   details: z.record(z.string(), z.unknown()),
 });
 
+export const PackagePreviewSchema = z
+  .object({
+    columns: z.array(z.string()).readonly(),
+    rows: z
+      .array(z.array(z.string()).readonly())
+      .readonly()
+      .describe("The first ten at most, as a file of text would have them."),
+    rowCount: z.int().nullable().describe("Of all that would be packed; `null` when the portal does not say."),
+  })
+  .meta({ id: "PackagePreview", description: "What an order would bring." });
+
 export const PackageSchema = z
   .object({
     id: z.string(),

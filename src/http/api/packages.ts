@@ -6,7 +6,13 @@ import type { OrderedPackage } from "../../core/packages/packages.ts";
 import { REPRESENTATION_ANSWERS } from "../download/representation.ts";
 import { sendPackage } from "../links/package-links.ts";
 import type { ServerContext } from "../server-deps.ts";
-import { ORDER_BODY_LIMIT_BYTES, PackageParams, PackageSchema, packageOnWire } from "./package-schemas.ts";
+import {
+  ORDER_BODY_LIMIT_BYTES,
+  PackageParams,
+  PackagePreviewSchema,
+  PackageSchema,
+  packageOnWire,
+} from "./package-schemas.ts";
 import { cutPage, PAGE_PARAMS, pageOf, textCursor } from "./paging.ts";
 import { NoQuery, problems } from "./schemas.ts";
 
@@ -47,6 +53,23 @@ export const packageRoutes =
           .header("location", context.link(pathOf(order.id)))
           .send(packageOnWire(ordered));
       },
+    );
+
+    app.post(
+      "/packages/preview",
+      {
+        config: { scope: "read" },
+        bodyLimit: ORDER_BODY_LIMIT_BYTES,
+        schema: {
+          tags: ["packages"],
+          summary: "What an order would bring: its first rows, and how many there are",
+          description: "Takes what an order takes, asks the portal three small questions, and orders nothing.",
+          querystring: NoQuery,
+          body: OrderForm,
+          response: { 200: PackagePreviewSchema, ...problems },
+        },
+      },
+      async ({ principal, body }) => packages.preview(orderRequest(body, principal.name)),
     );
 
     app.get(

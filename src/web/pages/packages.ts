@@ -4,9 +4,8 @@ import { hasScope } from "../../core/access/access.ts";
 import { AppError } from "../../core/errors.ts";
 import { orderId } from "../../core/ids.ts";
 import { orderRequest } from "../../core/packages/order-form.ts";
-import type { OrderRequest, PackageStatus } from "../../core/packages/package.ts";
+import type { PackageStatus } from "../../core/packages/package.ts";
 import type { OrderedPackage } from "../../core/packages/packages.ts";
-import type { RowsPreview } from "../../core/packages/preview.ts";
 import { PackageParams } from "../../http/api/package-schemas.ts";
 import { statusOf } from "../../http/problem.ts";
 import { countText, sizeText, timeOf } from "../formats.ts";
@@ -27,8 +26,6 @@ const LOOKS: Readonly<Record<PackageStatus, Parameters<typeof badge>[0]>> = {
 };
 
 const ListQuery = z.object({ before: z.string().max(64).transform(orderId).optional() });
-/** A portal that takes longer is asked by the order itself. */
-const PREVIEW_MS = 20_000;
 
 /** Packages of portals: ordering one, how it stands, and its link. */
 export const packagePageRoutes =
@@ -69,7 +66,7 @@ ${found.length > ORDERS_SHOWN && html`<a href="${link(`/packages?before=${shown.
         const wanted = orderRequest(form, principal.name);
         try {
           if (typed.action === "preview") {
-            const preview = await previewOf(wanted);
+            const preview = await packages.preview(wanted);
             return again(200, html`${orderForm(reader, typed)}${previewTable(reader, preview)}`);
           }
           const { order } = await packages.order(wanted);
@@ -83,21 +80,6 @@ ${found.length > ORDERS_SHOWN && html`<a href="${link(`/packages?before=${shown.
         }
       },
     );
-
-    /** @throws AppError remote_unavailable, also for a portal that takes too long. */
-    async function previewOf(wanted: OrderRequest): Promise<RowsPreview> {
-      const signal = AbortSignal.timeout(PREVIEW_MS);
-      try {
-        return await packages.preview(wanted, signal);
-      } catch (error) {
-        if (!signal.aborted) throw error;
-        throw new AppError(
-          "remote_unavailable",
-          { expected: `an answer within ${PREVIEW_MS / 1_000} s` },
-          { cause: error },
-        );
-      }
-    }
 
     app.get(
       "/packages/:id",
