@@ -128,7 +128,7 @@ describe("fsObjectStorage", () => {
       const [file] = await writer.finish();
       await tree.publish([]);
       console.log(file.digests.sha1);`;
-    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script]);
     // head -c 20000000 /dev/zero | sha1sum
     assert.equal(stdout.trim(), "59cc614a395ce5b3051bb78b51d6720c28318c96");
   });
@@ -186,7 +186,7 @@ describe("fsObjectStorage", () => {
       const { buffer } = await storage.gather(new Uint8Array(3), [part]);
       console.log(Buffer.from(buffer).toString());
       await storage.close();`;
-    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script], { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script]);
     assert.equal(await readFile(join(root, "object/file"), "utf8"), "hello");
     assert.equal(stdout.trim(), "ell");
   });

@@ -20,14 +20,13 @@ export interface StorageUnderTest {
  * What every ObjectStorage must do.
  * @param setUp makes an empty storage; called once for each test.
  * @param options.manyFiles fewer where each is a request.
- * @param options.timeout for all of them, in milliseconds: more where each call is one.
  */
 export function objectStorageConformance(
   name: string,
   setUp: () => Promise<StorageUnderTest>,
-  { manyFiles = 20_000, timeout = 120_000 }: { readonly manyFiles?: number; readonly timeout?: number } = {},
+  { manyFiles = 20_000 }: { readonly manyFiles?: number } = {},
 ): void {
-  describe(`ObjectStorage: ${name}`, { timeout }, () => {
+  describe(`ObjectStorage: ${name}`, () => {
     let world: StorageUnderTest;
     let opened: ObjectStorage[] = [];
     let storage: ObjectStorage;

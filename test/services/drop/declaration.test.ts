@@ -18,6 +18,7 @@ test("the least that can be declared is a name and a folder", () => {
     quarantine: "/srv/a/.quarantine",
     owner: "ada",
     quietMs: 600_000,
+    overdueMs: 72 * 3_600_000,
     everyMs: 60_000,
     manifest: "optional",
     bag: "optional",
