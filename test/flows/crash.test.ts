@@ -27,7 +27,7 @@ const FILES: Readonly<Record<string, string>> = {
 const LEAST_STEPS: Readonly<Record<Part, number>> = { storage: 10, database: 12, files: 30 };
 const KILLS = 6;
 /** Each death takes a second of two processes: a part of them in each run. */
-const SHARE = 8;
+const SHARE = 16;
 /** A request is known to be dead after 30 s, and with it the job that it fed. */
 const STARVED_MS = 90_000;
 

@@ -13,7 +13,7 @@ import { seededRandom } from "../support/random.ts";
 import { until } from "../support/until.ts";
 
 const WORKER = fileURLToPath(new URL("../support/extract-worker.ts", import.meta.url));
-const FILES = 8_000;
+const FILES = 4_000;
 const KILLS = 4;
 const LIMIT_MS = 120_000;
 

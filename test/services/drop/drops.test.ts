@@ -348,10 +348,10 @@ test("a folder that cannot be read is told, keeps no other from being taken, and
   await fixture.settled("archived");
 });
 
-test("2,000 files in one delivery and 100 deliveries at once are each taken once", async (t) => {
+test("500 files in one delivery and 100 deliveries at once are each taken once", async (t) => {
   const fixture = await openDrop(t);
   await mkdir(join(fixture.folder, "many"));
-  for (let i = 0; i < 2_000; i++) await writeFile(join(fixture.folder, "many", `${i}.dat`), String(i));
+  for (let i = 0; i < 500; i++) await writeFile(join(fixture.folder, "many", `${i}.dat`), String(i));
   for (let i = 0; i < 100; i++) await fixture.place(`single-${i}`, String(i));
   const count = async (state: string) => (await fixture.deliveries()).filter((one) => one.state === state).length;
   for (let looks = 0; (await count("archived")) < 101; looks++) {
@@ -361,5 +361,5 @@ test("2,000 files in one delivery and 100 deliveries at once are each taken once
       if (state === "taking") await fixture.over(await fixture.jobs.get(jobId(job ?? 0)));
   }
   const { transactions, files } = await fixture.stores.catalogue.totals();
-  assert.deepEqual([transactions, files], [101, 2_100]);
+  assert.deepEqual([transactions, files], [101, 600]);
 });
