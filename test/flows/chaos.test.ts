@@ -25,7 +25,7 @@ import { until } from "../support/until.ts";
 const LOAD =
   process.env.LONGSHORE_CHAOS === "full"
     ? { bundles: 500, carts: 200, packages: 100, misfortunes: 120 }
-    : { bundles: 30, carts: 10, packages: 5, misfortunes: 9 };
+    : { bundles: 20, carts: 8, packages: 4, misfortunes: 6 };
 const SCHEDULES = 3;
 /** At a time. */
 const [DEPOSITORS, TAKERS, ORDERERS] = [8, 4, 2];
