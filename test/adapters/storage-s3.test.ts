@@ -33,7 +33,7 @@ function withServer(server: S3Server): void {
         leftovers: () => leftBehind(place),
       };
     },
-    { manyFiles: 1_100 },
+    { manyFiles: 1_300 },
   );
 
   describe("s3ObjectStorage", () => {
